@@ -1,0 +1,118 @@
+"""Addresses and offsets of the contract.
+
+Two maps are declared here: the *hole* (the part of the guest's virtual address space that belongs to
+ring3) and the *state file* (the memory file that the monitor and the VMM share). The first pages of
+the state file are what the guest sees through the hole, at the same offsets.
+"""
+
+PAGE_SIZE = 4096
+
+# --- The hole, in guest-virtual addresses ------------------------------------------------------
+# 1 MiB directly behind the local APIC's page: PC firmware and chipsets decode nothing there, and
+# kernels that map the top of memory for devices do not reach for it.
+HOLE = 0xFEF0_0000
+HOLE_SIZE = 0x10_0000
+
+SHARED_OFFSET = 0x0_0000  # the shared page: virtual IF, control registers, flag tables
+GATES_OFFSET = 0x0_1000  # table of 256 pointers to the slots below
+SLOTS_OFFSET = 0x0_1400  # one far jump to the landing page per hypercall
+SLOT_SIZE = 8
+SELMAP_OFFSET = 0x2_0000  # guest selector -> host selector, 65536 * u16
+REVMAP_OFFSET = 0x4_0000  # host selector -> guest selector, 65536 * u16
+GUEST_VISIBLE_SIZE = 0x6_0000
+
+# The landing stubs are 64-bit code; a far jump names them by linear address, so that segment bases
+# and the mmap_min_addr slide do not matter. They lie at the end of the hole, behind all that the
+# slide (64 KiB) can move.
+LANDING = 0xFEFE_0000
+LANDING_STUB_SIZE = 32
+LANDING_COUNT = 256
+HOST_CS64 = 0x33  # Linux: __USER_CS, 64-bit (arch/x86/include/asm/segment.h)
+HOST_DS = 0x2B  # Linux: __USER_DS
+
+SLIDE = 0x1_0000  # base of all guest segments where address 0 cannot be mapped
+
+# --- The shared page ----------------------------------------------------------------------------
+FLAGS_OUT_OFFSET = 0x200  # pushf: [mask << 8 | byte 1 of EFLAGS] -> byte 1 as the guest sees it
+FLAGS_IN_OFFSET = 0x400  # popf: [byte 1 of EFLAGS] -> virtual interrupt mask
+
+# --- The state file -----------------------------------------------------------------------------
+LANDING_OFFSET = 0x6_0000
+CONTROL_OFFSET = 0x7_0000
+IN_MAP_OFFSET = 0x8_0000  # port -> PortClass << 12 | index, u16 each
+OUT_MAP_OFFSET = 0xA_0000
+EXIT_DATA_OFFSET = 0xC_0000
+EXIT_DATA_SIZE = 0x1_0000
+CONSOLE_OUT_OFFSET = 0xD_0000
+CONSOLE_OUT_SIZE = 0x1_0000
+CONSOLE_IN_OFFSET = 0xE_0000
+CONSOLE_IN_SIZE = 0x1000
+POSTED_OFFSET = 0xE_1000
+POSTED_COUNT = 256
+LAPIC_PAGE_OFFSET = 0xE_3000  # register image of the local APIC, mapped read-only for the guest
+FIFO_OFFSET = 0x10_0000  # data windows of string I/O ports
+FIFO_SIZE = 0x2_0000
+FIFO_COUNT = 8
+VCPU_OFFSET = 0x20_0000
+TRAPS_OFFSET = 0x30_0000  # side table of instructions replaced by HLT (unported kernels)
+TRAPS_SIZE = 0x10_0000
+TRACE_OFFSET = 0x40_0000
+TRACE_RECORD_SIZE = 64
+
+# --- Where the monitor maps things (host-linear) --------------------------------------------------
+MONITOR_BASE = 0x1_0000_0000
+STATE_BASE = 0x1_1000_0000
+RAM_BASE = 0x2_0000_0000
+
+# --- Descriptors by which the VMM hands over what the monitor needs --------------------------------
+RAM_FD = 3
+STATE_FD = 4
+EXIT_FD = 5  # eventfd: the monitor has news for the VMM
+RESUME_FD = 6  # eventfd: the VMM has answered an exit
+WAKE_FD = 7  # eventfd: the VMM has an event for a halted guest
+
+# --- The mirror of the guest's descriptor tables in the host LDT -----------------------------------
+# Small tables stay small, because Linux copies the whole LDT on each modify_ldt call.
+GDT_LOW = 256  # GDT entries below this are LDT entries of the same index
+LDT_LOW = 256  # LDT entries below this are at 256 + index
+GDT_LIMIT = 4096  # GDT entries mirrored at most
+LDT_LIMIT = 3840
+HOST_LDT_ENTRIES = 8192
+
+
+def host_ldt_index(ldt: bool, index: int) -> int | None:
+    """Host LDT entry that mirrors entry `index` of the guest's GDT or LDT; None if none does."""
+    if not ldt:
+        if index < GDT_LOW:
+            return index
+        return index + LDT_LOW if index < GDT_LIMIT else None
+    if index < LDT_LOW:
+        return GDT_LOW + index
+    return GDT_LIMIT + index if index < LDT_LIMIT else None
+
+
+def host_selector(selector: int) -> int:
+    """What must be loaded on the host for guest `selector` (16 bits); RPL is kept.
+
+    A null selector stays null; a selector that no entry mirrors gives one that faults.
+    """
+    if selector & 0xFFFC == 0:
+        return selector
+    index = host_ldt_index(bool(selector & 4), selector >> 3)
+    if index is None:
+        index = HOST_LDT_ENTRIES - 1
+    return index << 3 | 4 | selector & 3
+
+
+def guest_selector(selector: int) -> int:
+    """Inverse of `host_selector`: what the guest must see for host `selector`."""
+    if not selector & 4:
+        return selector
+    index, rpl = selector >> 3, selector & 3
+    if index < GDT_LOW:
+        return index << 3 | rpl
+    if index < GDT_LOW + LDT_LOW:
+        return (index - GDT_LOW) << 3 | 4 | rpl
+    if index < GDT_LIMIT + LDT_LOW:
+        return (index - LDT_LOW) << 3 | rpl
+    return (index - GDT_LIMIT) << 3 | 4 | rpl

@@ -1,0 +1,297 @@
+"""Records that cross a boundary, as tables of fields.
+
+From each table come a C struct (``cheader``) and a ``ctypes.Structure`` (`Struct.ctype`), so that both
+sides agree by construction. Fields are naturally aligned; `Struct` refuses tables that need padding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+_CTYPES: dict[str, type[ctypes._SimpleCData]] = {
+    "u8": ctypes.c_uint8,
+    "u16": ctypes.c_uint16,
+    "u32": ctypes.c_uint32,
+    "u64": ctypes.c_uint64,
+    "i32": ctypes.c_int32,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: `count` > 1 makes an array; `type` is u8..u64, i32 or the name of another struct."""
+
+    name: str
+    type: str
+    doc: str
+    count: int = 1
+
+
+class Struct:
+    """A record of the contract; `ctype` is its ctypes image, `size` its length in bytes."""
+
+    def __init__(self, name: str, doc: str, *fields: Field) -> None:
+        self.name, self.doc, self.fields = name, doc, fields
+        members = []
+        for field in fields:
+            base = _CTYPES.get(field.type) or STRUCTS[field.type].ctype
+            members.append((field.name, base * field.count if field.count > 1 else base))
+        self.ctype = type(name, (ctypes.Structure,), {"_fields_": members})
+        packed = sum(ctypes.sizeof(kind) for _, kind in members)
+        self.size = ctypes.sizeof(self.ctype)
+        if packed != self.size:
+            raise ValueError(f"struct {name} has hidden padding: {packed} bytes of fields, {self.size} in memory")
+        STRUCTS[name] = self
+
+    def offset(self, field: str) -> int:
+        """Offset of a field in bytes."""
+        return int(getattr(self.ctype, field).offset)
+
+
+STRUCTS: dict[str, Struct] = {}
+
+
+class PortClass(IntEnum):
+    """What an access to an I/O port does (top four bits of a port map entry)."""
+
+    EXIT = 0  # ask the VMM
+    MONITOR = 1  # a device in the monitor; index = MonitorDevice
+    LATCH = 2  # reads give latch[index]
+    POSTED = 3  # writes are queued and seen by the VMM before its next exit
+    FIFO = 4  # string data from or to window `index`
+
+
+class MonitorDevice(IntEnum):
+    """Devices that live in the monitor, by the index of a MONITOR port map entry."""
+
+    PIC = 0
+    PIT = 1
+    UART = 2
+    ELCR = 3
+
+
+class ExitReason(IntEnum):
+    """Why the monitor stopped and asks the VMM."""
+
+    NONE = 0
+    PORT_IN = 1
+    PORT_OUT = 2
+    STRING_IN = 3
+    STRING_OUT = 4
+    FIFO_DONE = 5
+    MMIO_READ = 6
+    MMIO_WRITE = 7
+    CONSOLE_FULL = 8
+    SHUTDOWN = 9
+    TRIPLE_FAULT = 10
+    DEAD_HALT = 11
+    MEMBER_DIED = 12
+    FATAL = 13
+    STARTED = 14
+    PAUSED = 15
+    NEW_MEMBER = 16
+
+
+class Shutdown(IntEnum):
+    """sched_op shutdown reasons (xen/include/public/sched.h)."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    SUSPEND = 2
+    CRASH = 3
+
+
+class TraceKind(IntEnum):
+    """What a trace record tells."""
+
+    HYPERCALL = 1
+    EXIT = 2
+    INTERRUPT = 3
+    EXCEPTION = 4
+    EMULATED = 5
+    DEVICE = 6
+    TLB_FILL = 7
+    SWITCH = 8
+    IDLE = 9
+
+
+class ConfigFlag(IntFlag):
+    """Bits of control.flags, set by the VMM before the start."""
+
+    FORCE_SLIDE = 1  # use the mmap_min_addr slide even where address 0 could be mapped
+    TRACE_OFF = 2
+
+
+class MonitorError(IntEnum):
+    """Why the monitor gave up (exit FATAL); each is a sentence of its own to the user."""
+
+    NONE = 0
+    MAP = 1
+    LDT = 2
+    SIGNALS = 3
+    SECCOMP = 4
+    FORK = 5
+    MEMORY = 6
+    BUG = 7
+    TIMER = 8
+
+
+SHARED = Struct(
+    "shared_page",
+    "What a ported guest reads and writes without a call (first page of the hole).",
+    Field("upcall_mask", "u8", "1 = virtual IF clear (Xen: evtchn_upcall_mask)"),
+    Field("not_pending", "u8", "0 = an interrupt waits for delivery"),
+    Field("reserved0", "u16", "zero"),
+    Field("cr0", "u32", "CR0 as the guest wrote it"),
+    Field("cr2", "u32", "address of the last page fault"),
+    Field("cr3", "u32", "CR3"),
+    Field("cr4", "u32", "CR4"),
+    Field("cs", "u32", "guest selector in CS"),
+    Field("ss", "u32", "guest selector in SS"),
+)
+
+SEGMENT = Struct(
+    "segment",
+    "A segment register with its hidden part (SDM vol. 3, 3.4.3).",
+    Field("selector", "u32", "guest selector"),
+    Field("base", "u32", "base, guest-linear"),
+    Field("limit", "u32", "limit in bytes, granularity applied"),
+    Field("access", "u32", "descriptor bits 40-55: type, S, DPL, P, limit 16-19, AVL, L, D/B, G"),
+)
+
+VCPU = Struct(
+    "vcpu",
+    "The virtual CPU while its guest code does not run.",
+    Field("eax", "u32", ""), Field("ecx", "u32", ""), Field("edx", "u32", ""), Field("ebx", "u32", ""),
+    Field("esp", "u32", ""), Field("ebp", "u32", ""), Field("esi", "u32", ""), Field("edi", "u32", ""),
+    Field("eip", "u32", "next instruction, offset in CS"),
+    Field("host_cs", "u32", "host selector for CS; with eip the far pointer of the resume path"),
+    Field("eflags", "u32", "flags as the CPU holds them (IF and IOPL are the host's)"),
+    Field("host_ss", "u32", "host selector for SS"),
+    Field("host_ds", "u32", ""), Field("host_es", "u32", ""),
+    Field("host_fs", "u32", ""), Field("host_gs", "u32", "live in the CPU while the guest's process runs"),
+    Field("cpl", "u32", "guest privilege level"),
+    Field("iopl", "u32", "guest IOPL"),
+    Field("cs", "segment", ""), Field("ss", "segment", ""), Field("ldtr", "segment", ""), Field("tr", "segment", ""),
+    Field("gdt_base", "u32", "guest-linear"), Field("gdt_limit", "u32", "bytes - 1"),
+    Field("idt_base", "u32", "guest-linear"), Field("idt_limit", "u32", "bytes - 1"),
+    Field("dr", "u32", "debug registers", 8),
+    Field("a20", "u32", "1 = address line 20 open"),
+    Field("sysenter_cs", "u32", ""), Field("sysenter_esp", "u32", ""), Field("sysenter_eip", "u32", ""),
+    Field("apic_base", "u64", "IA32_APIC_BASE"),
+    Field("pat", "u64", "IA32_PAT"),
+    Field("misc_enable", "u64", "IA32_MISC_ENABLE"),
+    Field("tsc_offset", "u64", "added to the host's TSC by rdmsr(IA32_TSC)"),
+)
+
+EXIT = Struct(
+    "exit_record",
+    "One question of the monitor to the VMM; the answer goes into `value` and the exit data window.",
+    Field("reason", "u32", "ExitReason"),
+    Field("port", "u32", "I/O port, or FIFO window"),
+    Field("address", "u64", "guest-physical address (MMIO), pid (NEW_MEMBER, MEMBER_DIED)"),
+    Field("size", "u32", "bytes per item: 1, 2 or 4"),
+    Field("count", "u32", "items in the exit data window (string I/O)"),
+    Field("value", "u32", "in: value written; out: value read"),
+    Field("code", "u32", "MonitorError, Shutdown, exception vector or signal"),
+    Field("eip", "u32", "guest instruction that asked"),
+    Field("cr3", "u32", "its address space"),
+    Field("detail", "u64", "errno or another figure for the message"),
+)
+
+FIFO = Struct(
+    "fifo_window",
+    "A string I/O port's data: filled or emptied by the monitor, one exit per transfer instead of per item.",
+    Field("position", "u32", "next byte"),
+    Field("end", "u32", "bytes in the transfer; position == end: idle, accesses go to the VMM"),
+    Field("block", "u32", "bytes between two interrupts"),
+    Field("irq", "u32", "line pulsed when a block other than the last is done; 255: none"),
+    Field("latch", "u32", "latch set to `done_value` when the transfer ends"),
+    Field("done_value", "u32", ""),
+    Field("exit_when_done", "u32", "1 = FIFO_DONE exit at the end (writes)"),
+    Field("writing", "u32", "1 = guest to device"),
+)
+
+POSTED = Struct(
+    "posted_write",
+    "One queued port write.",
+    Field("port", "u16", ""), Field("size", "u16", "bytes"), Field("value", "u32", ""),
+)
+
+RECENT = Struct(
+    "recent_call",
+    "One entry of the flight recorder that crash reports show.",
+    Field("number", "u32", "hypercall"), Field("eip", "u32", "caller"),
+)
+
+CONTROL = Struct(
+    "control_block",
+    "Configuration, state and counters, shared by the monitor and the VMM.",
+    Field("magic", "u32", "ABI_MAGIC"),
+    Field("abi_version", "u32", ""),
+    Field("flags", "u32", "ConfigFlag"),
+    Field("slide", "u32", "out: base of the guest segments, 0 or 0x10000"),
+    Field("ram_size", "u64", "bytes of guest RAM, from physical 0"),
+    Field("tsc_hz", "u64", "host TSC frequency"),
+    Field("pool_max", "u32", "address-space processes at most"),
+    Field("trap_count", "u32", "entries in the side table of replaced instructions"),
+    Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),
+    Field("rom_size", "u32", ""),
+    Field("trace_mask", "u32", "bit TraceKind set: record this kind"),
+    Field("trace_slots", "u32", "records in the ring; a power of two"),
+    Field("trace_head", "u64", "records ever written by the monitor"),
+    Field("trace_tail", "u64", "records ever read by the VMM"),
+    Field("trace_lost", "u64", "records dropped because the ring was full"),
+    Field("run_state", "u32", "0 starting, 1 running, 2 halted, 3 asking, 4 ended"),
+    Field("current_pid", "u32", "host process that runs the guest"),
+    Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
+    Field("doorbell", "u32", "1 = EXIT_FD was rung for console output not yet read"),
+    Field("exit", "exit_record", ""),
+    Field("stop_request", "u32", "VMM: pause at the next boundary"),
+    Field("irq_request", "u8", "VMM: pulse this ISA line; cleared by the monitor", 16),
+    Field("console_out_head", "u32", "bytes ever written by the guest"),
+    Field("console_out_tail", "u32", "bytes ever read by the VMM"),
+    Field("console_in_head", "u32", "bytes ever typed"),
+    Field("console_in_tail", "u32", "bytes ever read by the guest"),
+    Field("posted_head", "u32", "posted writes ever queued"),
+    Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
+    Field("recent_head", "u32", "entries ever written to `recent`"),
+    Field("latch", "u8", "port values that need no exit", 256),
+    Field("fifo", "fifo_window", "", 8),
+    Field("recent", "recent_call", "the last hypercalls", 64),
+    Field("calls", "u64", "hypercalls by number", 256),
+    Field("exits", "u64", "exits by reason", 32),
+    Field("interrupts", "u64", "delivered interrupts by vector", 256),
+    Field("exceptions", "u64", "exceptions delivered to the guest by vector", 32),
+    Field("emulated", "u64", "instructions that trapped and were emulated"),
+    Field("tlb_fills", "u64", "virtual TLB fills"),
+    Field("tlb_pages", "u64", "pages mapped by them"),
+    Field("tlb_drops", "u64", "pages dropped"),
+    Field("tlb_evictions", "u64", "whole flushes because host mappings ran out"),
+    Field("low_unmaps", "u64", "supervisor pages unmapped on return to user"),
+    Field("switches", "u64", "address-space hand-overs"),
+    Field("members", "u64", "address-space processes created"),
+    Field("halts", "u64", "times idle"),
+    Field("signals", "u64", "host signals taken"),
+)
+
+TRACE = Struct(
+    "trace_record",
+    "One trace record (64 bytes).",
+    Field("tsc", "u64", "host TSC at the start"),
+    Field("kind", "u8", "TraceKind"),
+    Field("cpl", "u8", "guest privilege level of the caller"),
+    Field("number", "u16", "hypercall, exit reason, vector or port class, by kind"),
+    Field("eip", "u32", "caller"),
+    Field("cr3", "u32", "address space"),
+    Field("esp", "u32", "guest stack pointer"),
+    Field("args", "u32", "by kind and number", 5),
+    Field("result", "u32", ""),
+    Field("latency", "u32", "TSC cycles until the guest went on; 0 for events"),
+    Field("sequence", "u32", "low half of the record's number, set last: tells a torn record"),
+    Field("reserved", "u64", "zero"),
+)
+
+ABI_MAGIC = 0x33676E72  # "rng3"

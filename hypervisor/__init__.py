@@ -1,0 +1,1 @@
+"""The hypervisor: monitor, engine, devices, domains and the ``ring3`` command."""

@@ -1,0 +1,337 @@
+/* The monitor's own state and the functions of its files, in reading order. */
+#ifndef RING3_MONITOR_H
+#define RING3_MONITOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "abi.h"
+
+#define PAGE_MASK 0xfffu
+#define MEMBERS_MAX 128
+
+/* Flags */
+#define FLAG_CF 0x1u
+#define FLAG_ZF 0x40u
+#define FLAG_TF 0x100u
+#define FLAG_IF 0x200u
+#define FLAG_DF 0x400u
+#define FLAG_IOPL 0x3000u
+#define FLAG_NT 0x4000u
+#define FLAG_RF 0x10000u
+#define FLAG_VM 0x20000u
+#define FLAG_AC 0x40000u
+
+#define CR0_PE 0x1u
+#define CR0_TS 0x8u
+#define CR0_ET 0x10u
+#define CR0_WP 0x10000u
+#define CR0_PG 0x80000000u
+#define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
+#define CR4_PGE 0x80u
+
+/* Exception vectors (SDM vol. 3, table 6-1) */
+enum { VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_BR = 5, VECTOR_UD = 6, VECTOR_NM = 7,
+       VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_NP = 11, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14,
+       VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
+
+enum segment_register { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE };
+
+/* Mapped at fixed addresses by the linker script. */
+extern uint8_t state[];
+extern struct control_block control;
+#define shared (*(volatile struct shared_page *)state)
+#define ram ((uint8_t *)RAM_BASE)
+
+/* --- What all processes of one guest share, behind the vCPU in the state file --------------------- */
+
+struct pic_chip {
+	uint8_t irr, isr, imr, base, icw_step, icw4, init, read_isr, auto_eoi, rotate, special_mask, poll, lines, elcr;
+	uint8_t priority, reserved;
+};
+
+struct pit_channel {
+	uint32_t reload, latched, latch_valid, access, mode, bcd, write_low, write_half, read_half, gate;
+	uint32_t status, status_valid, armed, output;
+	uint64_t start; /* ns when the count was loaded */
+};
+
+struct lapic_state {
+	uint32_t irr[8], isr[8], tmr[8];
+	uint32_t id, ldr, dfr, svr, tpr, esr, esr_new, icr_low, icr_high;
+	uint32_t lvt[6]; /* timer, thermal, performance, LINT0, LINT1, error */
+	uint32_t initial_count, divide;
+	uint64_t start, deadline;
+	uint32_t reads, count_was_read;
+};
+
+struct uart_state {
+	uint8_t ier, iir, lcr, mcr, scr, dll, dlm, fcr, thr_empty, lsr_errors, reserved[6];
+};
+
+struct member {
+	volatile uint32_t turn; /* futex: 1 = this process runs the guest */
+	uint32_t pid;
+	uint32_t cr3;	 /* key; 1 = none (a CR3 value has bits 0-2 clear) */
+	uint32_t ldt_generation;
+	uint64_t last_used;
+	uint32_t global_generation;
+	uint32_t flush; /* drop everything before the next use */
+};
+
+struct fault {
+	uint32_t vector, error, has_error, address;
+};
+
+struct machine {
+	/* Interrupts */
+	volatile uint32_t events; /* something to look at before guest code runs again */
+	struct pic_chip pic[2];
+	uint32_t isa_lines;
+	struct pit_channel pit[3];
+	uint32_t port61;
+	struct lapic_state lapic;
+	uint64_t ioapic_redirection[24];
+	uint32_t ioapic_id, ioapic_select, ioapic_lines;
+	struct uart_state uart;
+	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
+	/* Segments: what the host LDT is to hold, packed as descriptors */
+	uint32_t ldt_generation, ldt_top;
+	uint64_t ldt_wanted[HOST_LDT_ENTRIES];
+	/* The guest descriptor that each mirror entry was made from */
+	uint64_t ldt_source[HOST_LDT_ENTRIES];
+	/* Memory */
+	uint32_t user_limit; /* guest-linear end of user addresses; 0 = not learned yet */
+	uint32_t global_generation;
+	uint32_t refill, refill_valid; /* address of the last reflected page fault */
+	/* Current operation */
+	uint32_t instruction_eip; /* where a fault of the current operation points to */
+	uint32_t shadow_eip;	  /* no interrupt before this instruction has run; 0 = none */
+	struct fault fault;
+	uint32_t segments_lost; /* load DS, ES, FS, GS from the vCPU before guest code runs */
+	uint32_t fault_depth;
+	/* Pool */
+	volatile uint32_t current, members, zygote_turn, request;
+	uint64_t clock;
+	struct member pool[MEMBERS_MAX];
+	/* FPU state on the way between two processes */
+	uint8_t fpu[8192] __attribute__((aligned(64)));
+};
+
+extern struct vcpu vcpu;
+#define machine (*(struct machine *)(STATE_BASE + VCPU_OFFSET + 0x1000))
+
+static inline bool interrupts_on(void) { return !shared.upcall_mask; }
+static inline bool paging_on(void) { return (shared.cr0 & CR0_PG) != 0; }
+static inline uint64_t read_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/* main.c: start-up of the first process (the zygote) */
+_Noreturn void fatal(uint32_t code, uint64_t detail);
+void *memcpy(void *to, const void *from, size_t count);
+void *memset(void *to, int byte, size_t count);
+
+/* sandbox.c */
+void sandbox_enter(bool zygote);
+
+/* pool.c: address-space processes */
+extern uint32_t self; /* index of this process in machine.pool */
+_Noreturn void pool_run(void);
+void pool_switch(uint32_t cr3);
+void pool_flush_all(void);
+
+/* entry.S */
+_Noreturn void resume(void);
+extern uint8_t resume_window[], resume_window_end[];
+void landing_write(uint8_t *page);
+bool raw_load(uint32_t host_linear, void *to, uint32_t size);
+bool raw_store(uint32_t host_linear, const void *from, uint32_t size);
+extern uint8_t raw_start[], raw_end[], raw_failed[];
+extern uint8_t monitor_stack_top[];
+
+/* signal.c: faults and timers as host signals */
+void signals_install(void);
+
+/* resume.c: what is to be done before guest code runs again */
+void resume_work(void);
+
+/* mmu.c: the guest's own page tables */
+struct translation {
+	uint32_t physical;
+	uint32_t pte;	   /* combined rights: P, W, U, plus G */
+	uint32_t run;	   /* pages from here that continue physically, this one included */
+};
+enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4 };
+bool translate(uint32_t linear, uint32_t access, struct translation *out);
+bool is_ram(uint32_t physical);
+uint32_t pages_of_ram(uint32_t physical);
+
+/* vtlb.c: host mappings as a cache of them */
+enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE };
+enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
+void vtlb_flush(void);
+void vtlb_drop(uint32_t linear);
+void vtlb_validate(bool globals);
+void vtlb_enter_user(void);
+void vtlb_learn_user_limit(void);
+
+/* guest.c: guest memory by linear address, from the monitor */
+bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);
+bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t access);
+bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access);
+bool push32(uint32_t value);
+bool pop32(uint32_t *value);
+uint32_t stack_linear(uint32_t offset_from_esp);
+void stack_release(int32_t bytes);
+
+/* segment.c: descriptors and their mirror in the host LDT */
+bool descriptor_read(uint32_t selector, uint64_t *descriptor);
+void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
+void mirror_table(void);
+bool mirror_entry(uint32_t selector, uint64_t descriptor);
+void mirror_sync(void);
+void mirror_user_limit(void);
+uint32_t host_selector(uint32_t guest);
+uint32_t guest_selector(uint32_t host);
+uint32_t segment_selector(enum segment_register reg);
+void segment_of(enum segment_register reg, struct segment *out);
+bool segment_load(enum segment_register reg, uint32_t selector);
+void segments_after_return(void);
+void cs_set(const struct segment *cs);
+void ss_set(const struct segment *ss);
+
+/* exception.c, interrupt.c, flow.c: control transfers */
+bool raise_fault(uint32_t vector, uint32_t error);
+bool raise_plain(uint32_t vector);
+bool raise_page_fault(uint32_t linear, uint32_t error);
+void fault_deliver(void);
+bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t error);
+uint32_t flags_for_guest(void);
+void flags_from_guest(uint32_t value, uint32_t mask);
+void vif_set(bool on);
+bool flow_iret(bool wide);
+bool flow_ljmp(uint32_t selector, uint32_t offset);
+bool flow_lcall(uint32_t selector, uint32_t offset);
+bool flow_lret(uint32_t release, bool wide);
+bool flow_int(uint32_t vector);
+bool flow_sysenter(void);
+bool flow_sysexit(void);
+
+/* system.c: control registers, MSRs, CPUID, descriptor-table registers */
+bool write_cr(uint32_t number, uint32_t value);
+bool read_msr(void);
+bool write_msr(void);
+void virtual_cpuid(void);
+bool load_table_register(bool gdt, uint32_t linear, bool narrow);
+bool load_ldtr(uint32_t selector);
+bool load_tr(uint32_t selector);
+bool is_privileged(void);
+
+/* decode.c: instruction lengths and operands */
+struct operand {
+	bool memory;
+	uint8_t reg; /* register number, or reg field */
+	uint8_t size;
+	uint8_t segment;
+	uint32_t offset;
+};
+struct instruction {
+	uint8_t length, bytes[15], fetched;
+	uint8_t opcode_map; /* 0: one byte, 1: 0f, 2: 0f38, 3: 0f3a */
+	uint8_t opcode, modrm, reg_field, repeat /* f2 or f3 */, lock, segment, operand_size, address_size;
+	bool has_modrm;
+	struct operand rm;
+	uint32_t immediate;
+	uint32_t far_selector;
+};
+bool decode(uint32_t eip, struct instruction *out);
+uint32_t register_read(uint32_t number, uint32_t size);
+void register_write(uint32_t number, uint32_t size, uint32_t value);
+bool operand_linear(const struct operand *operand, uint32_t size, bool write, uint32_t *linear);
+bool operand_read(const struct operand *operand, uint32_t size, uint32_t *value);
+bool operand_write(const struct operand *operand, uint32_t size, uint32_t value);
+bool memory_read(uint32_t linear, uint32_t size, uint32_t *value);
+bool memory_write(uint32_t linear, uint32_t size, uint32_t value);
+
+/* operation.c: one sensitive operation, however it arrived; emulate.c: arrival by a trap */
+bool emulate_trapped(uint32_t vector, uint32_t error);
+bool emulate_memory(const struct instruction *instruction);
+
+/* hypercall.c: arrival by a gate */
+void hypercall_from_gate(uint32_t number);
+bool hypercall_run(uint32_t number);
+
+/* query.c: lar, lsl, verr, verw, arpl */
+bool query_lar_lsl(uint32_t selector, bool limit, uint32_t *result);
+bool query_verify(uint32_t selector, bool write);
+
+/* io.c: ports */
+bool port_allowed(uint32_t port, uint32_t size);
+uint32_t port_in(uint32_t port, uint32_t size);
+void port_out(uint32_t port, uint32_t size, uint32_t value);
+bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segment, uint32_t address_size);
+
+/* exit.c: questions to the VMM */
+uint32_t exit_to_vmm(uint32_t reason);
+void exit_prepare(uint32_t port, uint64_t address, uint32_t size, uint32_t count, uint32_t value);
+void doorbell(void);
+_Noreturn void guest_ends(uint32_t reason, uint32_t code);
+
+/* irqchip: pic.c, lapic.c, ioapic.c, interrupt lines */
+void irq_set_line(uint32_t line, bool high);
+void irq_pulse(uint32_t line);
+int irq_acknowledge(void);
+void irq_update(void);
+void pic_reset(void);
+void pic_set_line(uint32_t line, bool high);
+bool pic_pending(void);
+uint32_t pic_acknowledge(void);
+uint32_t pic_in(uint32_t port);
+void pic_out(uint32_t port, uint32_t value);
+void lapic_reset(void);
+bool lapic_pending(void);
+bool lapic_accepts_extint(void);
+uint32_t lapic_acknowledge(void);
+void lapic_inject(uint32_t vector, bool level);
+uint32_t lapic_read(uint32_t offset);
+void lapic_write(uint32_t offset, uint32_t value);
+bool lapic_page_readable(void);
+void lapic_timer(uint64_t now);
+void ioapic_reset(void);
+void ioapic_set_line(uint32_t line, bool high);
+void ioapic_eoi(uint32_t vector);
+uint32_t ioapic_read(uint32_t offset);
+void ioapic_write(uint32_t offset, uint32_t value);
+
+/* pit.c, uart.c: devices that kernels use all the time */
+void pit_reset(void);
+uint32_t pit_in(uint32_t port);
+void pit_out(uint32_t port, uint32_t value);
+void pit_timer(uint64_t now);
+uint64_t pit_deadline(void);
+void uart_reset(void);
+uint32_t uart_in(uint32_t port);
+void uart_out(uint32_t port, uint32_t value);
+void uart_update(void);
+void console_put(uint8_t byte);
+
+/* time.c: host time, the next deadline, idling */
+uint64_t now_ns(void);
+void timers_create(void);
+void timers_run(void);
+void timers_rearm(void);
+void timer_soon(void);
+void idle(void);
+
+/* trace.c */
+void trace_event(uint32_t kind, uint32_t number, uint32_t a, uint32_t b, uint32_t c);
+void trace_span(uint32_t kind, uint32_t number, uint32_t eip, uint64_t start, const uint32_t args[5], uint32_t result);
+static inline bool tracing(uint32_t kind) { return (control.trace_mask >> kind) & 1; }
+
+#endif
