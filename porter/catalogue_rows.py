@@ -1,8 +1,8 @@
-"""The rows of the catalogue: data only. The model is in ``catalogue``."""
+"""The rows of the catalogue: data only. The model is in ``catalogue_model``."""
 
 from __future__ import annotations
 
-from porter.catalogue import IMPLIED_ACC, NO_MACRO, Cost, Form, Ring3, Row, Slot, Treatment
+from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, Cost, Form, Ring3, Row, Slot, Treatment
 
 _ACC, _PORT, _RM, _REG, _MEM = Slot.ACC, Slot.PORT, Slot.RM, Slot.REG, Slot.MEM
 _IND, _IMM, _SREG, _CR, _DR = Slot.IND, Slot.IMM, Slot.SREG, Slot.CR, Slot.DR

@@ -1,0 +1,120 @@
+"""Which bytes of the executable regions are instructions, as far as is known.
+
+One `CodeMap` per region holds two byte arrays: the instruction length at every offset decoded so far
+(a cache: it depends on the bytes alone), and the evidence by which an offset is a reached instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+
+from capstone import CS_ARCH_X86, CS_MODE_16, CS_MODE_32, Cs, CsInsn
+
+from porter.binary.image import Region
+
+MAX_INSTRUCTION = 15  # bytes; SDM volume 2, 2.3.11
+_CHUNK = 1024
+_UNDECODED, _BAD = 0, 0xFF
+_REACHED = re.compile(rb"[^\x00]")
+
+
+class Evidence(IntEnum):
+    """Why an offset is taken for an instruction. From DATA on: why it is not."""
+
+    NONE = 0
+    FLOW = 1  # control flow from the entry point or a function symbol leads there
+    SYMBOL = 2  # a label, or a place inside a function, that decodes as code to its end
+    REFERENCE = 3  # a pointer in code or data leads there, and it decodes as code to its end
+    DATA = 0x80  # an object symbol or jump table covers it
+    REAL_MODE = 0x81
+
+
+def disassembler(mode: int = CS_MODE_32) -> Cs:
+    """A capstone handle with operand details, Intel syntax."""
+    handle = Cs(CS_ARCH_X86, mode)
+    handle.detail = True
+    return handle
+
+
+class CodeMap:
+    """Lengths and evidence for one region, by offset."""
+
+    def __init__(self, region: Region) -> None:
+        self.region, self.data, self.size = region, region.data, len(region.data)
+        self.length = bytearray(self.size)
+        self.evidence = bytearray(self.size)
+        self._lengths = Cs(CS_ARCH_X86, CS_MODE_32)
+        self._details = disassembler()
+
+    def decode(self, offset: int) -> int:
+        """Length of the instruction at `offset`; 0 where the bytes are none."""
+        known = self.length[offset]
+        if known == _UNDECODED:
+            self._fill(offset)
+            known = self.length[offset]
+        return 0 if known == _BAD else known
+
+    def _fill(self, offset: int) -> None:
+        chunk = self.data[offset : offset + _CHUNK]
+        at, length = offset, self.length
+        for _, size, _, _ in self._lengths.disasm_lite(chunk, offset):
+            length[at] = size
+            at += size
+        # An instruction cut off by the end of the chunk is not bad; it is decoded when asked for.
+        if at < self.size and (at == offset or at + MAX_INSTRUCTION <= offset + len(chunk)):
+            length[at] = _BAD
+
+    def instruction(self, offset: int) -> CsInsn | None:
+        """The instruction at `offset` with operand details."""
+        code = self.data[offset : offset + MAX_INSTRUCTION]
+        return next(self._details.disasm(code, self.region.base + offset, 1), None)
+
+    def is_reached(self, offset: int) -> bool:
+        return 0 < self.evidence[offset] < Evidence.DATA
+
+    def covering(self, offset: int) -> int | None:
+        """Offset of the reached instruction that covers a byte; None where none does."""
+        for start in range(offset, max(offset - MAX_INSTRUCTION, -1), -1):
+            if self.is_reached(start):
+                return start if start + self.length[start] > offset else None
+        return None
+
+    def previous(self, offset: int) -> int | None:
+        """Offset of the reached instruction that ends where `offset` begins."""
+        return self.covering(offset - 1) if offset else None
+
+    def exclude(self, start: int, end: int, why: Evidence) -> None:
+        """Mark bytes as no 32-bit code, except where instructions were reached."""
+        for offset in range(max(start, 0), min(end, self.size)):
+            if not self.evidence[offset]:
+                self.evidence[offset] = why
+
+    def include(self, offset: int) -> None:
+        """Drop the DATA mark around `offset`: flow leads there after all."""
+        for step in (1, -1):
+            at = offset if step == 1 else offset - 1
+            while 0 <= at < self.size and self.evidence[at] == Evidence.DATA:
+                self.evidence[at] = Evidence.NONE
+                at += step
+
+    def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Byte ranges of [start, end) that no reached instruction and no exclusion covers."""
+        at = start
+        covering = self.covering(start) if start < self.size else None
+        if covering is not None:
+            at = covering + self.length[covering]
+        while at < end:
+            mark = self.evidence[at]
+            if mark:
+                at += 1 if mark >= Evidence.DATA else self.length[at]
+                continue
+            found = _REACHED.search(self.evidence, at, end)
+            stop = found.start() if found else end
+            yield at, stop
+            at = stop
+
+
+def real_mode_disassembler() -> Cs:
+    return disassembler(CS_MODE_16)

@@ -1,0 +1,118 @@
+"""Find the code of an image: certain flow first, then labels, then pointers.
+
+Order matters: what flow proves restricts what labels may claim, and so on down. Every step ends with
+`Flow.follow`, so that each start brings in all that it leads to.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from porter.binary.code import CodeMap, Evidence
+from porter.binary.flow import Flow
+from porter.binary.image import Image, Symbol
+from porter.binary.plausible import Trial
+from porter.binary.real_mode import RealModeCode, find_real_mode
+
+_NOPS = frozenset((0x90, 0xCC, 0x00))
+
+
+class Discovery:
+    """The result: `flow` with its code maps, and the 16-bit code that was recognised."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.flow = Flow(image)
+        self.real_mode: list[RealModeCode] = find_real_mode(image)
+        for block in self.real_mode:
+            self.flow.exclude(block.start, block.end, Evidence.REAL_MODE)
+        self._trial = Trial(self.flow, frozenset(symbol.address for symbol in image.symbols))
+        self._follow_certain()
+        self._follow_labels()
+        self._follow_function_gaps()
+        self._follow_references()
+
+    def _follow_certain(self) -> None:
+        starts = [symbol.address for symbol in self.image.functions]
+        starts += [block.target for block in self.real_mode if block.target is not None]
+        if self.image.entry is not None:
+            starts.append(self.image.entry)
+        self.flow.follow(starts, Evidence.FLOW)
+
+    def _follow_labels(self) -> None:
+        for symbol in self.image.labels:
+            if self._unknown(symbol.address) and not self._read_as_data(symbol) and self._trial.is_code(symbol.address):
+                self.flow.follow([symbol.address], Evidence.SYMBOL)
+
+    def _unknown(self, address: int) -> bool:
+        code = self.flow.map_at(address)
+        if code is None:
+            return False
+        offset = address - code.region.base
+        return not code.evidence[offset] and code.covering(offset) is None
+
+    def _read_as_data(self, symbol: Symbol) -> bool:
+        """True if known code has the label's address as the displacement of a memory operand."""
+        if symbol.address not in self.flow.references:
+            return False
+        pattern = struct.pack("<I", symbol.address)
+        for code in self.flow.maps:
+            at = code.data.find(pattern)
+            while at >= 0:
+                start = code.covering(at)
+                insn = code.instruction(start) if start is not None else None
+                if insn and insn.disp & 0xFFFF_FFFF == symbol.address and insn.insn_name() != "lea":
+                    return True
+                at = code.data.find(pattern, at + 1)
+        return False
+
+    def _follow_function_gaps(self) -> None:
+        """Places inside a sized function that no flow reaches: indirect jumps, or data among the code."""
+        for symbol in self.image.functions:
+            code = self.flow.map_at(symbol.address)
+            if code is None or not symbol.size:
+                continue
+            start = symbol.address - code.region.base
+            end = min(start + symbol.size, code.size)
+            at = start
+            while (gap := next(code.gaps(at, end), None)) is not None:
+                at = self._try_gap(code, *gap)
+
+    def _try_gap(self, code: CodeMap, start: int, end: int) -> int:
+        """Follow the gap if it is code; returns the offset at which to look for the next one."""
+        at = start
+        while at < end:
+            insn = code.instruction(at)
+            if insn is None or not is_padding(insn.bytes, insn.insn_name()):
+                break
+            at += insn.size
+        if at >= end:
+            return end
+        if self._trial.is_code(code.region.base + at):
+            self.flow.follow([code.region.base + at], Evidence.SYMBOL)
+            return at
+        return end
+
+    def _follow_references(self) -> None:
+        """Pointers in data (descriptor and handler tables) and in code, where no symbol says more."""
+        low = min(region.base for region in self.image.code)
+        high = max(region.end for region in self.image.code)
+        pointers = set(self.flow.references)
+        for region in self.image.regions:
+            if not region.executable:
+                aligned = region.data[-region.base % 4 :]
+                words = memoryview(aligned)[: len(aligned) // 4 * 4].cast("I")
+                pointers.update(word for word in words if low <= word < high)
+        for address in sorted(pointers):
+            if self._unknown(address) and self._trial.is_code(address):
+                self.flow.follow([address], Evidence.REFERENCE)
+
+
+def is_padding(code: bytes, name: str) -> bool:
+    """True for what assemblers and linkers fill gaps with: NOPs of any length, `lea` and `mov` onto itself."""
+    if name in ("nop", "int3") or not any(code):
+        return True
+    # lea 0(%esi),%esi and its longer forms; xchg and mov %esi,%esi (binutils, gas/config/tc-i386.c)
+    stripped = code.lstrip(b"\x2e\x66\x3e")
+    return stripped[:2] in (b"\x8d\x76", b"\x8d\xb6", b"\x8d\xbf", b"\x8d\x7f") or (
+        stripped[:3] in (b"\x8d\x74\x26", b"\x8d\xb4\x26", b"\x8d\xbc\x27")) or stripped in (b"\x89\xf6", b"\x87\xf6")

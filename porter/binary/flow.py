@@ -1,0 +1,212 @@
+"""Follow control flow through 32-bit code.
+
+From every given start, instructions are walked until the flow ends; direct targets are walked in turn.
+Indirect jumps are followed where the code at hand tells the target: switch tables, a register or stack
+slot that was just loaded with a constant, far jumps by link or load address.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+from porter.binary.code import CodeMap, Evidence
+from porter.binary.image import Image
+from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
+from porter.binary.plausible import looks_like_data
+
+_TABLE_LIMIT = 4096  # entries of one switch table
+
+
+def _signed8(value: int) -> int:
+    return value - 256 if value & 0x80 else value
+
+
+class Flow:
+    """The walk, and what it finds: `candidates` (addresses that may be sensitive) and `references`."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.maps = [CodeMap(region) for region in image.code]
+        self._bases = [code.region.base for code in self.maps]
+        self.candidates: list[tuple[CodeMap, int]] = []
+        self.references: set[int] = set()  # code addresses that appear as immediate or displacement
+        self.undecodable: set[int] = set()  # where the flow met bytes that are no instruction
+        self._high_bytes = bytes(
+            1 if any(r.base >> 24 <= byte <= (r.end - 1) >> 24 for r in image.code) else 0 for byte in range(256)
+        )
+        self._functions = [(s.address, s.address + s.size) for s in image.functions if s.size]
+        self._function_starts = [start for start, _ in self._functions]
+        self._pending: list[int] = []
+        for symbol in image.objects:
+            self.exclude(symbol.address, symbol.address + symbol.size, Evidence.DATA)
+
+    def map_at(self, address: int) -> CodeMap | None:
+        index = bisect.bisect_right(self._bases, address) - 1
+        code = self.maps[index] if index >= 0 else None
+        return code if code and address < code.region.end else None
+
+    def exclude(self, start: int, end: int, why: Evidence) -> None:
+        code = self.map_at(start)
+        if code:
+            code.exclude(start - code.region.base, end - code.region.base, why)
+
+    def is_reached(self, address: int) -> bool:
+        code = self.map_at(address)
+        return bool(code and code.is_reached(address - code.region.base))
+
+    def follow(self, starts: Iterable[int], evidence: Evidence) -> None:
+        """Walk from each start and from all that it leads to."""
+        self._pending.extend(starts)
+        while self._pending:
+            address = self._pending.pop()
+            code = self.map_at(address)
+            if code is None:
+                continue
+            offset = address - code.region.base
+            if code.evidence[offset] == Evidence.DATA:
+                code.include(offset)
+            self._run(code, offset, evidence)
+
+    def _function_end(self, address: int) -> int | None:
+        index = bisect.bisect_right(self._function_starts, address) - 1
+        return self._functions[index][1] if index >= 0 and address < self._functions[index][1] else None
+
+    def _run(self, code: CodeMap, offset: int, evidence: Evidence) -> None:
+        data, size, length, marks = code.data, code.size, code.length, code.evidence
+        base, high_bytes = code.region.base, self._high_bytes
+        function_end = self._function_end(base + offset) or 1 << 32
+        constants: dict[int, tuple[int, int]] = {}  # register -> (offset of the load, value)
+        previous, doubtful = -1, False  # doubtful: flow may not have come back from the last instruction
+        while offset < size and not marks[offset]:
+            if doubtful and (base + offset >= function_end or looks_like_data(self.image, base + offset)):
+                return
+            doubtful = False
+            step = length[offset]
+            if step in (0, 0xFF):
+                step = code.decode(offset)
+                if not step:
+                    self.undecodable.add(base + offset)
+                    return
+            marks[offset] = evidence
+            after = offset + step
+            if step >= 5 and high_bytes[data[after - 1]]:
+                value = int.from_bytes(data[after - 4 : after], "little")
+                if self.map_at(value):
+                    self.references.add(value)
+            action = ONE_BYTE[data[offset]]
+            if action:
+                at = offset
+                if action == Action.PREFIX:
+                    at += prefix_length(data, offset, step)
+                    action = ONE_BYTE[data[at]]
+                if action == Action.TWO_BYTE:
+                    at += 1
+                    action = TWO_BYTE[data[at]]
+                if action == Action.CONSTANT:
+                    if step - (at - offset) == 5:
+                        constants[data[at] & 7] = offset, int.from_bytes(data[at + 1 : at + 5], "little")
+                elif action == Action.ADDRESS:
+                    if data[at + 1] & 0xC7 == 5:  # lea disp32, reg
+                        register = data[at + 1] >> 3 & 7
+                        constants[register] = offset, int.from_bytes(data[at + 2 : at + 6], "little")
+                elif action:
+                    target = self._targets(code, offset, at, after, Action(action), constants, previous)
+                    if not target:
+                        return
+                    doubtful = action in (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL)
+            previous, offset = offset, after
+
+    def _targets(
+        self,
+        code: CodeMap,
+        offset: int,
+        at: int,
+        after: int,
+        action: Action,
+        constants: dict[int, tuple[int, int]],
+        previous: int,
+    ) -> bool:
+        """Note the targets of one instruction (opcode at `at`); False where the flow does not go on behind it."""
+        data, base = code.data, code.region.base
+        word = OPERAND_SIZE in data[offset:at]
+        if action in (Action.BRANCH8, Action.JUMP8):
+            self._pending.append((base + after + _signed8(data[after - 1])) & 0xFFFF_FFFF)
+            return action == Action.BRANCH8
+        if action in (Action.BRANCH32, Action.JUMP32, Action.CALL):
+            if not word:
+                relative = int.from_bytes(data[after - 4 : after], "little")
+                self._pending.append((base + after + relative) & 0xFFFF_FFFF)
+            return action != Action.JUMP32
+        if action == Action.GROUP5:
+            return self._group5(code, offset, at, after, constants)
+        if action == Action.RETURN:
+            self._pushed_target(code, previous)
+            return False
+        self.candidates.append((code, offset))
+        if action in (Action.FAR_JUMP, Action.FAR_CALL):
+            if not word:
+                self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
+            return action == Action.FAR_CALL
+        if action == Action.FAR_RETURN:
+            self._pushed_target(code, previous)
+            return False
+        return action != Action.UNDEFINED
+
+    def _absolute(self, address: int) -> None:
+        target = self.image.resolve(address)
+        if target is not None:
+            self._pending.append(target)
+
+    def _pushed_target(self, code: CodeMap, previous: int) -> None:
+        """`push $target` directly in front of a return is a jump."""
+        if previous >= 0 and code.data[previous] == 0x68 and code.length[previous] == 5:
+            self._absolute(int.from_bytes(code.data[previous + 1 : previous + 5], "little"))
+
+    def _group5(
+        self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]
+    ) -> bool:
+        modrm = code.data[at + 1]
+        operation = modrm >> 3 & 7
+        if operation in (3, 5):  # far
+            self.candidates.append((code, offset))
+            return operation == 3
+        if operation not in (2, 4):
+            return True
+        if modrm >> 6 == 3:
+            known = constants.get(modrm & 7)
+            if known and not self._written_since(code, known[0], offset):
+                self._absolute(known[1])
+        elif operation == 4 and modrm & 0xC7 == 4 and code.data[at + 2] & 0xC7 == 0x85:  # jmp *table(,%reg,4)
+            self._switch(code, offset, int.from_bytes(code.data[after - 4 : after], "little"))
+        return operation == 2
+
+    def _written_since(self, code: CodeMap, load: int, jump: int) -> bool:
+        """True if the register that the instruction at `load` sets is set again before `jump`."""
+        first = code.instruction(load)
+        written = set(first.regs_access()[1]) if first else set()
+        at = load + code.length[load]
+        while at < jump:
+            insn = code.instruction(at)
+            if insn is None or written & set(insn.regs_access()[1]):
+                return True
+            at += insn.size
+        return False
+
+    def _switch(self, code: CodeMap, jump: int, table: int) -> None:
+        """Follow a switch table: words that point into the function (or section) of the jump."""
+        region = self.image.region_at(table)
+        if region is None:
+            return
+        low, high = code.region.base, code.region.end
+        index = bisect.bisect_right(self._function_starts, low + jump) - 1
+        if index >= 0 and low + jump < self._functions[index][1]:
+            low, high = self._functions[index]
+        entry = table
+        while entry + 4 <= region.end and entry - table < 4 * _TABLE_LIMIT:
+            target = int.from_bytes(region.data[entry - region.base : entry - region.base + 4], "little")
+            if not low <= target < high:
+                break
+            self._pending.append(target)
+            entry += 4
+        self.exclude(table, entry, Evidence.DATA)

@@ -1,0 +1,105 @@
+"""Is there code at an address that only a label or a pointer names?
+
+Assembly labels have no type: `gdt:`, `message:` and `vector32:` look alike in the symbol table. A place
+is taken for code only if everything reachable from it decodes, stays clear of other symbols' middles, of
+data and of known code's middles, and ends in a return or jump. Data passes that rarely by chance, and the
+usual kinds of data are excluded first: text, pointer tables, zeros, boot headers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
+
+if TYPE_CHECKING:
+    from porter.binary.flow import Flow
+    from porter.binary.image import Image
+
+_TEXT = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{4,}\x00|[\t\n\r\x1b\x20-\x7e]{8}")
+# Boot headers lie in the text section because they must come first in the file.
+_HEADER_MAGIC = (b"\x02\xb0\xad\x1b", b"\xd6\x50\x52\xe8")  # Multiboot 3.1.1, Multiboot2 3.1.1
+_PEEK = 16
+_LIMIT = 4096  # instructions of one trial
+_ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
+
+
+def looks_like_data(image: Image, address: int) -> bool:
+    """True where the first bytes are text, zeros, a boot header or a table of addresses."""
+    head = image.read(address, _PEEK)
+    if head.startswith(_HEADER_MAGIC) or head[:2] == b"\x00\x00" or _TEXT.match(head):
+        return True
+    words = [int.from_bytes(head[at : at + 4], "little") for at in (0, 4)]
+    return len(head) >= 8 and all(image.region_at(word) for word in words)
+
+
+class Trial:
+    """A walk that changes nothing, to see whether the bytes at a place make sense as code."""
+
+    def __init__(self, flow: Flow, symbol_addresses: frozenset[int]) -> None:
+        self._flow, self._symbols = flow, symbol_addresses
+
+    def is_code(self, start: int) -> bool:
+        """True if all that is reachable from `start`, and is not yet known, can be code."""
+        if looks_like_data(self._flow.image, start):
+            return False
+        pending, seen = [start], set[int]()
+        while pending:
+            address = pending.pop()
+            while address is not None and address not in seen:
+                if self._flow.is_reached(address):
+                    break
+                seen.add(address)
+                step = self._step(address, pending)
+                if step is None or len(seen) > _LIMIT:
+                    return False
+                address = step[0]
+        return True
+
+    def _step(self, address: int, pending: list[int]) -> tuple[int | None] | None:
+        """The address behind the instruction (None: flow ends), in a tuple; None if this cannot be code."""
+        flow = self._flow
+        code = flow.map_at(address)
+        if code is None:
+            return None
+        offset = address - code.region.base
+        size = code.decode(offset)
+        if not size or code.evidence[offset] or code.covering(offset) is not None:
+            return None
+        if any(code.evidence[at] or code.region.base + at in self._symbols for at in range(offset + 1, offset + size)):
+            return None
+        data, at, after = code.data, offset + prefix_length(code.data, offset, size), offset + size
+        if data[offset:after] == b"\x00\x00":
+            return None
+        action = Action(ONE_BYTE[data[at]])
+        if action == Action.TWO_BYTE:
+            action = Action(TWO_BYTE[data[at + 1]])
+        target = None
+        if action in (Action.BRANCH8, Action.JUMP8):
+            displacement = data[after - 1] - (256 if data[after - 1] & 0x80 else 0)
+            target = address + size + displacement
+        elif action in (Action.BRANCH32, Action.JUMP32, Action.CALL):
+            if OPERAND_SIZE in data[offset:at]:
+                return None
+            target = address + size + int.from_bytes(data[after - 4 : after], "little") & 0xFFFF_FFFF
+        if target is not None and not self._target(target, action, pending):
+            return None
+        ends = action in _ENDS or (action == Action.GROUP5 and data[at + 1] >> 3 & 7 in (4, 5))
+        if not ends and action in (Action.CALL, Action.HALT, Action.INTERRUPT):
+            ends = looks_like_data(flow.image, address + size)
+        return (None if ends else address + size,)
+
+    def _target(self, target: int, action: Action, pending: list[int]) -> bool:
+        """False if code cannot branch to `target`."""
+        flow = self._flow
+        code = flow.map_at(target)
+        if code is None:  # undefined symbols of a relocatable file count as address 0
+            return flow.image.relocatable and target == 0
+        if flow.is_reached(target):
+            return True
+        offset = target - code.region.base
+        if code.evidence[offset] or code.covering(offset) is not None:
+            return False
+        pending.append(target)
+        return True
