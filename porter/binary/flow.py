@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.image import Image
 from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
-from porter.binary.plausible import looks_like_data
+from porter.binary.plausible import looks_like_text
 
 _TABLE_LIMIT = 4096  # entries of one switch table
 
@@ -75,11 +75,11 @@ class Flow:
     def _run(self, code: CodeMap, offset: int, evidence: Evidence) -> None:
         data, size, length, marks = code.data, code.size, code.length, code.evidence
         base, high_bytes = code.region.base, self._high_bytes
-        function_end = self._function_end(base + offset) or 1 << 32
+        function_end = self._function_end(base + offset)
         constants: dict[int, tuple[int, int]] = {}  # register -> (offset of the load, value)
         previous, doubtful = -1, False  # doubtful: flow may not have come back from the last instruction
         while offset < size and not marks[offset]:
-            if doubtful and (base + offset >= function_end or looks_like_data(self.image, base + offset)):
+            if doubtful and self._ends_here(base + offset, function_end):
                 return
             doubtful = False
             step = length[offset]
@@ -116,6 +116,12 @@ class Flow:
                         return
                     doubtful = action in (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL)
             previous, offset = offset, after
+
+    def _ends_here(self, address: int, function_end: int | None) -> bool:
+        """True if what lies behind a call (or INT, HLT) is not its continuation: it did not return."""
+        if function_end is not None:
+            return address >= function_end
+        return looks_like_text(self.image, address)
 
     def _targets(
         self,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from porter.binary.flow import Flow
     from porter.binary.image import Image
 
-_TEXT = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{4,}\x00|[\t\n\r\x1b\x20-\x7e]{8}")
+_TEXT = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{4,}\x00")
+_TEXT_HEAD = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{8}")
+_TEXT_LIMIT = 256  # bytes of a string that follows a call
 # Boot headers lie in the text section because they must come first in the file.
 _HEADER_MAGIC = (b"\x02\xb0\xad\x1b", b"\xd6\x50\x52\xe8")  # Multiboot 3.1.1, Multiboot2 3.1.1
 _PEEK = 16
@@ -25,10 +27,16 @@ _LIMIT = 4096  # instructions of one trial
 _ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
 
 
+def looks_like_text(image: Image, address: int) -> bool:
+    """True where a NUL-terminated string of some length or zeros lie: the stricter test, for places behind calls."""
+    head = image.read(address, _TEXT_LIMIT)
+    return head[:2] == b"\x00\x00" or _TEXT.match(head) is not None
+
+
 def looks_like_data(image: Image, address: int) -> bool:
     """True where the first bytes are text, zeros, a boot header or a table of addresses."""
     head = image.read(address, _PEEK)
-    if head.startswith(_HEADER_MAGIC) or head[:2] == b"\x00\x00" or _TEXT.match(head):
+    if head.startswith(_HEADER_MAGIC) or _TEXT_HEAD.match(head) or looks_like_text(image, address):
         return True
     words = [int.from_bytes(head[at : at + 4], "little") for at in (0, 4)]
     return len(head) >= 8 and all(image.region_at(word) for word in words)
@@ -87,7 +95,7 @@ class Trial:
             return None
         ends = action in _ENDS or (action == Action.GROUP5 and data[at + 1] >> 3 & 7 in (4, 5))
         if not ends and action in (Action.CALL, Action.HALT, Action.INTERRUPT):
-            ends = looks_like_data(flow.image, address + size)
+            ends = looks_like_text(flow.image, address + size)
         return (None if ends else address + size,)
 
     def _target(self, target: int, action: Action, pending: list[int]) -> bool:

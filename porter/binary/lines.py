@@ -1,0 +1,110 @@
+"""Source file and line of an address, from DWARF line programs (versions 2 to 5)."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+
+from elftools.dwarf.compileunit import CompileUnit
+from elftools.dwarf.lineprogram import LineProgram
+
+from porter.binary.image import Image
+
+
+@dataclass(frozen=True, order=True)
+class _Row:
+    address: int
+    end: bool  # first address behind a sequence
+    file: str
+    line: int
+
+
+class Lines:
+    """Look-up of `address -> "file:line"`. Only the units that are asked about are read."""
+
+    def __init__(self, image: Image) -> None:
+        self._units: list[tuple[int, int, CompileUnit]] | None = None
+        self._rows: dict[int, list[_Row]] = {}
+        self._dwarf = None
+        try:
+            if image.elf.has_dwarf_info(strict=True):
+                self._dwarf = image.elf.get_dwarf_info()
+        except Exception:  # damaged debug information only costs the line numbers
+            self._dwarf = None
+
+    def find(self, address: int) -> tuple[str, int] | None:
+        """File (as the compiler was given it) and line; None where the debug information says nothing."""
+        if self._dwarf is None:
+            return None
+        try:
+            return self._find(address)
+        except Exception:  # as above
+            return None
+
+    def _find(self, address: int) -> tuple[str, int] | None:
+        if self._units is None:
+            self._units = self._ranges()
+        for low, high, unit in self._units:
+            if low <= address < high:
+                rows = self._unit_rows(unit)
+                index = bisect.bisect_right(rows, address, key=lambda row: row.address) - 1
+                if index >= 0 and not rows[index].end:
+                    return rows[index].file, rows[index].line
+        return None
+
+    def _ranges(self) -> list[tuple[int, int, CompileUnit]]:
+        assert self._dwarf is not None
+        out = []
+        listed = set()
+        ranges = self._dwarf.get_aranges()
+        for entry in ranges.entries if ranges else ():
+            unit = self._dwarf.get_CU_at(entry.info_offset)
+            listed.add(entry.info_offset)
+            out.append((entry.begin_addr, entry.begin_addr + entry.length, unit))
+        for unit in self._dwarf.iter_CUs():
+            if unit.cu_offset not in listed:
+                rows = self._unit_rows(unit)
+                if rows:
+                    out.append((rows[0].address, rows[-1].address + 1, unit))
+        return out
+
+    def _unit_rows(self, unit: CompileUnit) -> list[_Row]:
+        if unit.cu_offset not in self._rows:
+            assert self._dwarf is not None
+            program = self._dwarf.line_program_for_CU(unit)
+            self._rows[unit.cu_offset] = _rows(program) if program else []
+        return self._rows[unit.cu_offset]
+
+
+def _rows(program: LineProgram) -> list[_Row]:
+    names = _file_names(program)
+    first = 0 if program.header["version"] >= 5 else 1
+    out = []
+    for entry in program.get_entries():
+        state = entry.state
+        if state is not None:
+            index = state.file - first
+            name = names[index] if 0 <= index < len(names) else "?"
+            out.append(_Row(state.address, state.end_sequence, name, state.line))
+    # Where one sequence ends and the next begins at the same address, the beginning counts: it sorts last.
+    out.sort(key=lambda row: (row.address, not row.end))
+    return out
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _file_names(program: LineProgram) -> list[str]:
+    header = program.header
+    directories = [_text(name) for name in header["include_directory"]]
+    names = []
+    for entry in header["file_entry"]:
+        name, index = _text(entry["name"]), entry["dir_index"]
+        # Directory 0 is the compilation directory; before version 5 it is not in the table.
+        index = index if header["version"] >= 5 else index - 1
+        inside = index > 0 or (index == 0 and header["version"] < 5)
+        if inside and index < len(directories) and not name.startswith("/"):
+            name = f"{directories[index]}/{name}"
+        names.append(name)
+    return names

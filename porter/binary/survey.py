@@ -1,0 +1,162 @@
+"""Everything that `ring3 check` reports about a file, as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capstone import CsInsn
+
+from porter.binary.code import CodeMap, Evidence
+from porter.binary.discovery import Discovery, is_padding
+from porter.binary.image import Image, load
+from porter.binary.lines import Lines
+from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
+from porter.binary.ported import count_ported, is_ported
+from porter.binary.real_mode import RealModeCode
+from porter.binary.sensitive import Effect, Kind, classify
+
+
+@dataclass(frozen=True)
+class Site:
+    """One sensitive instruction.
+
+    `address` is the link address (in a relocatable file the offset in `section`), `physical` the load
+    address by p_paddr, `file_offset` where its bytes lie in the file, `evidence` why it counts as code.
+    """
+
+    address: int
+    section: str
+    code: bytes
+    text: str
+    kind: Kind
+    evidence: Evidence
+    file_offset: int
+    physical: int | None
+    symbol: tuple[str, int] | None
+    source: tuple[str, int] | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.code)
+
+    @property
+    def traps(self) -> bool:
+        """True if the CPU itself hands the unported instruction to the hypervisor."""
+        return self.kind.effect is not Effect.SILENT
+
+
+@dataclass
+class Survey:
+    """What a file contains. Sites are in address order."""
+
+    path: Path
+    left: list[Site] = field(default_factory=list)
+    native: list[Site] = field(default_factory=list)  # sensitive, but rightly not ported
+    unreached: list[Site] = field(default_factory=list)  # in bytes that nothing shows to be code
+    ported: Counter[str] = field(default_factory=Counter)
+    real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # section, start, end
+    undecodable: list[tuple[str, int]] = field(default_factory=list)  # section, address
+
+
+def survey(path: Path | str, lines: bool = True) -> Survey:
+    """Survey an i386 ELF file, executable or relocatable. PortError names what is wrong with the input.
+
+    `lines`: look up source lines in DWARF.
+    """
+    image = load(path)
+    return _Surveyor(image, Lines(image) if lines else None).run()
+
+
+def scan(path: Path | str) -> list[Site]:
+    """The sensitive instructions of an unported kernel that are code with certainty, in address order.
+
+    For running it unported: sites with `traps` unset run silently wrong, so the hypervisor must replace
+    their first byte. Instructions that stay native are not listed.
+    """
+    return survey(path, lines=False).left
+
+
+class _Surveyor:
+    def __init__(self, image: Image, lines: Lines | None) -> None:
+        self.image, self.lines = image, lines
+
+    def run(self) -> Survey:
+        discovery = Discovery(self.image)
+        out = Survey(self.image.path)
+        for code, offset in discovery.flow.candidates:
+            insn = code.instruction(offset)
+            kind = classify(insn) if insn else None
+            if insn and kind and not is_ported(code, offset, insn):
+                site = self._site(code, offset, insn, kind)
+                (out.native if kind.effect is Effect.NATIVE else out.left).append(site)
+        for code in discovery.flow.maps:
+            out.ported.update(count_ported(code))
+            out.unreached += self._unreached(code)
+        for sites in (out.left, out.native, out.unreached):
+            sites.sort(key=lambda site: (site.section, site.address) if self.image.relocatable else ("", site.address))
+        out.real_mode = [self._range(block) for block in discovery.real_mode]
+        out.undecodable = [self.image.where(address) for address in sorted(discovery.flow.undecodable)]
+        return out
+
+    def _range(self, block: RealModeCode) -> tuple[str, int, int]:
+        section, start = self.image.where(block.start)
+        return section, start, start + block.end - block.start
+
+    def _site(self, code: CodeMap, offset: int, insn: CsInsn, kind: Kind) -> Site:
+        linked = code.region.base + offset
+        section, address = self.image.where(linked)
+        return Site(
+            address=address,
+            section=section,
+            code=bytes(insn.bytes),
+            text=f"{insn.mnemonic} {insn.op_str}".strip(),
+            kind=kind,
+            evidence=Evidence(code.evidence[offset]),
+            file_offset=code.region.file_offset + offset,
+            physical=self.image.physical(linked),
+            symbol=self.image.symbol_at(linked),
+            source=self.lines.find(linked) if self.lines else None,
+        )
+
+    def _unreached(self, code: CodeMap) -> list[Site]:
+        """Sensitive instructions in a linear reading of what was not reached; restarts at every symbol."""
+        base = code.region.base
+        starts = sorted({s.address - base for s in self.image.symbols if s.address in code.region})
+        out = []
+        for start, end in code.gaps(0, code.size):
+            cuts = [start, *(cut for cut in starts if start < cut < end), end]
+            for begin, stop in zip(cuts, cuts[1:], strict=False):
+                out += self._sweep(code, begin, stop)
+        return out
+
+    def _sweep(self, code: CodeMap, at: int, stop: int) -> list[Site]:
+        out = []
+        while at < stop:
+            size = code.decode(at)
+            if not size or at + size > stop:
+                at += 1
+                continue
+            if may_be_sensitive(code.data, at, size):
+                insn = code.instruction(at)
+                kind = classify(insn) if insn else None
+                if insn and kind and kind.effect is not Effect.NATIVE and not is_padding(insn.bytes, insn.insn_name()):
+                    out.append(self._site(code, at, insn, kind))
+            at += size
+        return out
+
+
+def may_be_sensitive(data: bytes, offset: int, size: int) -> bool:
+    """Opcode test: False only for instructions that `classify` would not name."""
+    at = offset + prefix_length(data, offset, size)
+    action = Action(ONE_BYTE[data[at]])
+    if action == Action.TWO_BYTE and at + 1 < offset + size:
+        action = Action(TWO_BYTE[data[at + 1]])
+    return action in _SENSITIVE_ACTIONS
+
+
+_SENSITIVE_ACTIONS = frozenset((
+    Action.CANDIDATE, Action.FAR_JUMP, Action.FAR_CALL, Action.FAR_RETURN, Action.INTERRUPT, Action.GROUP5,
+    Action.HALT, Action.UNDEFINED,
+))
