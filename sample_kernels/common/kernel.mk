@@ -1,0 +1,39 @@
+# Builds one sample kernel. The including Makefile sets KERNEL (its name) and SOURCES (its own files).
+#
+#   make                          build/NAME.elf for a bare PC
+#   make CC="ring3 cc gcc" OUT=p  p/NAME.elf ported, from the very same files
+
+COMMON := $(dir $(lastword $(MAKEFILE_LIST)))
+OUT ?= build
+
+CFLAGS = -m32 -std=gnu11 -O2 -g -Wall -Wextra -ffreestanding -fno-pic -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -mgeneral-regs-only -I$(COMMON)
+LDFLAGS = -m32 -nostdlib -static -no-pie -Wl,-T,$(COMMON)kernel.ld -Wl,--build-id=none
+
+COMMON_SOURCES = start.S vectors.S segments.c interrupts.c timer.c serial.c memory.c power.c
+OBJECTS = $(patsubst %,$(OUT)/common-%.o,$(basename $(COMMON_SOURCES))) \
+	$(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
+
+$(OUT)/$(KERNEL).elf: $(OBJECTS) $(COMMON)kernel.ld
+	$(CC) $(LDFLAGS) -o $@ $(OBJECTS)
+
+$(OUT)/common-%.o: $(COMMON)%.c | $(OUT)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT)/common-%.o: $(COMMON)%.S | $(OUT)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT)/%.o: %.c | $(OUT)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT)/%.o: %.S | $(OUT)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT):
+	mkdir -p $@
+
+.PHONY: clean
+clean:
+	rm -rf $(OUT)
+
+-include $(OBJECTS:.o=.d)
