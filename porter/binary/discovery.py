@@ -10,11 +10,24 @@ import struct
 
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.flow import Flow
-from porter.binary.image import Image, Symbol
+from porter.binary.image import Image
 from porter.binary.plausible import Trial
 from porter.binary.real_mode import RealModeCode, find_real_mode
 
-_NOPS = frozenset((0x90, 0xCC, 0x00))
+# What GAS aligns code with besides NOPs (binutils, gas/config/tc-i386.c): lea 0(%esi),%esi and 0(%edi),%edi
+# with displacements of 8 and 32 bits, with and without index byte; mov and xchg %esi,%esi.
+_FILL_PREFIXES = b"\x2e\x3e\x66"
+_FILL = (
+    b"\x8d\x76\x00",
+    b"\x8d\x7f\x00",
+    b"\x8d\xb6\x00\x00\x00\x00",
+    b"\x8d\xbf\x00\x00\x00\x00",
+    b"\x8d\x74\x26\x00",
+    b"\x8d\xb4\x26\x00\x00\x00\x00",
+    b"\x8d\xbc\x27\x00\x00\x00\x00",
+    b"\x89\xf6",
+    b"\x87\xf6",
+)
 
 
 class Discovery:
@@ -41,8 +54,9 @@ class Discovery:
 
     def _follow_labels(self) -> None:
         for symbol in self.image.labels:
-            if self._unknown(symbol.address) and not self._read_as_data(symbol) and self._trial.is_code(symbol.address):
-                self.flow.follow([symbol.address], Evidence.SYMBOL)
+            address = symbol.address
+            if self._unknown(address) and not self._read_as_data(address) and self._trial.is_code(address):
+                self.flow.follow([address], Evidence.SYMBOL)
 
     def _unknown(self, address: int) -> bool:
         code = self.flow.map_at(address)
@@ -51,17 +65,17 @@ class Discovery:
         offset = address - code.region.base
         return not code.evidence[offset] and code.covering(offset) is None
 
-    def _read_as_data(self, symbol: Symbol) -> bool:
-        """True if known code has the label's address as the displacement of a memory operand."""
-        if symbol.address not in self.flow.references:
+    def _read_as_data(self, address: int) -> bool:
+        """True if known code has the address as the displacement of a memory operand."""
+        if address not in self.flow.references:
             return False
-        pattern = struct.pack("<I", symbol.address)
+        pattern = struct.pack("<I", address)
         for code in self.flow.maps:
             at = code.data.find(pattern)
             while at >= 0:
                 start = code.covering(at)
                 insn = code.instruction(start) if start is not None else None
-                if insn and insn.disp & 0xFFFF_FFFF == symbol.address and insn.insn_name() != "lea":
+                if insn and insn.disp & 0xFFFF_FFFF == address and insn.insn_name() != "lea":
                     return True
                 at = code.data.find(pattern, at + 1)
         return False
@@ -109,10 +123,7 @@ class Discovery:
 
 
 def is_padding(code: bytes, name: str) -> bool:
-    """True for what assemblers and linkers fill gaps with: NOPs of any length, `lea` and `mov` onto itself."""
+    """True for what gaps are filled with: zeros, INT3, NOPs, and LEA or MOV that change nothing."""
     if name in ("nop", "int3") or not any(code):
         return True
-    # lea 0(%esi),%esi and its longer forms; xchg and mov %esi,%esi (binutils, gas/config/tc-i386.c)
-    stripped = code.lstrip(b"\x2e\x66\x3e")
-    return stripped[:2] in (b"\x8d\x76", b"\x8d\xb6", b"\x8d\xbf", b"\x8d\x7f") or (
-        stripped[:3] in (b"\x8d\x74\x26", b"\x8d\xb4\x26", b"\x8d\xbc\x27")) or stripped in (b"\x89\xf6", b"\x87\xf6")
+    return code.lstrip(_FILL_PREFIXES).startswith(_FILL)

@@ -32,8 +32,9 @@ class Flow:
         self.candidates: list[tuple[CodeMap, int]] = []
         self.references: set[int] = set()  # code addresses that appear as immediate or displacement
         self.undecodable: set[int] = set()  # where the flow met bytes that are no instruction
+        # By top byte of an address: whether code may lie there. Sorts out most constants at once.
         self._high_bytes = bytes(
-            1 if any(r.base >> 24 <= byte <= (r.end - 1) >> 24 for r in image.code) else 0 for byte in range(256)
+            any(r.base >> 24 <= byte <= (r.end - 1) >> 24 for r in image.code) for byte in range(256)
         )
         self._functions = [(s.address, s.address + s.size) for s in image.functions if s.size]
         self._function_starts = [start for start, _ in self._functions]
@@ -133,7 +134,7 @@ class Flow:
         constants: dict[int, tuple[int, int]],
         previous: int,
     ) -> bool:
-        """Note the targets of one instruction (opcode at `at`); False where the flow does not go on behind it."""
+        """Note the targets of one instruction (opcode at `at`); False where the flow ends with it."""
         data, base = code.data, code.region.base
         word = OPERAND_SIZE in data[offset:at]
         if action in (Action.BRANCH8, Action.JUMP8):

@@ -14,11 +14,30 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from porter.errors import PortError
 
 RELOCATABLE_BASE = 0x1000_0000
+
+# pyelftools checks little: a damaged file makes it stumble wherever the damage first matters.
+DAMAGE = (
+    ELFError,
+    DWARFError,
+    ConstructError,
+    struct.error,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
 
 # ELF constants (System V ABI, i386 supplement)
 _ELFCLASS32, _ELFDATA2LSB, _EM_386 = 1, 1, 3
@@ -164,13 +183,13 @@ def load(path: Path | str) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PortError(f"{path}: cannot be read ({error.strerror}); name a linked kernel or object file") from None
+        raise PortError(
+            f"{path}: cannot be read ({error.strerror}); name a linked kernel or object file"
+        ) from None
     _check_header(path, data)
     try:
         return _read(path, bytearray(data))
-    except PortError:
-        raise
-    except Exception as error:  # pyelftools raises whatever its parsing of a damaged file stumbles over
+    except DAMAGE as error:
         detail = str(error) or type(error).__name__
         raise PortError(f"{path}: damaged ELF file ({detail}); link it again") from None
 
@@ -201,8 +220,10 @@ def _check_header(path: Path, data: bytes) -> None:
         if count and entry < least:
             raise refuse(f"damaged: {what} headers of {entry} bytes; link it again")
         if count and offset + count * entry > len(data):
-            raise refuse(f"truncated: {what} headers end at {offset + count * entry:#x}, "
-                         f"the file at {len(data):#x}; build or copy it again")
+            raise refuse(
+                f"truncated: {what} headers end at {offset + count * entry:#x}, "
+                f"the file at {len(data):#x}; build or copy it again"
+            )
 
 
 def _read(path: Path, data: bytearray) -> Image:
@@ -215,38 +236,61 @@ def _read(path: Path, data: bytearray) -> Image:
         elf = ELFFile(io.BytesIO(data))
     segments = [
         Segment(h["p_vaddr"], h["p_paddr"], h["p_offset"], h["p_filesz"], bool(h["p_flags"] & 1))
-        for h in (segment.header for segment in elf.iter_segments()) if h["p_type"] == "PT_LOAD"
+        for h in (segment.header for segment in elf.iter_segments())
+        if h["p_type"] == "PT_LOAD"
     ]
     regions = []
     for section in elf.iter_sections():
         header = section.header
         if header["sh_flags"] & _SHF_ALLOC and header["sh_type"] != "SHT_NOBITS" and header["sh_size"]:
-            regions.append(_region(path, data, section.name, header["sh_addr"], header["sh_offset"],
-                                   header["sh_size"], bool(header["sh_flags"] & _SHF_EXECINSTR)))
+            regions.append(
+                _region(
+                    path,
+                    data,
+                    section.name,
+                    header["sh_addr"],
+                    header["sh_offset"],
+                    header["sh_size"],
+                    bool(header["sh_flags"] & _SHF_EXECINSTR),
+                )
+            )
     if not regions:
-        regions = [_region(path, data, f"segment {index}", s.virtual, s.offset, s.file_size, s.executable)
-                   for index, s in enumerate(segments) if s.file_size]
+        regions = [
+            _region(path, data, f"segment {index}", s.virtual, s.offset, s.file_size, s.executable)
+            for index, s in enumerate(segments)
+            if s.file_size
+        ]
     if not any(region.executable for region in regions):
         raise PortError(f"{path}: has no executable section or segment; name the linked kernel")
     return Image(path, elf, regions, _symbols(elf), segments, relocatable)
 
 
-def _region(path: Path, data: bytearray, name: str, base: int, offset: int, size: int, executable: bool) -> Region:
+def _region(
+    path: Path, data: bytearray, name: str, base: int, offset: int, size: int, executable: bool
+) -> Region:
     if offset + size > len(data):
-        raise PortError(f"{path}: truncated: {name} ends at {offset + size:#x}, the file at {len(data):#x}; "
-                        "build or copy it again")
+        raise PortError(
+            f"{path}: truncated: {name} ends at {offset + size:#x}, the file at {len(data):#x}; "
+            "build or copy it again"
+        )
     if base + size > 1 << 32:
-        raise PortError(f"{path}: {name} at {base:#x} with {size:#x} bytes leaves the 32-bit address space; "
-                        "correct the linker script")
+        raise PortError(
+            f"{path}: {name} at {base:#x} with {size:#x} bytes leaves the 32-bit address space; "
+            "correct the linker script"
+        )
     return Region(name, base, bytes(data[offset : offset + size]), executable, offset)
 
 
 def _symbols(elf: ELFFile) -> list[Symbol]:
-    kinds = {"STT_FUNC": SymbolKind.FUNCTION, "STT_LOOS": SymbolKind.FUNCTION,  # STT_GNU_IFUNC
-             "STT_NOTYPE": SymbolKind.LABEL, "STT_OBJECT": SymbolKind.OBJECT}
+    kinds = {
+        "STT_FUNC": SymbolKind.FUNCTION,
+        "STT_LOOS": SymbolKind.FUNCTION,  # STT_GNU_IFUNC
+        "STT_NOTYPE": SymbolKind.LABEL,
+        "STT_OBJECT": SymbolKind.OBJECT,
+    }
     out = []
     for table in elf.iter_sections():
-        if table.header["sh_type"] != "SHT_SYMTAB":
+        if not isinstance(table, SymbolTableSection) or table.header["sh_type"] != "SHT_SYMTAB":
             continue
         for symbol in table.iter_symbols():
             kind = kinds.get(symbol["st_info"]["type"])
@@ -269,8 +313,8 @@ def _lay_out(elf: ELFFile, data: bytearray) -> None:
     for table in elf.iter_sections():
         if table["sh_type"] == "SHT_SYMTAB":
             for offset in range(table["sh_offset"], table["sh_offset"] + table["sh_size"], _SYMBOL_SIZE):
-                value, = struct.unpack_from("<I", data, offset + 4)
-                shndx, = struct.unpack_from("<H", data, offset + 14)
+                (value,) = struct.unpack_from("<I", data, offset + 4)
+                (shndx,) = struct.unpack_from("<H", data, offset + 14)
                 if shndx in bases:
                     struct.pack_into("<I", data, offset + 4, (value + bases[shndx]) & 0xFFFF_FFFF)
 
@@ -289,8 +333,8 @@ def _relocate(elf: ELFFile, data: bytearray) -> None:
             kind, place = info & 0xFF, target["sh_offset"] + offset
             if kind not in _ABSOLUTE | _RELATIVE or offset + 4 > target["sh_size"]:
                 continue
-            value, = struct.unpack_from("<I", data, symbols["sh_offset"] + (info >> 8) * _SYMBOL_SIZE + 4)
-            addend, = struct.unpack_from("<I", data, place)
+            (value,) = struct.unpack_from("<I", data, symbols["sh_offset"] + (info >> 8) * _SYMBOL_SIZE + 4)
+            (addend,) = struct.unpack_from("<I", data, place)
             if kind in _RELATIVE:
                 value -= target["sh_addr"] + offset
             struct.pack_into("<I", data, place, (value + addend) & 0xFFFF_FFFF)

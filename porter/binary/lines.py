@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.lineprogram import LineProgram
 
-from porter.binary.image import Image
+from porter.binary.image import DAMAGE, Image
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +29,7 @@ class Lines:
         try:
             if image.elf.has_dwarf_info(strict=True):
                 self._dwarf = image.elf.get_dwarf_info()
-        except Exception:  # damaged debug information only costs the line numbers
+        except DAMAGE:  # only costs the line numbers
             self._dwarf = None
 
     def find(self, address: int) -> tuple[str, int] | None:
@@ -38,7 +38,7 @@ class Lines:
             return None
         try:
             return self._find(address)
-        except Exception:  # as above
+        except DAMAGE:
             return None
 
     def _find(self, address: int) -> tuple[str, int] | None:

@@ -28,7 +28,7 @@ _ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR
 
 
 def looks_like_text(image: Image, address: int) -> bool:
-    """True where a NUL-terminated string of some length or zeros lie: the stricter test, for places behind calls."""
+    """True for zeros and NUL-terminated strings of some length: for places where code is to be expected."""
     head = image.read(address, _TEXT_LIMIT)
     return head[:2] == b"\x00\x00" or _TEXT.match(head) is not None
 
@@ -54,7 +54,7 @@ class Trial:
             return False
         pending, seen = [start], set[int]()
         while pending:
-            address = pending.pop()
+            address: int | None = pending.pop()
             while address is not None and address not in seen:
                 if self._flow.is_reached(address):
                     break
@@ -62,7 +62,7 @@ class Trial:
                 step = self._step(address, pending)
                 if step is None or len(seen) > _LIMIT:
                     return False
-                address = step[0]
+                (address,) = step
         return True
 
     def _step(self, address: int, pending: list[int]) -> tuple[int | None] | None:
@@ -75,7 +75,8 @@ class Trial:
         size = code.decode(offset)
         if not size or code.evidence[offset] or code.covering(offset) is not None:
             return None
-        if any(code.evidence[at] or code.region.base + at in self._symbols for at in range(offset + 1, offset + size)):
+        inside = range(offset + 1, offset + size)
+        if any(code.evidence[at] or code.region.base + at in self._symbols for at in inside):
             return None
         data, at, after = code.data, offset + prefix_length(code.data, offset, size), offset + size
         if data[offset:after] == b"\x00\x00":

@@ -13,7 +13,7 @@ from collections import Counter
 
 from capstone import CsInsn, x86
 
-from hypercalls import by_number, layout
+from hypercalls import by_name, by_number, layout
 from hypercalls.structs import SHARED
 from porter.binary.code import CodeMap
 from porter.binary.sensitive import SEGMENTS
@@ -25,7 +25,8 @@ _FLAGS_OUT = layout.HOLE + layout.FLAGS_OUT_OFFSET
 _FLAGS_IN = layout.HOLE + layout.FLAGS_IN_OFFSET
 _SELMAP = layout.HOLE + layout.SELMAP_OFFSET
 _REVMAP = layout.HOLE + layout.REVMAP_OFFSET
-_SHARED = {layout.HOLE + layout.SHARED_OFFSET + SHARED.offset(field.name): field.name for field in SHARED.fields}
+_SHARED_PAGE = layout.HOLE + layout.SHARED_OFFSET
+_SHARED = {_SHARED_PAGE + SHARED.offset(field.name): field.name for field in SHARED.fields}
 
 _HOLE_POINTER = re.compile(rb"[\xf0-\xff]\xfe", re.DOTALL)  # high half of an address in the hole
 assert layout.HOLE >> 20 == 0xFEF and layout.HOLE_SIZE == 1 << 20, "the pattern above is for another hole"
@@ -46,7 +47,7 @@ def displacement(insn: CsInsn) -> int | None:
 def gate_number(insn: CsInsn) -> int | None:
     """Hypercall number of a gate (call through the table, or far jump to a landing stub)."""
     if insn.id == x86.X86_INS_LJMP and len(insn.operands) == 2:
-        selector, target = (operand.imm & 0xFFFF_FFFF for operand in insn.operands)
+        selector, target = (int(operand.imm) & 0xFFFF_FFFF for operand in insn.operands)
         number, rest = divmod(target - layout.LANDING, layout.LANDING_STUB_SIZE)
         if selector == layout.HOST_CS64 and rest == 0 and 0 <= number < layout.LANDING_COUNT:
             return number
@@ -75,15 +76,18 @@ def _is_ported_move(code: CodeMap, offset: int, insn: CsInsn) -> bool:
     if source.type != x86.X86_OP_REG or source.reg not in SEGMENTS or target.type != x86.X86_OP_REG:
         return False
     after = code.instruction(offset + insn.size)
-    return (after is not None and displacement(after) == _REVMAP
-            and after.operands[0].reg == target.reg == after.operands[1].mem.index)
+    return (
+        after is not None
+        and displacement(after) == _REVMAP
+        and after.operands[0].reg == target.reg == after.operands[1].mem.index
+    )
 
 
 def _is_ported_save(code: CodeMap, offset: int) -> bool:
     at = offset + code.length[offset]
     for _ in range(_WINDOW):
         insn = code.instruction(at)
-        if insn is None or insn.id in _FLAG_SAVES or insn.group(x86.X86_GRP_JUMP) or insn.group(x86.X86_GRP_RET):
+        if insn is None or insn.id in _FLAG_SAVES:
             return False
         if displacement(insn) == _FLAGS_OUT:
             return True
@@ -101,8 +105,7 @@ def _is_ported_load(code: CodeMap, offset: int) -> bool:
         after = code.instruction(offset + code.length[offset])
         if insn is None or insn.id not in _FLAG_LOADS or after is None or first is None:
             return False
-        number = gate_number(after)
-        return number in by_number and by_number[number].name == _PART_OF_ANOTHER and _is_ported_load(code, first)
+        return gate_number(after) == by_name[_PART_OF_ANOTHER].number and _is_ported_load(code, first)
     for _ in range(_WINDOW):
         insn = code.instruction(before) if before is not None else None
         if insn is None or insn.id in _FLAG_LOADS:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capstone import CsInsn, x86
+from capstone import Cs, CsInsn, x86
 
 from porter.binary.code import MAX_INSTRUCTION, disassembler, real_mode_disassembler
 from porter.binary.image import Image
@@ -42,22 +42,20 @@ def find_real_mode(image: Image) -> list[RealModeCode]:
             jump = _far_jump(region.data, match.end(), region.base, narrow)
             if jump is None or not _is_ring0_code(jump.operands[0].imm):
                 continue
-            other = next(wide.disasm(bytes(jump.bytes) + region.data[jump.address - region.base + jump.size :][:8],
-                                     jump.address, 1), None)
+            other = next(wide.disasm(image.read(jump.address, MAX_INSTRUCTION), jump.address, 1), None)
             if other and _is_ring0_code(other.operands[0].imm) and _target(image, other) is not None:
                 continue  # makes sense as 32-bit code
             load = region.base + match.start()
-            starts = [s.address for s in image.symbols if load - _REACH <= s.address < load and s.address in region]
-            if image.entry is not None and load - _REACH <= image.entry < load:
-                starts.append(image.entry)
-            reached = next((walk for start in sorted(starts) if (walk := _walk(image, start, load, narrow))), {load})
+            starts = {image.entry or 0, *(s.address for s in image.symbols)}
+            near = sorted(start for start in starts if load - _REACH <= start < load and start in region)
+            reached = next((walk for start in near if (walk := _walk(image, start, load, narrow))), {load})
             found.append(RealModeCode(min(reached), jump.address + jump.size, _target(image, jump)))
     return found
 
 
-def _far_jump(data: bytes, offset: int, base: int, narrow: object) -> CsInsn | None:
+def _far_jump(data: bytes, offset: int, base: int, narrow: Cs) -> CsInsn | None:
     code = data[offset : offset + (_BETWEEN + 1) * MAX_INSTRUCTION]
-    for insn in narrow.disasm(code, base + offset, _BETWEEN + 1):  # type: ignore[attr-defined]
+    for insn in narrow.disasm(code, base + offset, _BETWEEN + 1):
         if insn.opcode[0] == _FAR_JUMP:
             return insn
     return None
@@ -71,7 +69,7 @@ def _target(image: Image, jump: CsInsn) -> int | None:
     return image.resolve(jump.operands[1].imm & 0xFFFF_FFFF)
 
 
-def _walk(image: Image, start: int, goal: int, narrow: object) -> set[int] | None:
+def _walk(image: Image, start: int, goal: int, narrow: Cs) -> set[int] | None:
     """Addresses of the 16-bit instructions on the way from `start` to `goal`; None if none leads there."""
     pending, seen = [start], set[int]()
     while pending:
@@ -79,7 +77,7 @@ def _walk(image: Image, start: int, goal: int, narrow: object) -> set[int] | Non
         while address not in seen and goal - _REACH <= address <= goal:
             if address == goal:
                 return seen | {goal}
-            insn = next(narrow.disasm(image.read(address, MAX_INSTRUCTION), address, 1), None)  # type: ignore[attr-defined]
+            insn = next(narrow.disasm(image.read(address, MAX_INSTRUCTION), address, 1), None)
             if insn is None:
                 break
             seen.add(address)

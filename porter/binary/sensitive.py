@@ -64,7 +64,9 @@ _DEBUG = _traps("debug register", "#GP")
 _TABLE = _traps("descriptor table", "#GP")
 _TABLE_READ = _silent("descriptor table", "the host answers a dummy value; no trap")
 _QUERY = _silent("descriptor query", "answers from the host's descriptor tables; no trap")
-_SEGMENT_LOAD = _silent("segment load", "loads the host's descriptor of that selector where it has one, else #GP")
+_SEGMENT_LOAD = _silent(
+    "segment load", "loads the host's segment of that selector where it has one, else #GP"
+)
 _SEGMENT_READ = _silent("segment read", "shows the host's selector; no trap")
 _FAR = _silent("far transfer", "goes to the host's segment of that selector where it has one, else #GP")
 _INT = _traps("software interrupt", "#GP with the vector in the error code")
@@ -90,18 +92,31 @@ _BY_ID: dict[int, Kind] = {
     x86.X86_INS_HLT: _HALT,
     **dict.fromkeys((x86.X86_INS_MONITOR, x86.X86_INS_MWAIT), _WAIT),
     **dict.fromkeys(
-        (x86.X86_INS_IN, x86.X86_INS_OUT, x86.X86_INS_INSB, x86.X86_INS_INSW, x86.X86_INS_INSD,
-         x86.X86_INS_OUTSB, x86.X86_INS_OUTSW, x86.X86_INS_OUTSD), _PORT),
+        (
+            x86.X86_INS_IN,
+            x86.X86_INS_OUT,
+            x86.X86_INS_INSB,
+            x86.X86_INS_INSW,
+            x86.X86_INS_INSD,
+            x86.X86_INS_OUTSB,
+            x86.X86_INS_OUTSW,
+            x86.X86_INS_OUTSD,
+        ),
+        _PORT,
+    ),
     **dict.fromkeys((x86.X86_INS_CLTS, x86.X86_INS_LMSW), _CONTROL),
     x86.X86_INS_SMSW: _CONTROL_READ,
     **dict.fromkeys((x86.X86_INS_LGDT, x86.X86_INS_LIDT, x86.X86_INS_LLDT, x86.X86_INS_LTR), _TABLE),
     **dict.fromkeys((x86.X86_INS_SGDT, x86.X86_INS_SIDT, x86.X86_INS_SLDT, x86.X86_INS_STR), _TABLE_READ),
     **dict.fromkeys(
-        (x86.X86_INS_LAR, x86.X86_INS_LSL, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL), _QUERY),
+        (x86.X86_INS_LAR, x86.X86_INS_LSL, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL), _QUERY
+    ),
     **dict.fromkeys(
-        (x86.X86_INS_LDS, x86.X86_INS_LES, x86.X86_INS_LSS, x86.X86_INS_LFS, x86.X86_INS_LGS), _SEGMENT_LOAD),
+        (x86.X86_INS_LDS, x86.X86_INS_LES, x86.X86_INS_LSS, x86.X86_INS_LFS, x86.X86_INS_LGS), _SEGMENT_LOAD
+    ),
     **dict.fromkeys(
-        (x86.X86_INS_LJMP, x86.X86_INS_LCALL, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD), _FAR),
+        (x86.X86_INS_LJMP, x86.X86_INS_LCALL, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD), _FAR
+    ),
     **dict.fromkeys((x86.X86_INS_INT1, x86.X86_INS_INT3, x86.X86_INS_INTO, x86.X86_INS_BOUND), _INT_NATIVE),
     **dict.fromkeys((x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL), _FAST_CALL),
     **dict.fromkeys((x86.X86_INS_SYSEXIT, x86.X86_INS_SYSRET), _FAST_RETURN),
@@ -116,11 +131,33 @@ _BY_ID: dict[int, Kind] = {
     **dict.fromkeys((x86.X86_INS_STAC, x86.X86_INS_CLAC), _SMAP),
     **dict.fromkeys((x86.X86_INS_UD0, x86.X86_INS_UD1, x86.X86_INS_UD2), _UNDEFINED),
     **dict.fromkeys(
-        (x86.X86_INS_VMCALL, x86.X86_INS_VMMCALL, x86.X86_INS_VMLAUNCH, x86.X86_INS_VMRESUME, x86.X86_INS_VMXOFF,
-         x86.X86_INS_VMXON, x86.X86_INS_VMPTRLD, x86.X86_INS_VMPTRST, x86.X86_INS_VMCLEAR, x86.X86_INS_VMREAD,
-         x86.X86_INS_VMWRITE, x86.X86_INS_VMFUNC, x86.X86_INS_INVEPT, x86.X86_INS_INVVPID, x86.X86_INS_VMRUN,
-         x86.X86_INS_VMLOAD, x86.X86_INS_VMSAVE, x86.X86_INS_CLGI, x86.X86_INS_STGI, x86.X86_INS_SKINIT,
-         x86.X86_INS_INVLPGA, x86.X86_INS_RSM, x86.X86_INS_GETSEC), _VIRTUALISATION),
+        (
+            x86.X86_INS_VMCALL,
+            x86.X86_INS_VMMCALL,
+            x86.X86_INS_VMLAUNCH,
+            x86.X86_INS_VMRESUME,
+            x86.X86_INS_VMXOFF,
+            x86.X86_INS_VMXON,
+            x86.X86_INS_VMPTRLD,
+            x86.X86_INS_VMPTRST,
+            x86.X86_INS_VMCLEAR,
+            x86.X86_INS_VMREAD,
+            x86.X86_INS_VMWRITE,
+            x86.X86_INS_VMFUNC,
+            x86.X86_INS_INVEPT,
+            x86.X86_INS_INVVPID,
+            x86.X86_INS_VMRUN,
+            x86.X86_INS_VMLOAD,
+            x86.X86_INS_VMSAVE,
+            x86.X86_INS_CLGI,
+            x86.X86_INS_STGI,
+            x86.X86_INS_SKINIT,
+            x86.X86_INS_INVLPGA,
+            x86.X86_INS_RSM,
+            x86.X86_INS_GETSEC,
+        ),
+        _VIRTUALISATION,
+    ),
 }
 
 SEGMENTS = frozenset(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from capstone import CsInsn
 
 from porter.binary.code import CodeMap, Evidence
-from porter.binary.discovery import Discovery, is_padding
+from porter.binary.discovery import Discovery
 from porter.binary.image import Image, load
 from porter.binary.lines import Lines
 from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
@@ -49,7 +50,7 @@ class Site:
 
 @dataclass
 class Survey:
-    """What a file contains. Sites are in address order."""
+    """What a file contains. Sites are in address order; in a relocatable file in file order."""
 
     path: Path
     left: list[Site] = field(default_factory=list)
@@ -95,7 +96,7 @@ class _Surveyor:
             out.ported.update(count_ported(code))
             out.unreached += self._unreached(code)
         for sites in (out.left, out.native, out.unreached):
-            sites.sort(key=lambda site: (site.section, site.address) if self.image.relocatable else ("", site.address))
+            sites.sort(key=lambda site: site.file_offset if self.image.relocatable else site.address)
         out.real_mode = [self._range(block) for block in discovery.real_mode]
         out.undecodable = [self.image.where(address) for address in sorted(discovery.flow.undecodable)]
         return out
@@ -127,7 +128,7 @@ class _Surveyor:
         out = []
         for start, end in code.gaps(0, code.size):
             cuts = [start, *(cut for cut in starts if start < cut < end), end]
-            for begin, stop in zip(cuts, cuts[1:], strict=False):
+            for begin, stop in pairwise(cuts):
                 out += self._sweep(code, begin, stop)
         return out
 
@@ -141,7 +142,7 @@ class _Surveyor:
             if may_be_sensitive(code.data, at, size):
                 insn = code.instruction(at)
                 kind = classify(insn) if insn else None
-                if insn and kind and kind.effect is not Effect.NATIVE and not is_padding(insn.bytes, insn.insn_name()):
+                if insn and kind and kind.effect is not Effect.NATIVE:
                     out.append(self._site(code, at, insn, kind))
             at += size
         return out
@@ -156,7 +157,15 @@ def may_be_sensitive(data: bytes, offset: int, size: int) -> bool:
     return action in _SENSITIVE_ACTIONS
 
 
-_SENSITIVE_ACTIONS = frozenset((
-    Action.CANDIDATE, Action.FAR_JUMP, Action.FAR_CALL, Action.FAR_RETURN, Action.INTERRUPT, Action.GROUP5,
-    Action.HALT, Action.UNDEFINED,
-))
+_SENSITIVE_ACTIONS = frozenset(
+    (
+        Action.CANDIDATE,
+        Action.FAR_JUMP,
+        Action.FAR_CALL,
+        Action.FAR_RETURN,
+        Action.INTERRUPT,
+        Action.GROUP5,
+        Action.HALT,
+        Action.UNDEFINED,
+    )
+)
