@@ -1,0 +1,179 @@
+"""Porting the text of one assembly file.
+
+Two kinds of text come here: what is handed to the assembler (``port_assembly``) and ``.S`` source that
+the C preprocessor has yet to see (``port_source``). In both, only the lines that the prefilter points
+at are parsed, and only the sensitive statements in them are touched.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from porter import prefilter
+from porter.errors import PortError
+from porter.rewrite import Edit, Lines, Ported, Site, apply
+
+if TYPE_CHECKING:  # importing these at run time imports Lark
+    from porter.adjacent import Found
+
+_QUOTED = r"""(?P<quoted>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^\n])'?)"""
+_COMMENT = r"""(?P<comment>/\*.*?\*/|//[^\n]*)"""
+_LINE_COMMENT = r"(?P<line_comment>\#[^\n]*)"
+_LOGICAL_LINE = r"(?:/\*.*?\*/|\\\r?\n|[^\n])*"
+_CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|[a-z]+\b){_LOGICAL_LINE}"
+
+_ASSEMBLER_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL)
+_SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
+_DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
+
+
+class State(NamedTuple):
+    """The assembler's state at one place of a text."""
+
+    bits: str = "32"
+    intel: bool = False
+    alternate_macros: bool = False
+
+
+class States:
+    """The assembler's state along a text."""
+
+    def __init__(self, text: str) -> None:
+        self._positions: list[int] = []
+        self._states = [State()]
+        for match in prefilter.MODE.finditer("\n" + text.lower()):
+            state, word = self._states[-1], match[1]
+            if word.startswith("code"):
+                state = state._replace(bits=word[4:6])
+            elif word.endswith("_syntax"):
+                state = state._replace(intel=word.startswith("intel"))
+            else:
+                state = state._replace(alternate_macros=word == "altmacro")
+            self._positions.append(match.end() - 1)
+            self._states.append(state)
+
+    def at(self, offset: int) -> State:
+        return self._states[bisect_right(self._positions, offset)]
+
+
+def blank(text: str) -> str:
+    """`text` as blanks, with its line feeds."""
+    return re.sub(r"[^\n]", " ", text)
+
+
+def without_comments(text: str) -> str:
+    """Assembler text with each comment as blanks: same length, same lines."""
+    return _ASSEMBLER_TOKEN.sub(lambda match: match[0] if match["quoted"] else blank(match[0]), text)
+
+
+def as_assembled(source: str) -> str:
+    """What of a ``.S`` source is assembler text, the rest as blanks: same length.
+
+    The body of a ``#define`` is kept, as one line; pasting and stringising become a character that the
+    grammar takes for part of a name. Other directives and comments are blanked.
+    """
+
+    def token(match: re.Match[str]) -> str:
+        if match["quoted"]:
+            return match[0]
+        if match["define"] is None:
+            return blank(match[0])
+        head = match.end("define") - match.start()
+        body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), match[0][head:])
+        body = re.sub(r"\\\r?\n", lambda joint: " " * len(joint[0]), body)
+        if match["params"] is None:
+            body = re.sub(r"(?<!#)#(?!#).*", lambda comment: " " * len(comment[0]), body)
+        return " " * head + body.replace("#", "@")
+
+    return _SOURCE_TOKEN.sub(token, source)
+
+
+def _lines_with(text: str, candidates: list[int]) -> Iterator[tuple[int, int]]:
+    """The bounds of the lines that hold the candidates, each line once."""
+    done = -1
+    for position in candidates:
+        if position > done:
+            start = text.rfind("\n", 0, position) + 1
+            end = text.find("\n", position)
+            done = len(text) if end < 0 else end
+            yield start, done
+
+
+class _File:
+    """One text on its way through. `clean` is what is parsed: as long as `text`, comments blanked."""
+
+    def __init__(self, name: str, text: str, clean: str) -> None:
+        self.name, self.text, self.clean = name, text, clean
+        self.states, self.lines = States(clean), Lines(text)
+
+    def _sensitive(self, start: int, end: int) -> list[Found]:
+        from porter.adjacent import Found
+        from porter.classify import classify
+        from porter.syntax import UnexpectedInput, parse_statements
+
+        piece = self.clean[start:end]
+        if self.states.at(start).intel:
+            line, _ = self.lines(start)
+            raise PortError(f"{self.name}:{line}: `{piece.strip()}` is in Intel syntax, which cannot be ported: "
+                            f"write it in AT&T syntax, or compile with -masm=att")
+        try:
+            statements = parse_statements(piece, start)
+        except UnexpectedInput as error:
+            if self.text[start:end].lstrip().startswith("#"):
+                return []  # a C macro whose body is no assembler statement
+            line, column = self.lines(start + max(error.pos_in_stream or 0, 0))
+            raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: correct the "
+                            f"statement, or keep the file out of the port") from None
+        decided = ((statement, classify(statement, self.clean)) for statement in statements)
+        return [Found(statement, decision) for statement, decision in decided if decision]
+
+    def port(self, pieces: list[tuple[int, int]]) -> Ported:
+        """Port the statements within the pieces, which are in ascending order."""
+        from porter.adjacent import combine
+
+        found = [item for start, end in pieces for item in self._sensitive(start, end)]
+        edits: list[Edit] = []
+        sites: list[Site] = []
+        for statement, decision in combine(found, self.clean):
+            state = self.states.at(statement.start)
+            if state.bits != "32":
+                decision = decision._replace(changes=(), reason=f"{state.bits}-bit code does not run in an i386 guest")
+            mine = [Edit(c.start, c.end, "".join(part.text or self.text[part.start:part.end] for part in c.parts))
+                    for c in decision.changes]
+            if state.alternate_macros and mine:
+                # In this mode a macro argument `%reg` would be an expression to evaluate.
+                first, last = mine[0], mine[-1]
+                mine[0] = first._replace(text=f".noaltmacro; {first.text}")
+                mine[-1] = last._replace(text=f"{mine[-1].text}; .altmacro")
+            edits += mine
+            line, column = self.lines(statement.start)
+            sites.append(Site(self.name, line, column, self.text[statement.start:statement.end], decision.row.key,
+                              decision.row.group, decision.treatment, decision.macro if mine else "",
+                              decision.cost.value, decision.reason))
+        return Ported(apply(self.text, edits) if edits else self.text, tuple(sites))
+
+
+def port_assembly(text: str, name: str) -> Ported:
+    """Port text that goes to the assembler as it is: a ``.s`` file, or what a compiler wrote.
+
+    Raises PortError for Intel syntax and for sensitive lines that do not parse.
+    """
+    candidates = [match.end() - 2 for match in prefilter.STATEMENT.finditer("\n" + text.lower())]
+    if not candidates:
+        return Ported(text)
+    # Comments on one line are the grammar's business; one that spans lines may hide a candidate.
+    clean = without_comments(text) if "/*" in text else text
+    return _File(name, text, clean).port(list(_lines_with(text, candidates)))
+
+
+def port_source(text: str, name: str) -> Ported:
+    """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
+
+    Raises PortError as `port_assembly` does.
+    """
+    clean = as_assembled(text)
+    candidates = [match.end() - 2 for match in prefilter.STATEMENT.finditer("\n" + clean.lower())]
+    return _File(name, text, clean).port(list(_lines_with(clean, candidates))) if candidates else Ported(text)

@@ -1,0 +1,106 @@
+"""Parsing with the Lark grammars in ``grammars/``, and the statements that come of it.
+
+Building a parser's tables takes longer than porting a file, so Lark keeps them in the user's cache
+directory. Importing this module imports Lark: the doors do so only once a candidate is found.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from lark import Lark, Token, Tree, UnexpectedInput
+
+from porter.errors import PortError
+
+GRAMMARS = Path(__file__).parent / "grammars"
+
+
+def cache_directory() -> Path:
+    """Where parser tables are kept between runs (XDG Base Directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "ring3"
+
+
+@cache
+def parser(grammar: str) -> Lark:
+    """The LALR parser of ``grammars/<grammar>.lark``."""
+    tables: str | bool = False
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if os.access(directory, os.W_OK):
+            tables = str(directory / f"{grammar}.tables")
+    except OSError:
+        pass  # no home, or a read-only one: build the tables in memory
+    return Lark((GRAMMARS / f"{grammar}.lark").read_text(), parser="lalr", cache=tables)
+
+
+class Atom(NamedTuple):
+    """One token of an operand, or a parenthesised group (type ``group``) with its members."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+    members: tuple[Atom, ...] = ()
+
+
+class Statement(NamedTuple):
+    """One assembler statement; offsets are into the text that was parsed.
+
+    `leads` are the prefixes written before the mnemonic; `head` is the mnemonic, directive or macro
+    name, None where the statement is only labels or prefixes. `operands` are atom lists.
+    """
+
+    labels: tuple[Atom, ...]
+    leads: tuple[Atom, ...]
+    head: Atom | None
+    operands: tuple[tuple[Atom, ...], ...]
+
+    @property
+    def start(self) -> int:
+        """Offset of the first prefix or of the mnemonic."""
+        return self.leads[0].start if self.leads else self.head.start if self.head else self.labels[0].start
+
+    @property
+    def end(self) -> int:
+        """Offset past the last operand."""
+        if self.operands and self.operands[-1]:
+            return self.operands[-1][-1].end
+        if self.head:
+            return self.head.end
+        return (self.leads or self.labels)[-1].end
+
+
+def _atom(node: Token | Tree[Token], base: int) -> Atom:
+    if isinstance(node, Token):
+        start = node.start_pos or 0
+        return Atom(node.type, str(node), base + start, base + start + len(node))
+    members = tuple(_atom(child, base) for child in node.children)
+    return Atom("group", "", members[0].start, members[-1].end, members[1:-1])
+
+
+def parse_statements(text: str, base: int = 0) -> list[Statement]:
+    """Parse assembler text; offsets in the result are shifted by `base`.
+
+    Raises lark.UnexpectedInput where the text is not assembler source.
+    """
+    statements = []
+    for node in parser("gas_att").parse(text).children:
+        if not isinstance(node, Tree):
+            continue
+        labels, leads, head, operands = [], [], None, ()
+        for child in node.children:
+            if isinstance(child, Tree):
+                operands = tuple(tuple(_atom(a, base) for a in operand.children) for operand in child.children)
+            elif child.type == "LABEL":
+                labels.append(_atom(child, base))
+            elif child.type == "NAME":
+                head = _atom(child, base)
+            else:
+                leads.append(_atom(child, base))
+        statements.append(Statement(tuple(labels), tuple(leads), head, operands))
+    return statements
