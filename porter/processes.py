@@ -1,0 +1,52 @@
+"""Running a child without `subprocess`, whose import costs more than the porter's own work on most files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from porter.errors import PortError
+
+
+def spawn(args: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: int | None = None,
+          stdout: int | None = None) -> int:
+    """Start a program found on PATH, with these descriptors in place of ours. Returns its process id.
+
+    Raises PortError where there is no such program.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((stdin, 0), (stdout, 1))
+               if source is not None]
+    try:
+        return os.posix_spawnp(args[0], list(args), dict(os.environ if env is None else env), file_actions=actions)
+    except OSError as error:
+        raise PortError(f"{args[0]}: {error.strerror}: check that it is installed and on PATH") from None
+
+
+def wait(pid: int) -> int:
+    """Exit status of a child as a shell gives it: 128 + n where signal n ended it."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return 128 - code if code < 0 else code
+
+
+def feed(args: Sequence[str], text: str) -> int:
+    """Run a program with `text` (a byte for each character) as its standard input. Returns its status."""
+    reader, writer = os.pipe()
+    pid = spawn(args, stdin=reader)
+    os.close(reader)
+    try:
+        with open(writer, "wb") as pipe:
+            pipe.write(text.encode("latin-1"))
+    except BrokenPipeError:
+        pass  # the program ended early, and says why itself
+    return wait(pid)
+
+
+def output(args: Sequence[str]) -> str:
+    """What a program prints on its standard output, without the last line feed."""
+    reader, writer = os.pipe()
+    pid = spawn(args, stdout=writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8", errors="surrogateescape") as pipe:
+        text = pipe.read()
+    wait(pid)
+    return text.rstrip("\n")
