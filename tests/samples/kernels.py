@@ -1,0 +1,66 @@
+"""Builds the sample kernels, runs them, and knows what a PC printed for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from hypervisor.monitor.build import compiler
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ("hello", "preempt")
+TRANSCRIPTS = Path(__file__).resolve().parent / "transcripts"
+RING3 = (sys.executable, "-m", "hypervisor.cli.main")
+TIMEOUT_SECONDS = 60
+POWERED_OFF = 0
+"""Exit status of QEMU and of ring3 when a guest turns its machine off."""
+
+
+def environment() -> dict[str, str]:
+    """The environment in which ``RING3`` works from any directory, installed or not."""
+    path = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+
+
+def make(sample: str, out: Path, ported: bool) -> Path:
+    """Build ``sample`` into the folder ``out``; returns the kernel. A failing build raises with its output."""
+    command = " ".join([*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()])
+    run = subprocess.run(
+        ["make", "-s", "-C", str(ROOT / "sample_kernels" / sample), f"CC={command}", f"OUT={out}"],
+        capture_output=True, text=True, env=environment(), timeout=TIMEOUT_SECONDS)
+    if run.returncode:
+        raise RuntimeError(f"building {sample} failed:\n{run.stdout}{run.stderr}")
+    return out / f"{sample}.elf"
+
+
+def _console(command: list[str]) -> str:
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(),
+                         timeout=TIMEOUT_SECONDS)
+    text = run.stdout.decode().replace("\r\n", "\n")
+    if run.returncode != POWERED_OFF:
+        raise RuntimeError(f"{command[0]} ended with status {run.returncode}:\n{text}\n{run.stderr.decode()}")
+    return text
+
+
+def run_in_ring3(kernel: Path, *options: str) -> str:
+    """What ``kernel`` prints in ring3 until it turns the machine off. Any other end raises."""
+    return _console([*RING3, "run", str(kernel), *options])
+
+
+def have_pc() -> bool:
+    """Whether there is an emulated PC here to run unported kernels on."""
+    return shutil.which("qemu-system-i386") is not None
+
+
+def run_on_pc(kernel: Path) -> str:
+    """What ``kernel``, unported, prints on an emulated PC."""
+    return _console(["qemu-system-i386", "-kernel", str(kernel), "-serial", "stdio", "-display", "none",
+                     "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot"])
+
+
+def transcript(sample: str) -> Path:
+    """The file that holds what ``sample`` printed on an emulated PC when it was recorded."""
+    return TRANSCRIPTS / f"{sample}.txt"

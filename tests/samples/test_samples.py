@@ -1,0 +1,57 @@
+"""The sample kernels say the same on a bare PC and, ported, in ring3."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.samples import kernels
+
+pytestmark = pytest.mark.parametrize("sample", kernels.SAMPLES)
+Build = Callable[..., Path]
+
+
+def on_pc(sample: str, sample_kernel: Build) -> str:
+    """What an emulated PC prints now, or printed when the transcript was recorded."""
+    if kernels.have_pc():
+        return kernels.run_on_pc(sample_kernel(sample, ported=False))
+    return kernels.transcript(sample).read_text()
+
+
+def test_transcript_is_what_a_pc_prints(sample: str, sample_kernel: Build) -> None:
+    assert on_pc(sample, sample_kernel) == kernels.transcript(sample).read_text()
+
+
+def test_ported_prints_the_same(sample: str, sample_kernel: Build, monitor: Path) -> None:
+    assert kernels.run_in_ring3(sample_kernel(sample, ported=True)) == on_pc(sample, sample_kernel)
+
+
+def test_ported_twice_at_once(sample: str, sample_kernel: Build, monitor: Path) -> None:
+    """Guests share nothing: two of one kernel run side by side."""
+    kernel = sample_kernel(sample, ported=True)
+    command = [*kernels.RING3, "run", str(kernel)]
+    guests = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               env=kernels.environment()) for _ in range(2)]
+    texts = [guest.communicate(timeout=kernels.TIMEOUT_SECONDS)[0].decode() for guest in guests]
+    expected = kernels.transcript(sample).read_text()
+    assert [text.replace("\r\n", "\n") for text in texts] == [expected, expected]
+
+
+def check(kernel: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*kernels.RING3, "check", str(kernel)], capture_output=True, text=True,
+                          env=kernels.environment(), timeout=kernels.TIMEOUT_SECONDS)
+
+
+def test_check_finds_unported_instructions(sample: str, sample_kernel: Build) -> None:
+    found = check(sample_kernel(sample, ported=False))
+    assert found.returncode == 1, found.stderr
+    for instruction in ("cli", "sti", "lgdt", "lidt", "iret", "pushf", "popf"):
+        assert instruction in found.stdout
+
+
+def test_check_finds_nothing_once_ported(sample: str, sample_kernel: Build) -> None:
+    found = check(sample_kernel(sample, ported=True))
+    assert found.returncode == 0, found.stdout + found.stderr
