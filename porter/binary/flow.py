@@ -14,6 +14,7 @@ from porter.binary.code import CodeMap, Evidence
 from porter.binary.image import Image
 from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
 from porter.binary.plausible import looks_like_text
+from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer
 
 _TABLE_LIMIT = 4096  # entries of one switch table
 
@@ -78,7 +79,7 @@ class Flow:
         base, high_bytes = code.region.base, self._high_bytes
         function_end = self._function_end(base + offset)
         constants: dict[int, tuple[int, int]] = {}  # register -> (offset of the load, value)
-        previous, doubtful = -1, False  # doubtful: flow may not have come back from the last instruction
+        doubtful = False  # doubtful: flow may not have come back from the last instruction
         while offset < size and not marks[offset]:
             if doubtful and self._ends_here(base + offset, function_end):
                 return
@@ -112,11 +113,11 @@ class Flow:
                         register = data[at + 1] >> 3 & 7
                         constants[register] = offset, int.from_bytes(data[at + 2 : at + 6], "little")
                 elif action:
-                    target = self._targets(code, offset, at, after, Action(action), constants, previous)
+                    target = self._targets(code, offset, at, after, Action(action), constants)
                     if not target:
                         return
                     doubtful = action in (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL)
-            previous, offset = offset, after
+            offset = after
 
     def _ends_here(self, address: int, function_end: int | None) -> bool:
         """True if what lies behind a call (or INT, HLT) is not its continuation: it did not return."""
@@ -132,7 +133,6 @@ class Flow:
         after: int,
         action: Action,
         constants: dict[int, tuple[int, int]],
-        previous: int,
     ) -> bool:
         """Note the targets of one instruction (opcode at `at`); False where the flow ends with it."""
         data, base = code.data, code.region.base
@@ -148,7 +148,7 @@ class Flow:
         if action == Action.GROUP5:
             return self._group5(code, offset, at, after, constants)
         if action == Action.RETURN:
-            self._pushed_target(code, previous)
+            self._pushed_target(code, code.previous(offset))
             return False
         self.candidates.append((code, offset))
         if action in (Action.FAR_JUMP, Action.FAR_CALL):
@@ -156,7 +156,7 @@ class Flow:
                 self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
             return action == Action.FAR_CALL
         if action == Action.FAR_RETURN:
-            self._pushed_target(code, previous)
+            self._pushed_target(code, code.previous(offset))
             return False
         return action != Action.UNDEFINED
 
@@ -165,10 +165,10 @@ class Flow:
         if target is not None:
             self._pending.append(target)
 
-    def _pushed_target(self, code: CodeMap, previous: int) -> None:
-        """`push $target` directly in front of a return is a jump."""
-        if previous >= 0 and code.data[previous] == 0x68 and code.length[previous] == 5:
-            self._absolute(int.from_bytes(code.data[previous + 1 : previous + 5], "little"))
+    def _pushed_target(self, code: CodeMap, push: int | None) -> None:
+        """A return goes to the `push $target` in front of it."""
+        if push is not None and code.data[push] == 0x68 and code.length[push] == 5:
+            self._absolute(int.from_bytes(code.data[push + 1 : push + 5], "little"))
 
     def _group5(
         self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]
@@ -180,6 +180,12 @@ class Flow:
             return operation == 3
         if operation not in (2, 4):
             return True
+        if modrm == 0x15 and GATE_SEGMENT in code.data[offset:at]:
+            number = gate_of_pointer(int.from_bytes(code.data[after - 4 : after], "little"))
+            if number in FAR_GATES:
+                selector = code.previous(offset)
+                self._pushed_target(code, code.previous(selector) if selector is not None else None)
+            return number not in ENDING_GATES
         if modrm >> 6 == 3:
             known = constants.get(modrm & 7)
             if known and not self._written_since(code, known[0], offset):

@@ -18,6 +18,7 @@ from hypercalls.structs import SHARED
 from porter.binary.code import CodeMap
 from porter.binary.sensitive import SEGMENTS
 
+GATE_SEGMENT = 0x2E  # the CS override that tells a gate from other calls through memory
 _WINDOW = 8  # instructions between an inline form's native instruction and its table access
 
 _GATES = layout.HOLE + layout.GATES_OFFSET
@@ -33,6 +34,24 @@ assert layout.HOLE >> 20 == 0xFEF and layout.HOLE_SIZE == 1 << 20, "the pattern 
 
 _FLAG_SAVES = (x86.X86_INS_PUSHF, x86.X86_INS_PUSHFD)
 _FLAG_LOADS = (x86.X86_INS_POPF, x86.X86_INS_POPFD)
+# Hypercalls that do not come back to the instruction behind their gate.
+ENDING_GATES = frozenset(
+    by_name[name].number
+    for name in (
+        "iret",
+        "iret16",
+        "ljmp",
+        "ljmp_mem",
+        "lret",
+        "lret16",
+        "lret_n",
+        "sysenter",
+        "sysexit",
+        "sysret",
+    )
+)
+FAR_GATES = frozenset((by_name["ljmp"].number, by_name["lcall"].number))  # $selector, $offset are pushed
+
 _PART_OF_ANOTHER = "deliver_pending"  # the slow half of sti and popf, which are counted themselves
 
 
@@ -44,6 +63,12 @@ def displacement(insn: CsInsn) -> int | None:
     return None
 
 
+def gate_of_pointer(address: int) -> int | None:
+    """Number of the hypercall whose gate calls through the pointer at `address`; None for other addresses."""
+    number, rest = divmod(address - _GATES, 4)
+    return number if rest == 0 and 0 <= number < layout.LANDING_COUNT else None
+
+
 def gate_number(insn: CsInsn) -> int | None:
     """Hypercall number of a gate (call through the table, or far jump to a landing stub)."""
     if insn.id == x86.X86_INS_LJMP and len(insn.operands) == 2:
@@ -51,10 +76,8 @@ def gate_number(insn: CsInsn) -> int | None:
         number, rest = divmod(target - layout.LANDING, layout.LANDING_STUB_SIZE)
         if selector == layout.HOST_CS64 and rest == 0 and 0 <= number < layout.LANDING_COUNT:
             return number
-    elif insn.id == x86.X86_INS_CALL and insn.prefix[1] == 0x2E:
-        number, rest = divmod((displacement(insn) or 0) - _GATES, 4)
-        if rest == 0 and 0 <= number < layout.LANDING_COUNT:
-            return number
+    elif insn.id == x86.X86_INS_CALL and insn.prefix[1] == GATE_SEGMENT:
+        return gate_of_pointer(displacement(insn) or 0)
     return None
 
 

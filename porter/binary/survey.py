@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -127,7 +128,7 @@ class _Surveyor:
         starts = sorted({s.address - base for s in self.image.symbols if s.address in code.region})
         out = []
         for start, end in code.gaps(0, code.size):
-            cuts = [start, *(cut for cut in starts if start < cut < end), end]
+            cuts = [start, *starts[bisect_right(starts, start) : bisect_left(starts, end)], end]
             for begin, stop in pairwise(cuts):
                 out += self._sweep(code, begin, stop)
         return out
