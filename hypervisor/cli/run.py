@@ -1,0 +1,158 @@
+"""``ring3 run``: run one kernel on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from hypervisor.cli.arguments import Parser
+from hypervisor.cli.main import raise_again
+from hypervisor.console import TerminalConsole, Terminated, UserQuit
+from hypervisor.domain import DiskConfig, Domain, DomainConfig
+from hypervisor.errors import RingError
+from hypervisor.loaders.boot import ModuleFile
+from hypervisor.memory_map import parse_size
+from hypervisor.outcome import Ending, Outcome, outcome
+from hypervisor.report import crash_report, statistics
+
+
+class _TimeIsUp(Exception):
+    """SIGALRM: the time given by --timeout is over."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a kernel as `arguments` say; the exit status is the guest's."""
+    options = _parser().parse_args(arguments)
+    config = configuration(options)
+    while True:
+        try:
+            result = _run(config, options)
+        except Terminated as ended:
+            return raise_again(ended.signum)
+        if result.ending is not Ending.RESET or options.no_reboot:
+            return result.status
+        _tell(f"{result.cause}; the guest starts again")
+
+
+def _parser() -> Parser:
+    endings = "\n".join(
+        f"  {'odd' if ending.status is None else ending.status:>3}  {ending.meaning}" for ending in Ending
+    )
+    parser = Parser(
+        prog="ring3 run",
+        description="Run a ported kernel. Ctrl-A h on the terminal lists the keys.",
+        epilog=f"exit status:\n{endings}\n    2  bad input, or a host that cannot run guests",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("kernel", type=Path, metavar="KERNEL", help="the linked kernel: i386 ELF or multiboot 1")
+    add("--memory", "-m", default="256M", metavar="SIZE", help="RAM, for example 64M or 1G (default 256M)")
+    add("--disk", action="append", default=[], metavar="IMG[,ro][,index=N]",
+        help="a raw disk image (up to 4). Index 0, the disk that a PC boots from, shows the kernel file unless "
+        "given; others follow from 1")  # fmt: skip
+    add("--append", default="", metavar="TEXT", help="the kernel's command line")
+    add("--module", action="append", default=[], metavar="FILE[=TEXT]", help="a multiboot module and its string")
+    add("--name", default="", help="name of the guest (default: the kernel file's)")
+    add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
+    add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
+    add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
+    add("--cpu", type=int, metavar="N", help="run guest and monitor on host CPU N")
+    add("--timeout", type=float, metavar="SECONDS", help="end the guest after this time")
+    add("--no-reboot", action="store_true", help="end where the guest restarts its machine")
+    add("--no-report", action="store_true", help="no report when the guest dies")
+    add("--stats", action="store_true", help="show the counters at the end")
+    add("--trace", type=Path, metavar="FILE", help="record what the guest asks for ('ring3 trace' shows it)")
+    add("--trace-only", metavar="KINDS", help="record these kinds only, for example hypercall,exit")
+    return parser
+
+
+def configuration(options: argparse.Namespace) -> DomainConfig:
+    """The domain that the options describe. Raises RingError for values that make no sense."""
+    if options.timeout is not None and not options.timeout > 0:
+        raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0")
+    if options.cpu is not None and options.cpu not in os.sched_getaffinity(0):
+        allowed = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        raise RingError(f"--cpu {options.cpu} is not available; choose one of {allowed}")
+    if options.trace_only and not options.trace:
+        raise RingError("--trace-only needs --trace FILE")
+    return DomainConfig(
+        kernel=options.kernel,
+        memory=parse_size(options.memory),
+        disks=tuple(_disk(text) for text in options.disk),
+        append=options.append,
+        modules=tuple(_module(text) for text in options.module),
+        name=options.name,
+        slide=options.slide,
+        cpu=options.cpu,
+        keyboard=options.keyboard,
+        traps=_traps(options.kernel) if options.unported else (),
+    )
+
+
+def _disk(text: str) -> DiskConfig:
+    path, *flags = text.split(",")
+    read_only, index = False, None
+    for flag in flags:
+        if flag == "ro":
+            read_only = True
+        elif flag.startswith("index=") and flag[6:].isdigit():
+            index = int(flag[6:])
+        else:
+            raise RingError(f"--disk {text}: '{flag}' is no disk option; use ro or index=0 to index=3")
+    return DiskConfig(Path(path), read_only, index)
+
+
+def _module(text: str) -> ModuleFile:
+    path, _, arguments = text.partition("=")
+    return ModuleFile(Path(path), f"{path} {arguments}".strip())
+
+
+def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
+    """Where the instructions lie that run wrong in ring 3 without a trap, with their first bytes."""
+    from porter.binary import scan
+
+    return tuple(
+        (site.physical, site.code[0]) for site in scan(kernel) if not site.traps and site.physical is not None
+    )
+
+
+def _run(config: DomainConfig, options: argparse.Namespace) -> Outcome:
+    with Domain(config) as domain:
+        domain.build()
+        for notice in domain.notices:
+            _tell(notice)
+        result = _to_the_end(domain, options)
+        if result.died and not options.no_report:
+            print(crash_report(domain, result), file=sys.stderr)
+        elif result.died or result.ending is Ending.TIMEOUT:
+            _tell(f"{result.ending.title}: {result.cause}")
+        if options.stats:
+            print(statistics(domain), file=sys.stderr)
+        return result
+
+
+def _to_the_end(domain: Domain, options: argparse.Namespace) -> Outcome:
+    """Run a built domain until the guest, the user or the time ends it."""
+
+    def alarm(_number: int, _frame: Any) -> None:
+        raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, options.timeout or 0)
+    try:
+        return domain.run(TerminalConsole())
+    except UserQuit:
+        return outcome(Ending.QUIT, "ended by the user")
+    except _TimeIsUp:
+        return outcome(Ending.TIMEOUT, f"{options.timeout:g} s are over")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _tell(message: str) -> None:
+    print(f"ring3: {message}", file=sys.stderr)

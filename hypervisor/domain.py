@@ -1,0 +1,314 @@
+"""A domain: one guest with its memory, virtual CPU, devices and kernel.
+
+States, and what is legal in each:
+
+========  =========================================================================
+new       `build` (RingError: the domain stays new, nothing is held)
+built     `run`, `close`; memory, devices and the boot state may be inspected
+running   in `run`, until it returns or raises; other threads may type to the console
+ended     `close`; memory and state still tell how the guest ended
+closed    nothing; memory, state and disks are released
+========  =========================================================================
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from hypercalls import layout
+from hypercalls.structs import ExitReason, MonitorError, Shutdown
+from hypervisor import memory_map
+from hypervisor.bus import Bus, MachineStop
+from hypervisor.devices.bios import write_firmware_data
+from hypervisor.devices.cmos import Cmos
+from hypervisor.devices.disk import DiskImage
+from hypervisor.devices.i8042 import I8042
+from hypervisor.devices.ide import Drive, ide_channels
+from hypervisor.devices.mptable import write_mp_tables
+from hypervisor.devices.post import PostCode
+from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
+from hypervisor.devices.vga import Vga
+from hypervisor.engine import Engine
+from hypervisor.errors import RingError
+from hypervisor.loaders.boot import Loaded, ModuleFile, load, set_boot_state
+from hypervisor.memory import GuestMemory
+from hypervisor.outcome import Ending, Outcome, outcome
+from hypervisor.rings import ConsoleRings
+from hypervisor.state import StateFile
+
+DEFAULT_MEMORY = 256 * memory_map.MIB
+DISK_PLACES = 4
+HLT = 0xF4
+
+
+@dataclass(frozen=True)
+class DiskConfig:
+    """A disk image; `index` 0-3 is its place (primary master, slave, secondary master, slave)."""
+
+    path: Path
+    read_only: bool = False
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """What a domain is made of; sizes in bytes.
+
+    A PC's first disk is the one it booted from, so unless a disk asks for index 0, that place shows the
+    kernel file, read-only, and `disks` without an index follow from index 1.
+    `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
+    """
+
+    kernel: Path
+    memory: int = DEFAULT_MEMORY
+    disks: tuple[DiskConfig, ...] = ()
+    append: str = ""
+    modules: tuple[ModuleFile, ...] = ()
+    name: str = ""
+    slide: bool = False
+    cpu: int | None = None
+    keyboard: bool = False
+    traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+
+
+class Console(Protocol):
+    """The other end of a guest's serial line and keyboard."""
+
+    def open(self, domain: Domain) -> None:
+        """The guest is about to run: input may be typed to `domain.type_bytes` from now on."""
+
+    def write(self, data: bytes) -> None:
+        """Output of the guest, in order."""
+
+    def close(self) -> None:
+        """The guest has ended; called on every way out of `Domain.run`."""
+
+
+class DomainState(Enum):
+    """Where a domain is in its life (see the module's table)."""
+
+    NEW = "new"
+    BUILT = "built"
+    RUNNING = "running"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+class Domain:
+    """One guest. Use as a context manager, so that everything is released on every way out."""
+
+    def __init__(self, config: DomainConfig) -> None:
+        self.config = config
+        self.name = config.name or config.kernel.stem
+        self.state = DomainState.NEW
+        self.notices: list[str] = []  # what the user should know, but needs not act on
+        self._images: list[DiskImage] = []
+
+    def __enter__(self) -> Domain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require(self, *states: DomainState) -> None:
+        if self.state not in states:
+            raise RuntimeError(f"domain {self.name} is {self.state.value}")
+
+    # --- building -----------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Make memory, devices and boot state. Legal when new. Raises RingError for what cannot be."""
+        self._require(DomainState.NEW)
+        config = self.config
+        memory_map.check_size(config.memory)
+        try:
+            drives = self._open_drives()
+            self.memory = GuestMemory(config.memory)
+            self.loaded: Loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
+        except RingError:
+            self._close_images()
+            raise
+        self.shared = StateFile()
+        self.control = self.shared.control
+        self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
+        self.rings = ConsoleRings(self.shared, self.engine.wake)
+        self.keyboard, self.vga = I8042(), Vga()
+        self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)
+        for device in (
+            Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
+            *ide_channels(drives),
+        ):  # fmt: skip
+            self.bus.add(device)
+        write_firmware_data(self.memory, sum(drive is not None for drive in drives))
+        write_mp_tables(self.memory)
+        self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
+        set_boot_state(self.shared, self.loaded)
+        self._set_traps()
+        self.state = DomainState.BUILT
+
+    def _command_line(self) -> str:
+        return f"{self.config.kernel.name} {self.config.append}".strip()
+
+    def _open_drives(self) -> list[Drive | None]:
+        places: list[DiskConfig | None] = [None] * DISK_PLACES
+        for disk in self.config.disks:
+            if disk.index is None:
+                continue
+            if not 0 <= disk.index < DISK_PLACES:
+                raise RingError(f"disk {disk.path}: index {disk.index} is not one of 0 to {DISK_PLACES - 1}")
+            if places[disk.index]:
+                raise RingError(f"disk {disk.path}: index {disk.index} is taken; give each disk its own")
+            places[disk.index] = disk
+        for disk in self.config.disks:
+            if disk.index is None:
+                free = [index for index in range(1, DISK_PLACES) if places[index] is None]
+                if not free:
+                    raise RingError(f"disk {disk.path}: no place left; leave it out or give it ',index=0'")
+                places[free[0]] = disk
+        boots_from_kernel = places[0] is None
+        places[0] = places[0] or DiskConfig(self.config.kernel, read_only=True)
+        return [
+            self._open_drive(index, disk, padded=boots_from_kernel and index == 0) for index, disk in enumerate(places)
+        ]
+
+    def _open_drive(self, index: int, disk: DiskConfig | None, padded: bool) -> Drive | None:
+        if disk is None:
+            return None
+        image = DiskImage(disk.path, read_only=disk.read_only, padded=padded)
+        self._images.append(image)
+        if image.leftover:
+            self.notices.append(f"disk {disk.path}: the last {image.leftover} bytes are no sector and are left out")
+        return Drive(image, f"RING3-{index}")
+
+    def _set_traps(self) -> None:
+        """Replace the listed instructions by HLT, which traps in ring 3, and tell the monitor what they were."""
+        traps = sorted(self.config.traps)
+        if len(traps) * 8 > layout.TRAPS_SIZE:
+            raise RingError(f"{self.config.kernel} has {len(traps)} instructions to emulate; port it instead")
+        table = b"".join(struct.pack("<II", address, byte) for address, byte in traps)
+        self.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
+        for address, _ in traps:
+            self.memory.write(address, bytes([HLT]))
+        self.control.trap_count = len(traps)
+
+    # --- running ------------------------------------------------------------------------------------
+
+    def type_bytes(self, data: bytes) -> int:
+        """Type to the guest's serial port (or keyboard, as configured); bytes taken. Legal when running."""
+        return self.keyboard.type_bytes(data) if self.config.keyboard else self.rings.feed(data)
+
+    def run(self, console: Console) -> Outcome:
+        """Run the guest to its end. Legal when built.
+
+        Raises RingError where the host cannot run guests, and whatever `console` or a signal handler raises.
+        """
+        self._require(DomainState.BUILT)
+        self.state = DomainState.RUNNING
+        try:
+            self.engine.start()
+            try:
+                console.open(self)
+                result = self._serve(console)
+                self._drain(console)
+            finally:
+                console.close()
+        finally:
+            self.engine.kill()
+            self.state = DomainState.ENDED
+        return result
+
+    def _drain(self, console: Console) -> None:
+        data = self.rings.drain()
+        if data:
+            console.write(data)
+
+    def _serve(self, console: Console) -> Outcome:
+        wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
+        control, rings = self.control, self.rings
+        try:
+            while True:
+                record = wait()
+                if control.console_out_head != rings.tail:
+                    self._drain(console)
+                if record is None:
+                    continue
+                end = _ENDINGS.get(record.reason)
+                if end:
+                    return end(record)
+                answer(handle(record))
+        except MachineStop as stop:
+            ending = {"poweroff": Ending.POWEROFF, "reset": Ending.RESET, "exit": Ending.EXIT}[stop.action]
+            return Outcome(ending, stop.status, stop.cause)
+
+    # --- after --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release everything. Legal in every state, also twice."""
+        if self.state is DomainState.RUNNING:
+            self.engine.kill()
+        self._close_images()
+        self.state = DomainState.CLOSED
+
+    def _close_images(self) -> None:
+        for image in self._images:
+            image.close()
+        self._images.clear()
+
+
+# --- endings that the monitor reports -----------------------------------------------------------------
+
+_SHUTDOWNS = {
+    int(Shutdown.POWEROFF): (Ending.POWEROFF, "shutdown hypercall"),
+    int(Shutdown.REBOOT): (Ending.RESET, "shutdown hypercall, reason reboot"),
+    int(Shutdown.SUSPEND): (Ending.POWEROFF, "shutdown hypercall, reason suspend"),
+    int(Shutdown.CRASH): (Ending.CRASH, "shutdown hypercall, reason crash"),
+}
+
+_HOST_ERRORS = {
+    MonitorError.MAP: "cannot map guest memory",
+    MonitorError.LDT: "refuses modify_ldt (CONFIG_MODIFY_LDT_SYSCALL)",
+    MonitorError.SIGNALS: "refuses signal handling",
+    MonitorError.SECCOMP: "refuses the seccomp filter",
+    MonitorError.FORK: "refuses another process (limit of processes?)",
+    MonitorError.TIMER: "refuses a timer",
+}
+
+
+def _shutdown(record: Any) -> Outcome:
+    ending, cause = _SHUTDOWNS.get(record.code, (Ending.CRASH, f"shutdown hypercall, reason {record.code}"))
+    return outcome(ending, cause, record)
+
+
+def _triple_fault(record: Any) -> Outcome:
+    return outcome(Ending.TRIPLE_FAULT, f"triple fault at {record.eip:#010x} (vector {record.code})", record)
+
+
+def _dead_halt(record: Any) -> Outcome:
+    return outcome(Ending.DEAD_HALT, f"halted with interrupts off at {record.eip:#010x}", record)
+
+
+def _member_died(record: Any) -> Outcome:
+    return outcome(Ending.MONITOR, f"process {record.address} of the guest died (signal {record.code})", record)
+
+
+def _fatal(record: Any) -> Outcome:
+    words = _HOST_ERRORS.get(record.code)
+    if words:
+        error = f": {ctypes.c_int32(record.detail & 0xFFFF_FFFF).value}" if record.detail else ""
+        raise RingError(f"this host {words} (error{error}); run 'ring3 doctor' for what to change")
+    name = MonitorError(record.code).name if record.code in MonitorError else str(record.code)
+    return outcome(Ending.MONITOR, f"the monitor gave up: {name}, detail {record.detail:#x}", record)
+
+
+_ENDINGS = {
+    int(ExitReason.SHUTDOWN): _shutdown,
+    int(ExitReason.TRIPLE_FAULT): _triple_fault,
+    int(ExitReason.DEAD_HALT): _dead_halt,
+    int(ExitReason.MEMBER_DIED): _member_died,
+    int(ExitReason.FATAL): _fatal,
+}

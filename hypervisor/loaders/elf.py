@@ -1,0 +1,87 @@
+"""Reading an i386 ELF executable (System V gABI, chapter 5; i386 psABI)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+
+from hypervisor.errors import RingError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the image: `data`, then zeros up to `size` bytes, at physical `address`."""
+
+    address: int
+    virtual: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kernel as it is to lie in memory; `entry` is a physical address."""
+
+    segments: tuple[Segment, ...]
+    entry: int
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """The contents of a file that the user named. Raises RingError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RingError(f"{what} {path} does not exist; check the path") from None
+    except OSError as error:
+        raise RingError(f"cannot read {what} {path}: {error.strerror}; give a readable file") from None
+
+
+def parse(path: Path, data: bytes) -> Image:
+    """The loadable image in the ELF file `data` (`path` is for messages).
+
+    Raises RingError: not an ELF file, truncated, not a 32-bit i386 executable, nothing to load, no entry.
+    """
+    if data[:4] != b"\x7fELF":
+        raise RingError(f"{path} is not an ELF file; give the linked kernel (for example vmlinux or kernel.elf)")
+    try:
+        return _parse(path, data)
+    except (ELFError, ConstructError, ValueError, OverflowError, UnicodeDecodeError):
+        raise RingError(f"{path} is a truncated or damaged ELF file; build it again") from None
+
+
+def _parse(path: Path, data: bytes) -> Image:
+    elf = ELFFile(BytesIO(data))
+    if elf.elfclass != 32 or elf["e_machine"] != "EM_386":
+        machine = elf.get_machine_arch()
+        raise RingError(f"{path} is a {elf.elfclass}-bit {machine} file; ring3 runs 32-bit i386 kernels (gcc -m32)")
+    if elf["e_type"] != "ET_EXEC":
+        raise RingError(f"{path} is not an executable ({elf['e_type']}); link the kernel at a fixed address (-no-pie)")
+    segments = []
+    for header in elf.iter_segments("PT_LOAD"):
+        offset, filled, size = header["p_offset"], header["p_filesz"], header["p_memsz"]
+        if offset + filled > len(data) or filled > size:
+            raise RingError(
+                f"{path} is truncated: a segment ends at byte {offset + filled}, the file at {len(data)}; "
+                "build it again"
+            )
+        if size:
+            content = data[offset : offset + filled]
+            segments.append(Segment(header["p_paddr"], header["p_vaddr"], content, size))
+    if not segments:
+        raise RingError(f"{path} has nothing to load (no PT_LOAD segment); give the linked kernel")
+    return Image(tuple(segments), _entry(path, elf["e_entry"], segments))
+
+
+def _entry(path: Path, entry: int, segments: list[Segment]) -> int:
+    """The physical entry: linkers put either a physical or a virtual address into e_entry."""
+    if any(part.address <= entry < part.address + part.size for part in segments):
+        return entry
+    for part in segments:
+        if part.virtual <= entry < part.virtual + part.size:
+            return entry - part.virtual + part.address
+    raise RingError(f"{path} has no entry: {entry:#x} lies in no segment; link it with -e SYMBOL or ENTRY(SYMBOL)")

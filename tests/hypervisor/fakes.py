@@ -1,0 +1,111 @@
+"""Stand-ins for the engine's side of a domain, for tests of the VMM alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypercalls import layout
+from hypercalls.structs import CONTROL, SHARED, VCPU, PortClass
+
+
+class FakeMemory:
+    """Guest RAM in a bytearray."""
+
+    def __init__(self, size: int = 1 << 21) -> None:
+        self.size = size
+        self.data = bytearray(size)
+
+    def read(self, address: int, length: int) -> bytes:
+        return bytes(self.data[address : address + length])
+
+    def write(self, address: int, data: bytes) -> None:
+        assert address + len(data) <= self.size
+        self.data[address : address + len(data)] = data
+
+
+class FakeState:
+    """A state file without a file: the port maps are dictionaries."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(layout.TRACE_OFFSET)
+        self.control = CONTROL.ctype.from_buffer(self.window(layout.CONTROL_OFFSET, CONTROL.size))
+        self.shared = SHARED.ctype.from_buffer(self.window(layout.SHARED_OFFSET, SHARED.size))
+        self.vcpu = VCPU.ctype.from_buffer(self.window(layout.VCPU_OFFSET, VCPU.size))
+        self.inputs: dict[int, tuple[PortClass, int]] = {}
+        self.outputs: dict[int, tuple[PortClass, int]] = {}
+
+    def window(self, offset: int, size: int) -> memoryview:
+        return memoryview(self._bytes)[offset : offset + size]
+
+    def set_port_in(self, port: int, kind: PortClass, index: int) -> None:
+        self.inputs[port] = (kind, index)
+
+    def set_port_out(self, port: int, kind: PortClass, index: int) -> None:
+        self.outputs[port] = (kind, index)
+
+
+class GuestPorts:
+    """What a guest's port instructions do, as the monitor's side of the port maps would do it."""
+
+    def __init__(self, bus: Any, state: FakeState) -> None:
+        self.bus, self.state, self.exits = bus, state, 0
+
+    def _exit(self, **fields: int) -> int:
+        from hypercalls.structs import EXIT
+
+        self.exits += 1
+        return int(self.bus.handle(EXIT.ctype(**fields)))
+
+    def in_(self, port: int, size: int = 1) -> int:
+        kind, index = self.state.inputs.get(port, (PortClass.EXIT, 0))
+        if kind is PortClass.LATCH and size == 1:
+            return int(self.state.control.latch[index])
+        return self._exit(reason=1, port=port, size=size)
+
+    def out(self, port: int, value: int, size: int = 1) -> None:
+        from hypercalls.structs import POSTED
+
+        kind, _ = self.state.outputs.get(port, (PortClass.EXIT, 0))
+        if kind is not PortClass.POSTED:
+            self._exit(reason=2, port=port, size=size, value=value)
+            return
+        control = self.state.control
+        at = layout.POSTED_OFFSET + control.posted_head % layout.POSTED_COUNT * POSTED.size
+        self.state.window(at, POSTED.size)[:] = bytes(POSTED.ctype(port, size, value))
+        control.posted_head += 1
+
+    def rep_in(self, port: int, length: int) -> bytes:
+        """String input of `length` bytes from a FIFO port."""
+        index, record = self._fifo(self.state.inputs, port)
+        assert not record.writing and record.end - record.position >= length, "no such data offered"
+        data = b""
+        while len(data) < length:
+            data += bytes([self._window(index)[record.position]])
+            record.position += 1
+            self._passed(record, index)
+        return data
+
+    def rep_out(self, port: int, data: bytes) -> None:
+        """String output of `data` to a FIFO port."""
+        index, record = self._fifo(self.state.outputs, port)
+        assert record.writing and record.end - record.position >= len(data), "no data wanted"
+        for byte in data:
+            self._window(index)[record.position] = byte
+            record.position += 1
+            self._passed(record, index)
+
+    def _fifo(self, ports: dict[int, tuple[PortClass, int]], port: int) -> tuple[int, Any]:
+        kind, index = ports[port]
+        assert kind is PortClass.FIFO
+        return index, self.state.control.fifo[index]
+
+    def _window(self, index: int) -> memoryview:
+        return self.state.window(layout.FIFO_OFFSET + index * layout.FIFO_SIZE, layout.FIFO_SIZE)
+
+    def _passed(self, record: Any, index: int) -> None:
+        if record.position == record.end:
+            self.state.control.latch[record.latch] = record.done_value
+            if record.exit_when_done:
+                self._exit(reason=5, port=index)
+        elif record.position % record.block == 0 and record.irq != 255:
+            self.bus.pulse_irq(record.irq)
