@@ -16,7 +16,7 @@ needs no porting), 1 something is left, 2 the file cannot be checked.
 A site has ``address`` (link address; in an object file the offset in its section), ``section``, ``bytes``
 (hex), ``text`` (Intel syntax), ``symbol`` and ``offset``, ``file`` and ``line`` (null without debug
 information), ``class``, ``effect`` (traps, silent, native), ``remark``, ``evidence`` (flow, symbol,
-reference, none), ``physical`` (load address; null in an object file) and ``file_offset``.
+reference, adjacent, none), ``physical`` (load address; null in an object file) and ``file_offset``.
 """
 
 from __future__ import annotations

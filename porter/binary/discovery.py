@@ -44,6 +44,8 @@ class Discovery:
         self._follow_labels()
         self._follow_function_gaps()
         self._follow_references()
+        if not (image.functions or image.labels):
+            self._follow_rest()
 
     def _follow_certain(self) -> None:
         starts = [symbol.address for symbol in self.image.functions]
@@ -87,12 +89,19 @@ class Discovery:
             if code is None or not symbol.size:
                 continue
             start = symbol.address - code.region.base
-            end = min(start + symbol.size, code.size)
-            at = start
-            while (gap := next(code.gaps(at, end), None)) is not None:
-                at = self._try_gap(code, *gap)
+            self._fill_gaps(code, start, min(start + symbol.size, code.size), Evidence.SYMBOL)
 
-    def _try_gap(self, code: CodeMap, start: int, end: int) -> int:
+    def _follow_rest(self) -> None:
+        """Without symbols, functions that are reached only through computed pointers lie between others."""
+        for code in self.flow.maps:
+            self._fill_gaps(code, 0, code.size, Evidence.ADJACENT)
+
+    def _fill_gaps(self, code: CodeMap, start: int, end: int, evidence: Evidence) -> None:
+        at = start
+        while (gap := next(code.gaps(at, end), None)) is not None:
+            at = self._try_gap(code, *gap, evidence)
+
+    def _try_gap(self, code: CodeMap, start: int, end: int, evidence: Evidence) -> int:
         """Follow the gap if it is code; returns the offset at which to look for the next one."""
         at = start
         while at < end:
@@ -103,7 +112,7 @@ class Discovery:
         if at >= end:
             return end
         if self._trial.is_code(code.region.base + at):
-            self.flow.follow([code.region.base + at], Evidence.SYMBOL)
+            self.flow.follow([code.region.base + at], evidence)
             return at
         return end
 

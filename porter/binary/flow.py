@@ -170,9 +170,7 @@ class Flow:
         if push is not None and code.data[push] == 0x68 and code.length[push] == 5:
             self._absolute(int.from_bytes(code.data[push + 1 : push + 5], "little"))
 
-    def _group5(
-        self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]
-    ) -> bool:
+    def _group5(self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]) -> bool:
         modrm = code.data[at + 1]
         operation = modrm >> 3 & 7
         if operation in (3, 5):  # far

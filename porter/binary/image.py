@@ -104,6 +104,7 @@ class Image:
     def __init__(
         self,
         path: Path,
+        content: bytes,
         elf: ELFFile,
         regions: list[Region],
         symbols: list[Symbol],
@@ -111,6 +112,7 @@ class Image:
         relocatable: bool,
     ) -> None:
         self.path, self.elf, self.relocatable, self.segments = path, elf, relocatable, segments
+        self.content = content  # of the file, as it is
         self.regions = sorted(regions, key=lambda region: region.base)
         self.code = [region for region in self.regions if region.executable]
         self._bases = [region.base for region in self.regions]
@@ -183,12 +185,10 @@ def load(path: Path | str) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PortError(
-            f"{path}: cannot be read ({error.strerror}); name a linked kernel or object file"
-        ) from None
+        raise PortError(f"{path}: cannot be read ({error.strerror}); name a linked kernel or object file") from None
     _check_header(path, data)
     try:
-        return _read(path, bytearray(data))
+        return _read(path, data)
     except DAMAGE as error:
         detail = str(error) or type(error).__name__
         raise PortError(f"{path}: damaged ELF file ({detail}); link it again") from None
@@ -226,7 +226,8 @@ def _check_header(path: Path, data: bytes) -> None:
             )
 
 
-def _read(path: Path, data: bytearray) -> Image:
+def _read(path: Path, content: bytes) -> Image:
+    data = bytearray(content)
     elf = ELFFile(io.BytesIO(data))
     relocatable = elf["e_type"] == "ET_REL"
     if relocatable:
@@ -262,16 +263,13 @@ def _read(path: Path, data: bytearray) -> Image:
         ]
     if not any(region.executable for region in regions):
         raise PortError(f"{path}: has no executable section or segment; name the linked kernel")
-    return Image(path, elf, regions, _symbols(elf), segments, relocatable)
+    return Image(path, content, elf, regions, _symbols(elf), segments, relocatable)
 
 
-def _region(
-    path: Path, data: bytearray, name: str, base: int, offset: int, size: int, executable: bool
-) -> Region:
+def _region(path: Path, data: bytearray, name: str, base: int, offset: int, size: int, executable: bool) -> Region:
     if offset + size > len(data):
         raise PortError(
-            f"{path}: truncated: {name} ends at {offset + size:#x}, the file at {len(data):#x}; "
-            "build or copy it again"
+            f"{path}: truncated: {name} ends at {offset + size:#x}, the file at {len(data):#x}; build or copy it again"
         )
     if base + size > 1 << 32:
         raise PortError(

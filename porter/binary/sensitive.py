@@ -64,9 +64,7 @@ _DEBUG = _traps("debug register", "#GP")
 _TABLE = _traps("descriptor table", "#GP")
 _TABLE_READ = _silent("descriptor table", "the host answers a dummy value; no trap")
 _QUERY = _silent("descriptor query", "answers from the host's descriptor tables; no trap")
-_SEGMENT_LOAD = _silent(
-    "segment load", "loads the host's segment of that selector where it has one, else #GP"
-)
+_SEGMENT_LOAD = _silent("segment load", "loads the host's segment of that selector where it has one, else #GP")
 _SEGMENT_READ = _silent("segment read", "shows the host's selector; no trap")
 _FAR = _silent("far transfer", "goes to the host's segment of that selector where it has one, else #GP")
 _INT = _traps("software interrupt", "#GP with the vector in the error code")
@@ -108,15 +106,11 @@ _BY_ID: dict[int, Kind] = {
     x86.X86_INS_SMSW: _CONTROL_READ,
     **dict.fromkeys((x86.X86_INS_LGDT, x86.X86_INS_LIDT, x86.X86_INS_LLDT, x86.X86_INS_LTR), _TABLE),
     **dict.fromkeys((x86.X86_INS_SGDT, x86.X86_INS_SIDT, x86.X86_INS_SLDT, x86.X86_INS_STR), _TABLE_READ),
-    **dict.fromkeys(
-        (x86.X86_INS_LAR, x86.X86_INS_LSL, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL), _QUERY
-    ),
+    **dict.fromkeys((x86.X86_INS_LAR, x86.X86_INS_LSL, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL), _QUERY),
     **dict.fromkeys(
         (x86.X86_INS_LDS, x86.X86_INS_LES, x86.X86_INS_LSS, x86.X86_INS_LFS, x86.X86_INS_LGS), _SEGMENT_LOAD
     ),
-    **dict.fromkeys(
-        (x86.X86_INS_LJMP, x86.X86_INS_LCALL, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD), _FAR
-    ),
+    **dict.fromkeys((x86.X86_INS_LJMP, x86.X86_INS_LCALL, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD), _FAR),
     **dict.fromkeys((x86.X86_INS_INT1, x86.X86_INS_INT3, x86.X86_INS_INTO, x86.X86_INS_BOUND), _INT_NATIVE),
     **dict.fromkeys((x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL), _FAST_CALL),
     **dict.fromkeys((x86.X86_INS_SYSEXIT, x86.X86_INS_SYSRET), _FAST_RETURN),
@@ -160,9 +154,7 @@ _BY_ID: dict[int, Kind] = {
     ),
 }
 
-SEGMENTS = frozenset(
-    (x86.X86_REG_CS, x86.X86_REG_DS, x86.X86_REG_ES, x86.X86_REG_SS, x86.X86_REG_FS, x86.X86_REG_GS)
-)
+SEGMENTS = frozenset((x86.X86_REG_CS, x86.X86_REG_DS, x86.X86_REG_ES, x86.X86_REG_SS, x86.X86_REG_FS, x86.X86_REG_GS))
 _CONTROLS = frozenset(range(x86.X86_REG_CR0, x86.X86_REG_CR15 + 1))
 _DEBUGS = frozenset(range(x86.X86_REG_DR0, x86.X86_REG_DR15 + 1))
 

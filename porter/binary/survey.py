@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capstone import CsInsn
 
-from porter.binary.code import CodeMap, Evidence
+from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
 from porter.binary.image import Image, load
 from porter.binary.lines import Lines
@@ -83,6 +83,7 @@ def scan(path: Path | str) -> list[Site]:
 class _Surveyor:
     def __init__(self, image: Image, lines: Lines | None) -> None:
         self.image, self.lines = image, lines
+        self._decoder = disassembler()
 
     def run(self) -> Survey:
         discovery = Discovery(self.image)
@@ -109,14 +110,18 @@ class _Surveyor:
     def _site(self, code: CodeMap, offset: int, insn: CsInsn, kind: Kind) -> Site:
         linked = code.region.base + offset
         section, address = self.image.where(linked)
+        file_offset = code.region.file_offset + offset
+        # An object file shows its own bytes, without the addresses that only this reading of it has.
+        content = self.image.content[file_offset : file_offset + insn.size]
+        insn = next(self._decoder.disasm(content, address, 1), insn)
         return Site(
             address=address,
             section=section,
-            code=bytes(insn.bytes),
+            code=content,
             text=f"{insn.mnemonic} {insn.op_str}".strip(),
             kind=kind,
             evidence=Evidence(code.evidence[offset]),
-            file_offset=code.region.file_offset + offset,
+            file_offset=file_offset,
             physical=self.image.physical(linked),
             symbol=self.image.symbol_at(linked),
             source=self.lines.find(linked) if self.lines else None,
