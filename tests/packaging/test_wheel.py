@@ -33,11 +33,12 @@ def test_tagged_for_this_platform_and_any_python_3(wheel: Path) -> None:
     assert wheel.name.endswith("linux_x86_64.whl") and "-py3-none-" in wheel.name
 
 
-def test_holds_the_monitor_and_every_grammar(wheel: Path, root: Path) -> None:
+def test_holds_what_is_not_python(wheel: Path, root: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         assert archive.read("hypervisor/monitor/ring3-monitor").startswith(b"\x7fELF")
-        assert archive.getinfo("hypervisor/monitor/ring3-monitor").external_attr >> 16 & 0o111, "not executable"
+        for program in ("hypervisor/monitor/ring3-monitor", "porter/stage/as"):
+            assert archive.getinfo(program).external_attr >> 16 & 0o111, f"{program} is not executable"
     grammars = {str(path.relative_to(root)) for path in root.glob("porter/grammars/*.lark")}
     generated = {str(path.relative_to(root)) for path in root.glob("hypercalls/generated/*")}
     assert grammars and grammars <= names
