@@ -40,9 +40,14 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{folder}:{kernels.environment()['PATH']}"
 
 
-def without_figures(text: str) -> list[str]:
-    """Lines that can be compared: no indentation or ends, and no figure that differs from run to run."""
-    lines = [re.sub(r"\s+", " ", line).strip() for line in text.replace("\r", "").splitlines()]
+def comparable(text: str) -> list[str]:
+    """Lines without what another compiler may do differently: addresses, registers, how often code is inlined."""
+    lines = []
+    for line in text.replace("\r", "").splitlines():
+        line = re.sub(r": [^\[\]]+ \[[0-9a-f ]+\] ", ": ", re.sub(r"0x[0-9a-f]+", "ADDRESS", " ".join(line.split())))
+        if "privilege level" not in line:
+            line = re.sub(r"\b\d+\b", "N", line)
+        lines.append(line)
     return [line for line in lines if line]
 
 
@@ -53,6 +58,7 @@ def test_the_tutorial_is_true(readme: str, folder: Path, path: str, monitor: Pat
         run = subprocess.run(command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                              env=kernels.environment() | {"PATH": path, "COLUMNS": "100"},
                              timeout=kernels.TIMEOUT_SECONDS)
-        said = without_figures(run.stdout)
-        for line in without_figures(shown):
+        assert run.returncode == 0 or "left to port" in run.stdout, f"{command}: {run.stdout}{run.stderr}"
+        said = comparable(run.stdout)
+        for line in comparable(shown):
             assert line in said, f"{command} does not print: {line}\nbut:\n{run.stdout}{run.stderr}"
