@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from porter.classify import Change, Decision, Part, classify
-from porter.syntax import Atom, Statement
+from porter.model import Change, Part, Sensitive
+from porter.statements import decide
 
 # What may stand between two statements that execute one after the other: separators, comments, line
 # markers, debug directives, and labels that compilers emit for debug information only.
@@ -17,58 +17,46 @@ _LONE_PREFIX = re.compile(r"(?:\A|[\n;:])[ \t]*(rep(?:n?[ez])?|[c-gs]s)([ \t]*[;
 _REACH = 200  # how far in front of a string instruction its prefix is looked for, in characters
 
 
-class Found(NamedTuple):
-    """A sensitive statement and what becomes of it."""
-
-    statement: Statement
-    decision: Decision
-
-
-def _joined(item: Found, text: str, template: bool) -> Found:
+def _joined(item: Sensitive, text: str, template: bool) -> Sensitive:
     """Take in a prefix that is a statement of its own."""
-    statement = item.statement
-    if not item.decision.row.string or statement.labels:
+    if not item.string or item.labels:
         return item
-    before = text[max(0, statement.start - _REACH):statement.start]
+    before = text[max(0, item.start - _REACH):item.start]
     match = _LONE_PREFIX.search(before)
     if not match:
         return item
-    start = statement.start - len(before) + match.start(1)
+    prefix, gap = match[1], match[2]
     # On one line the separator goes too; on two lines both lines stay.
-    gap = match[2].partition("\n")[0].rstrip() if "\n" in match[2] else match[2]
-    prefix = Atom("PREFIX", match[1], statement.start, statement.start)
-    whole = statement._replace(leads=(prefix, *statement.leads))
-    decision = classify(whole, text, template)
-    if decision is None or not decision.changes:
-        return item
-    removal = Change(start, start + len(match[1]) + len(gap), (Part(),))
-    return Found(statement, decision._replace(changes=(removal, *decision.changes)))
+    removed = gap.partition("\n")[0].rstrip() if "\n" in gap else gap
+    start = item.start - len(before) + match.start(1)
+    removal = Change(start, start + len(prefix) + len(removed), (Part(),))
+    (whole,) = decide(f"{prefix} {text[item.start:item.end]}", template)
+    if not whole.changes:
+        return item._replace(changes=(), reason=whole.reason)
+    (change,) = whole.shifted(item.start - len(prefix) - 1).changes
+    return whole.shifted(0)._replace(start=item.start, end=item.end, changes=(
+        removal, change._replace(start=item.start)))
 
 
-def _is_pair(first: Found, second: Found, text: str) -> bool:
-    if (first.decision.macro, second.decision.macro) != ("r3_sti", "r3_hlt"):
-        return False
-    if second.statement.labels and not _BETWEEN.fullmatch("".join(label.text for label in second.statement.labels)):
-        return False
-    gap = text[first.statement.end:second.statement.start]
-    return bool(_BETWEEN.fullmatch(gap)) and (";" in gap or "\n" in gap)
+def _is_pair(first: Sensitive, second: Sensitive, text: str) -> bool:
+    gap = text[first.end:second.start]
+    return ((first.macro, second.macro) == ("r3_sti", "r3_hlt") and bool(first.changes and second.changes)
+            and bool(_BETWEEN.fullmatch(gap)) and (";" in gap or "\n" in gap))
 
 
-def combine(found: list[Found], text: str, template: bool = False) -> list[Found]:
+def combine(items: Sequence[Sensitive], text: str, template: bool = False) -> list[Sensitive]:
     """Make one operation of each pair of statements that is one.
 
     ``sti; hlt`` is atomic (SDM volume 2, STI): two hypercalls would lose the wake-up in between. The
     number of lines does not change.
     """
-    items = [_joined(item, text, template) for item in found]
-    for index in range(len(items) - 1):
-        first, second = items[index], items[index + 1]
+    out = [_joined(item, text, template) for item in items]
+    for index in range(len(out) - 1):
+        first, second = out[index], out[index + 1]
         if not _is_pair(first, second, text):
             continue
-        start, end = first.statement.end, second.statement.end
-        rest = start if "\n" not in text[start:end] else second.statement.start
-        fused = Change(first.statement.start, start, (Part("r3_sti_hlt"),))
-        items[index] = Found(first.statement, first.decision._replace(macro="r3_sti_hlt", changes=(fused,)))
-        items[index + 1] = Found(second.statement, second.decision._replace(
-            macro="r3_sti_hlt", changes=(Change(rest, end, (Part(),)),)))
-    return items
+        rest = first.end if "\n" not in text[first.end:second.end] else second.start
+        fused = Change(first.start, first.end, (Part("r3_sti_hlt"),))
+        out[index] = first._replace(macro="r3_sti_hlt", changes=(fused,))
+        out[index + 1] = second._replace(macro="r3_sti_hlt", changes=(Change(rest, second.end, (Part(),)),))
+    return out

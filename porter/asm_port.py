@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from porter import prefilter
+from porter.adjacent import combine
 from porter.errors import PortError
-from porter.rewrite import Edit, Lines, Ported, Site, apply
-
-if TYPE_CHECKING:  # importing these at run time imports Lark
-    from porter.adjacent import Found
+from porter.model import Sensitive, Site
+from porter.rewrite import Edit, Lines, Ported, apply
+from porter.statements import Unparsable, decide
 
 _QUOTED = r"""(?P<quoted>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^\n])'?)"""
 _COMMENT = r"""(?P<comment>/\*.*?\*/|//[^\n]*)"""
@@ -109,50 +109,42 @@ class _File:
         self.name, self.text, self.clean = name, text, clean
         self.states, self.lines = States(clean), Lines(text)
 
-    def _sensitive(self, start: int, end: int) -> list[Found]:
-        from porter.adjacent import Found
-        from porter.classify import classify
-        from porter.syntax import UnexpectedInput, parse_statements
-
+    def _sensitive(self, start: int, end: int) -> list[Sensitive]:
         piece = self.clean[start:end]
         if self.states.at(start).intel:
             line, _ = self.lines(start)
             raise PortError(f"{self.name}:{line}: `{piece.strip()}` is in Intel syntax, which cannot be ported: "
                             f"write it in AT&T syntax, or compile with -masm=att")
         try:
-            statements = parse_statements(piece, start)
-        except UnexpectedInput as error:
+            return [item.shifted(start) for item in decide(piece)]
+        except Unparsable as error:
             if self.text[start:end].lstrip().startswith("#"):
                 return []  # a C macro whose body is no assembler statement
-            line, column = self.lines(start + max(error.pos_in_stream or 0, 0))
+            line, column = self.lines(start + error.position)
             raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: correct the "
                             f"statement, or keep the file out of the port") from None
-        decided = ((statement, classify(statement, self.clean)) for statement in statements)
-        return [Found(statement, decision) for statement, decision in decided if decision]
 
-    def port(self, pieces: list[tuple[int, int]]) -> Ported:
+    def _edits(self, item: Sensitive, state: State) -> list[Edit]:
+        edits = [Edit(change.start, change.end, "".join(part.text or self.text[part.start:part.end]
+                                                        for part in change.parts)) for change in item.changes]
+        if state.alternate_macros and edits:
+            # In this mode a macro argument `%reg` would be an expression to evaluate.
+            edits[0] = edits[0]._replace(text=f".noaltmacro; {edits[0].text}")
+            edits[-1] = edits[-1]._replace(text=f"{edits[-1].text}; .altmacro")
+        return edits
+
+    def port(self, pieces: Iterable[tuple[int, int]]) -> Ported:
         """Port the statements within the pieces, which are in ascending order."""
-        from porter.adjacent import combine
-
         found = [item for start, end in pieces for item in self._sensitive(start, end)]
         edits: list[Edit] = []
         sites: list[Site] = []
-        for statement, decision in combine(found, self.clean):
-            state = self.states.at(statement.start)
+        for item in combine(found, self.clean):
+            state = self.states.at(item.start)
             if state.bits != "32":
-                decision = decision._replace(changes=(), reason=f"{state.bits}-bit code does not run in an i386 guest")
-            mine = [Edit(c.start, c.end, "".join(part.text or self.text[part.start:part.end] for part in c.parts))
-                    for c in decision.changes]
-            if state.alternate_macros and mine:
-                # In this mode a macro argument `%reg` would be an expression to evaluate.
-                first, last = mine[0], mine[-1]
-                mine[0] = first._replace(text=f".noaltmacro; {first.text}")
-                mine[-1] = last._replace(text=f"{mine[-1].text}; .altmacro")
-            edits += mine
-            line, column = self.lines(statement.start)
-            sites.append(Site(self.name, line, column, self.text[statement.start:statement.end], decision.row.key,
-                              decision.row.group, decision.treatment, decision.macro if mine else "",
-                              decision.cost.value, decision.reason))
+                item = item._replace(macro="", changes=(),
+                                     reason=f"{state.bits}-bit code does not run in an i386 guest")
+            edits += self._edits(item, state)
+            sites.append(Site(self.name, *self.lines(item.start), self.text[item.start:item.end], item))
         return Ported(apply(self.text, edits) if edits else self.text, tuple(sites))
 
 
@@ -161,12 +153,12 @@ def port_assembly(text: str, name: str) -> Ported:
 
     Raises PortError for Intel syntax and for sensitive lines that do not parse.
     """
-    candidates = [match.end() - 2 for match in prefilter.STATEMENT.finditer("\n" + text.lower())]
+    candidates = prefilter.candidates(text)
     if not candidates:
         return Ported(text)
     # Comments on one line are the grammar's business; one that spans lines may hide a candidate.
     clean = without_comments(text) if "/*" in text else text
-    return _File(name, text, clean).port(list(_lines_with(text, candidates)))
+    return _File(name, text, clean).port(_lines_with(text, candidates))
 
 
 def port_source(text: str, name: str) -> Ported:
@@ -175,5 +167,5 @@ def port_source(text: str, name: str) -> Ported:
     Raises PortError as `port_assembly` does.
     """
     clean = as_assembled(text)
-    candidates = [match.end() - 2 for match in prefilter.STATEMENT.finditer("\n" + clean.lower())]
-    return _File(name, text, clean).port(list(_lines_with(clean, candidates))) if candidates else Ported(text)
+    candidates = prefilter.candidates(clean)
+    return _File(name, text, clean).port(_lines_with(clean, candidates)) if candidates else Ported(text)

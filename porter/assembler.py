@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from porter.asm_port import port_assembly
 from porter.errors import PortError
-from porter.rewrite import Ported, Site
+from porter.model import Site
+from porter.rewrite import Ported
+from porter.statements import macro_text
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
 _WITH_VALUE = frozenset({
@@ -84,7 +87,7 @@ def _with_includes(text: str, name: str, include_path: Sequence[str], port: Call
             return match[0]  # the assembler says so itself
         inner = _with_includes(read_text(path), path, include_path, port, depth + 1)
         sites.extend(inner.sites)
-        if not any(site.macro for site in inner.sites):
+        if not any(site.item.macro for site in inner.sites):
             return match[0]
         line = ported.text.count("\n", 0, match.start()) + 2
         return f'# 1 "{path}"\n{inner.text}\n# {line} "{name}"'
@@ -98,8 +101,6 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
     Returns the text for the assembler's standard input, None where the call can go ahead as it is, and
     the sensitive instructions that were found. Raises PortError.
     """
-    from porter.asm_port import port_assembly
-
     unportable = _UNPORTABLE_OPTIONS.intersection(call.options)
     if unportable:
         raise PortError(f"{unportable.pop()}: only AT&T syntax can be ported: leave the option out")
@@ -111,13 +112,11 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
         text = read_text(path)
         ported = _with_includes(text, name, call.include_path, port_assembly)
         changed = changed or ported.text != text
-        sites += [_located(site, text) for site in ported.sites if site.treatment != "ported"]
+        sites += [_located(site, text) for site in ported.sites if not site.item.changes]
         pieces.append(f'# 1 "{name}"\n{ported.text}')
     if not changed and "-" not in call.inputs:
         return None, sites
-    from hypercalls import gas
-
-    return (gas.macros() if changed else "") + "".join(pieces), sites
+    return (macro_text() if changed else "") + "".join(pieces), sites
 
 
 def _located(site: Site, text: str) -> Site:
@@ -135,7 +134,7 @@ def report(sites: Sequence[Site]) -> None:
     groups: dict[tuple[str, str], list[Site]] = {}
     for site in sites:
         if site.treatment in ("left", "refused"):
-            groups.setdefault((site.file, site.reason), []).append(site)
+            groups.setdefault((site.file, site.item.reason), []).append(site)
     for (file, reason), members in groups.items():
         first = members[0]
         more = f" and {len(members) - 1} more" if len(members) > 1 else ""

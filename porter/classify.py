@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from porter.catalogue import SPELLINGS, find
-from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, SAME, Cost, Kind, Row, Slot, Treatment
+from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, SAME, Form, Kind, Row, Slot
+from porter.model import Change, Part, Sensitive
 from porter.syntax import Atom, Statement
 
 _ACCUMULATORS = {"b": "%al", "w": "%ax", "l": "%eax", "": "%eax"}
@@ -19,41 +20,6 @@ _ACC_NAMES = frozenset({"al", "ax", "eax"})
 _SREG_NAMES = frozenset({"cs", "ds", "es", "fs", "gs", "ss"})
 _GENERAL = re.compile(r"(?:e?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][hl])\Z")
 _REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
-
-
-class Part(NamedTuple):
-    """A piece of replacement text: literal `text`, or the source between two offsets, kept verbatim."""
-
-    text: str = ""
-    start: int = 0
-    end: int = 0
-
-
-class Change(NamedTuple):
-    """Replace the source between `start` and `end` by `parts`."""
-
-    start: int
-    end: int
-    parts: tuple[Part, ...]
-
-
-class Decision(NamedTuple):
-    """The outcome for one sensitive statement. `changes` is empty where `reason` says why nothing is done."""
-
-    row: Row
-    macro: str
-    changes: tuple[Change, ...] = ()
-    reason: str = ""
-
-    @property
-    def treatment(self) -> str:
-        if self.changes:
-            return "ported"
-        return self.row.treatment.value if self.row.treatment is not Treatment.PORT else "left"
-
-    @property
-    def cost(self) -> Cost:
-        return self.row.cost if self.changes else Cost.NONE
 
 
 class Operand(NamedTuple):
@@ -146,88 +112,88 @@ def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> boo
     )
 
 
-def classify(statement: Statement, source: str, template: bool = False) -> Decision | None:
+def classify(statement: Statement, source: str, template: bool = False) -> Sensitive | None:
     """Decide about one statement of `source`. None: it is not sensitive."""
     head = statement.head
-    if head is None:
-        return None
-    mnemonic = head.text.lower()
-    spelling = SPELLINGS.get(mnemonic)
-    if spelling is None:
+    spelling = SPELLINGS.get(head.text.lower()) if head else None
+    if head is None or spelling is None:
         return None
     operands = [decode_operand(atoms, template) for atoms in statement.operands if atoms]
-    if Slot.PORT in {slot for row in spelling.rows for form in row.forms for slot in form.slots}:
+    if any(Slot.PORT in form.slots for row in spelling.rows for form in row.forms):
         operands = [_unparenthesised(operand) for operand in operands]
-    kinds = [operand.kind for operand in operands]
-    if None in kinds:
-        return None
-    match = find(mnemonic, [kind for kind in kinds if kind])
+    labels = "".join(label.text for label in statement.labels)
+    row = spelling.rows[0]
+
+    def left(why: str) -> Sensitive:
+        return Sensitive(statement.start, statement.end, labels, row.key, "", (), why)
+
+    kinds = [operand.kind for operand in operands if operand.kind]
+    match = find(head.text, kinds) if len(kinds) == len(operands) else None
     if match is None:
-        if _could_be_sensitive(spelling.rows, operands):
-            return Decision(spelling.rows[0], "", reason="the register is a macro argument, known only to the assembler")
+        if len(kinds) == len(operands) and _could_be_sensitive(spelling.rows, operands):
+            return left("the register is a macro argument, known only to the assembler")
         return None
-    row, form = match
-    if form is None:
-        return Decision(row, "", reason=row.why)
+    row = match.row
+    if match.form is None:
+        return left(row.why)
+    opaque = [*statement.leads, *(atom for atoms in statement.operands for atom in atoms[1:-1])]
+    if any(atom.type == "OPAQUE" for atom in opaque):
+        return left("written with a C macro that is not known here")
     prefixes = [lead.text.lower() for lead in statement.leads if lead.type == "PREFIX"]
-    if any(lead.type == "OPAQUE" for lead in statement.leads) or any(
-            atom.type == "OPAQUE" for atoms in statement.operands for atom in atoms[1:-1]):
-        return Decision(row, "", reason="written with a C macro that is not known here")
-    return _replace(statement, source, row, form, operands, spelling.suffix, prefixes)
-
-
-def _replace(statement: Statement, source: str, row: Row, form, operands: list[Operand], suffix: str,
-             prefixes: list[str]) -> Decision:
-    assert statement.head
-    if "addr16" in prefixes:
-        return Decision(row, "", reason="16-bit addressing has no macro")
     if "lock" in prefixes:
-        return Decision(row, "", reason="lock makes it an invalid opcode, as on hardware")
-    segments = [p for p in prefixes if p in _SREG_NAMES]
-    size = "w" if "data16" in prefixes else suffix
-    macro = form.macro
-    if size == "w" and form.word != SAME:
-        if form.word == NO_MACRO:
-            return Decision(row, "", reason="the 16-bit operand size has no macro")
-        macro = form.word
-    macro = macro.format(*[operand.name for operand in operands], size=size or "l")
-    args: list[tuple[Part, ...]] = []
+        return left("lock makes it an invalid opcode, as on hardware")
+    if "addr16" in prefixes or (row.string and re.search(r"%[sd]i\b", source[statement.start:statement.end].lower())):
+        return left("16-bit addressing has no macro")
+    macro = _macro_name(match.form, operands, "w" if "data16" in prefixes else spelling.suffix)
+    if macro == NO_MACRO:
+        return left("the 16-bit operand size has no macro")
     if row.string:
-        if any(_REPEAT.match(p) for p in prefixes):
-            macro = f"rep_{macro}"
-        memory = [operand for operand in operands if operand.kind is Kind.MEM]
-        if any("%di" in source[m.start:m.end].lower() or "%si" in source[m.start:m.end].lower() for m in memory):
-            return Decision(row, "", reason="16-bit addressing has no macro")
-        override = f"%{segments[-1]}" if segments else _segment_of(memory[0]) if memory else ""
-        if row.key == "outs" and override not in ("", "%ds", "%%ds"):
-            args.append((Part(override),))
+        macro = f"rep_{macro}" if any(_REPEAT.match(prefix) for prefix in prefixes) else macro
+        args = _string_arguments(row, operands, prefixes)
     else:
-        for position, index in enumerate(form.args):
-            if index == IMPLIED_ACC:
-                args.append((Part(_ACCUMULATORS[suffix]),))
-                continue
-            argument = _argument(operands[index], source, position == len(form.args) - 1)
-            if operands[index].kind is Kind.MEM and segments:
-                argument = (Part(f"%{segments[-1]}:"), *argument)
-            args.append(argument)
-    return Decision(row, f"r3_{macro}", _changes(statement, f"r3_{macro}", args, source))
+        args = _arguments(match.form, operands, prefixes, spelling.suffix, source)
+    macro = f"r3_{macro}"
+    return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args),
+                     string=row.string)
 
 
-def _changes(statement: Statement, macro: str, args: list[tuple[Part, ...]], source: str) -> tuple[Change, ...]:
-    """The mnemonic becomes the macro; the operands are touched only where they are not already its arguments."""
+def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
+    name = form.macro if size != "w" or form.word == SAME else form.word
+    return name.format(*[operand.name for operand in operands], size=size or "l")
+
+
+def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[str]) -> list[tuple[Part, ...]]:
+    """outs takes the segment that its source is in, where that is not DS."""
+    overrides = [f"%{prefix}" for prefix in prefixes if prefix in _SREG_NAMES]
+    overrides += [_segment_of(operand) for operand in operands if operand.kind is Kind.MEM]
+    return [(Part(overrides[0]),)] if row.key == "outs" and overrides and overrides[0].strip("%") not in ("", "ds") else []
+
+
+def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], suffix: str,
+               source: str) -> list[tuple[Part, ...]]:
+    segments = [prefix for prefix in prefixes if prefix in _SREG_NAMES]
+    args: list[tuple[Part, ...]] = []
+    for position, index in enumerate(form.args):
+        if index == IMPLIED_ACC:
+            args.append((Part(_ACCUMULATORS[suffix]),))
+            continue
+        argument = _argument(operands[index], source, position == len(form.args) - 1)
+        if segments and operands[index].kind in (Kind.MEM, Kind.IND):
+            argument = (Part(f"%{segments[-1]}:"), *argument)
+        args.append(argument)
+    return args
+
+
+def _changes(statement: Statement, macro: str, args: list[tuple[Part, ...]]) -> tuple[Change, ...]:
+    """The mnemonic becomes the macro; operands are touched only where they are not already its arguments."""
     assert statement.head
     name = Change(statement.start, statement.head.end, (Part(macro),))
-    written = statement.operands
+    written = [(atoms[0].start, atoms[-1].end) for atoms in statement.operands if atoms]
     if not args:
-        if not written:
-            return (name,)
         return (Change(statement.start, statement.end, (Part(macro),)),)
+    if args == [(Part("", start, end),) for start, end in written]:
+        return (name,)
     parts = [part for index, arg in enumerate(args) for part in ((Part(", "),) if index else ()) + arg]
     if not written:
         return (Change(statement.start, statement.end, (Part(f"{macro} "), *parts)),)
-    start = next(atoms[0].start for atoms in written if atoms)
-    plain = [atoms for atoms in written if atoms]
-    if len(args) == len(plain) and all(
-            arg == (Part("", atoms[0].start, atoms[-1].end),) for arg, atoms in zip(args, plain, strict=True)):
-        return (name,)
-    return name, Change(start, statement.end, tuple(parts))
+    return name, Change(written[0][0], statement.end, tuple(parts))

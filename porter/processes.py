@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 
 from porter.errors import PortError
 
 
-def spawn(args: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: int | None = None,
+def spawn(args: list[str], *, env: dict[str, str] | None = None, stdin: int | None = None,
           stdout: int | None = None) -> int:
     """Start a program found on PATH, with these descriptors in place of ours. Returns its process id.
 
@@ -17,9 +16,21 @@ def spawn(args: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: i
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((stdin, 0), (stdout, 1))
                if source is not None]
     try:
-        return os.posix_spawnp(args[0], list(args), dict(os.environ if env is None else env), file_actions=actions)
+        return os.posix_spawnp(args[0], args, dict(os.environ if env is None else env), file_actions=actions)
     except OSError as error:
-        raise PortError(f"{args[0]}: {error.strerror}: check that it is installed and on PATH") from None
+        raise _not_found(args[0], error) from None
+
+
+def replace_process(args: list[str]) -> None:
+    """Become another program. Raises PortError where there is no such program."""
+    try:
+        os.execvp(args[0], args)
+    except OSError as error:
+        raise _not_found(args[0], error) from None
+
+
+def _not_found(program: str, error: OSError) -> PortError:
+    return PortError(f"{program}: {error.strerror}: check that it is installed and on PATH")
 
 
 def wait(pid: int) -> int:
@@ -28,7 +39,7 @@ def wait(pid: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def feed(args: Sequence[str], text: str) -> int:
+def feed(args: list[str], text: str) -> int:
     """Run a program with `text` (a byte for each character) as its standard input. Returns its status."""
     reader, writer = os.pipe()
     pid = spawn(args, stdin=reader)
@@ -41,7 +52,7 @@ def feed(args: Sequence[str], text: str) -> int:
     return wait(pid)
 
 
-def output(args: Sequence[str]) -> str:
+def output(args: list[str]) -> str:
     """What a program prints on its standard output, without the last line feed."""
     reader, writer = os.pipe()
     pid = spawn(args, stdout=writer)

@@ -1,4 +1,4 @@
-"""Applying text changes, and the record of what was found where."""
+"""Applying changes to a text."""
 
 from __future__ import annotations
 
@@ -6,25 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
-
-class Site(NamedTuple):
-    """One sensitive instruction that was found.
-
-    `line` and `column` count from 1. `treatment` is ``ported``, ``left`` (should be ported, cannot be
-    here), ``stays`` (the catalogue leaves it) or ``refused``; `reason` says why for all but the first.
-    `cost` is what the replacement costs each time it runs.
-    """
-
-    file: str
-    line: int
-    column: int
-    text: str
-    key: str
-    group: str
-    treatment: str
-    macro: str
-    cost: str
-    reason: str
+from porter.model import Site
 
 
 class Edit(NamedTuple):

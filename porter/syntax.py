@@ -11,28 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from lark import Lark, Token, Tree, UnexpectedInput
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedInput as UnexpectedInput
 
-from porter.errors import PortError
+from porter.memo import directory
 
 GRAMMARS = Path(__file__).parent / "grammars"
-
-
-def cache_directory() -> Path:
-    """Where parser tables are kept between runs (XDG Base Directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "ring3"
 
 
 @cache
 def parser(grammar: str) -> Lark:
     """The LALR parser of ``grammars/<grammar>.lark``."""
     tables: str | bool = False
-    directory = cache_directory()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if os.access(directory, os.W_OK):
-            tables = str(directory / f"{grammar}.tables")
+        os.makedirs(directory(), exist_ok=True)
+        if os.access(directory(), os.W_OK):
+            tables = os.path.join(directory(), f"{grammar}.tables")
     except OSError:
         pass  # no home, or a read-only one: build the tables in memory
     return Lark((GRAMMARS / f"{grammar}.lark").read_text(), parser="lalr", cache=tables)
@@ -75,16 +69,16 @@ class Statement(NamedTuple):
         return (self.leads or self.labels)[-1].end
 
 
-def _atom(node: Token | Tree[Token], base: int) -> Atom:
+def _atom(node: Token | Tree[Token]) -> Atom:
     if isinstance(node, Token):
         start = node.start_pos or 0
-        return Atom(node.type, str(node), base + start, base + start + len(node))
-    members = tuple(_atom(child, base) for child in node.children)
+        return Atom(node.type, str(node), start, start + len(node))
+    members = tuple(_atom(child) for child in node.children)
     return Atom("group", "", members[0].start, members[-1].end, members[1:-1])
 
 
-def parse_statements(text: str, base: int = 0) -> list[Statement]:
-    """Parse assembler text; offsets in the result are shifted by `base`.
+def parse_statements(text: str) -> list[Statement]:
+    """Parse assembler text.
 
     Raises lark.UnexpectedInput where the text is not assembler source.
     """
@@ -95,12 +89,12 @@ def parse_statements(text: str, base: int = 0) -> list[Statement]:
         labels, leads, head, operands = [], [], None, ()
         for child in node.children:
             if isinstance(child, Tree):
-                operands = tuple(tuple(_atom(a, base) for a in operand.children) for operand in child.children)
+                operands = tuple(tuple(_atom(a) for a in operand.children) for operand in child.children)
             elif child.type == "LABEL":
-                labels.append(_atom(child, base))
+                labels.append(_atom(child))
             elif child.type == "NAME":
-                head = _atom(child, base)
+                head = _atom(child)
             else:
-                leads.append(_atom(child, base))
+                leads.append(_atom(child))
         statements.append(Statement(tuple(labels), tuple(leads), head, operands))
     return statements

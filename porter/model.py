@@ -1,0 +1,79 @@
+"""What the porter decides about a sensitive statement. Kept apart so that it can be had without Lark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from porter.catalogue_model import Row
+
+
+class Part(NamedTuple):
+    """A piece of replacement text: literal `text`, or the source between two offsets, kept verbatim."""
+
+    text: str = ""
+    start: int = 0
+    end: int = 0
+
+
+class Change(NamedTuple):
+    """Replace the source between `start` and `end` by `parts`."""
+
+    start: int
+    end: int
+    parts: tuple[Part, ...]
+
+    def shifted(self, by: int) -> Change:
+        parts = (part if part.text else Part("", part.start + by, part.end + by) for part in self.parts)
+        return Change(self.start + by, self.end + by, tuple(parts))
+
+
+class Sensitive(NamedTuple):
+    """A sensitive statement, from its first prefix or mnemonic to its last operand.
+
+    `labels` is the text of the labels in front; `key` is that of the catalogue's row. `changes` are in ascending order, and empty where
+    `reason` says why the statement is not ported.
+    """
+
+    start: int
+    end: int
+    labels: str
+    key: str
+    macro: str
+    changes: tuple[Change, ...] = ()
+    reason: str = ""
+    string: bool = False
+
+    @property
+    def row(self) -> Row:
+        """The row of the catalogue."""
+        from porter.catalogue import BY_KEY  # most builds never ask
+
+        return BY_KEY[self.key]
+
+    def shifted(self, by: int) -> Sensitive:
+        """The same, in a text that has `by` more characters in front."""
+        return self._replace(start=self.start + by, end=self.end + by,
+                             changes=tuple(change.shifted(by) for change in self.changes))
+
+
+class Site(NamedTuple):
+    """A sensitive statement in its file; `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+    item: Sensitive
+
+    @property
+    def treatment(self) -> str:
+        """``ported``, ``left`` (should be, but cannot here), ``stays`` or ``refused``."""
+        if self.item.changes:
+            return "ported"
+        return "left" if self.item.row.treatment.value == "ported" else self.item.row.treatment.value
+
+    @property
+    def cost(self) -> str:
+        """What the replacement costs each time it runs: see ``catalogue_model.Cost``."""
+        return self.item.row.cost.value if self.item.changes else "none"
