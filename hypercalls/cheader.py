@@ -6,7 +6,7 @@ from enum import IntEnum, IntFlag
 
 from hypercalls import ABI_VERSION, layout, structs
 from hypercalls.structs import STRUCTS, Struct
-from hypercalls.table import HYPERCALLS
+from hypercalls.table import HYPERCALLS, Operand
 
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
@@ -52,5 +52,10 @@ def header() -> str:
     out.append("/* Names of the hypercalls, for messages. */")
     out.append("#define HC_NAMES \\")
     out += [f"\t[{row.number}] = \"{row.name}\", \\" for row in HYPERCALLS]
+    out.append("")
+    out += [f"#define FORM_{form.name} {number}" for number, form in enumerate(Operand)]
+    out.append("/* How the explicit operand of each hypercall arrives. */")
+    out.append("#define HC_OPERAND_FORMS \\")
+    out += [f"\t[{row.number}] = FORM_{row.operand.name}, \\" for row in HYPERCALLS]
     out += ["", "#endif", "#endif", ""]
     return "\n".join(out)

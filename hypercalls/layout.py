@@ -73,10 +73,13 @@ WAKE_FD = 7  # eventfd: the VMM has an event for a halted guest
 
 # --- The mirror of the guest's descriptor tables in the host LDT -----------------------------------
 # Small tables stay small, because Linux copies the whole LDT on each modify_ldt call.
-GDT_LOW = 256  # GDT entries below this are LDT entries of the same index
-LDT_LOW = 256  # LDT entries below this are at 256 + index
-GDT_LIMIT = 4096  # GDT entries mirrored at most
-LDT_LIMIT = 3840
+GDT_LOW = 256  # GDT entries below this are host LDT entries of the same index
+LDT_LOW = 240  # LDT entries below this are at 256 + index
+GHOST_FIRST = 496  # six entries for segment registers whose descriptor changed under them
+GHOST_COUNT = 16
+LOW_END = 512
+GDT_LIMIT = 4096  # GDT entries mirrored at most; from 256 on at 256 + index
+LDT_LIMIT = 3840  # LDT entries mirrored at most; from 240 on at 4096 + index
 HOST_LDT_ENTRIES = 8192
 
 
@@ -85,7 +88,7 @@ def host_ldt_index(ldt: bool, index: int) -> int | None:
     if not ldt:
         if index < GDT_LOW:
             return index
-        return index + LDT_LOW if index < GDT_LIMIT else None
+        return LOW_END - GDT_LOW + index if index < GDT_LIMIT - (LOW_END - GDT_LOW) else None
     if index < LDT_LOW:
         return GDT_LOW + index
     return GDT_LIMIT + index if index < LDT_LIMIT else None
@@ -105,14 +108,19 @@ def host_selector(selector: int) -> int:
 
 
 def guest_selector(selector: int) -> int:
-    """Inverse of `host_selector`: what the guest must see for host `selector`."""
+    """Inverse of `host_selector`: what the guest must see for host `selector`.
+
+    The monitor overwrites the entries of ghosts while it uses them.
+    """
     if not selector & 4:
         return selector
     index, rpl = selector >> 3, selector & 3
     if index < GDT_LOW:
         return index << 3 | rpl
-    if index < GDT_LOW + LDT_LOW:
+    if index < GHOST_FIRST:
         return (index - GDT_LOW) << 3 | 4 | rpl
-    if index < GDT_LIMIT + LDT_LOW:
-        return (index - LDT_LOW) << 3 | rpl
+    if index < LOW_END:
+        return rpl
+    if index < GDT_LIMIT:
+        return (index - (LOW_END - GDT_LOW)) << 3 | rpl
     return (index - GDT_LIMIT) << 3 | 4 | rpl

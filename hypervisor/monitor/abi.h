@@ -52,7 +52,10 @@
 #define RESUME_FD 0x6
 #define WAKE_FD 0x7
 #define GDT_LOW 0x100
-#define LDT_LOW 0x100
+#define LDT_LOW 0xf0
+#define GHOST_FIRST 0x1f0
+#define GHOST_COUNT 0x10
+#define LOW_END 0x200
 #define GDT_LIMIT 0x1000
 #define LDT_LIMIT 0xf00
 #define HOST_LDT_ENTRIES 0x2000
@@ -549,6 +552,127 @@ _Static_assert(sizeof(struct trace_record) == 64, "trace_record");
 	[173] = "monitor", \
 	[174] = "mwait", \
 	[176] = "null", \
+
+#define FORM_NONE 0
+#define FORM_CARRIER 1
+#define FORM_CARRIER2 2
+#define FORM_STACK 3
+#define FORM_STACK2 4
+/* How the explicit operand of each hypercall arrives. */
+#define HC_OPERAND_FORMS \
+	[10] = FORM_NONE, \
+	[17] = FORM_NONE, \
+	[18] = FORM_NONE, \
+	[23] = FORM_NONE, \
+	[29] = FORM_NONE, \
+	[64] = FORM_NONE, \
+	[65] = FORM_NONE, \
+	[66] = FORM_NONE, \
+	[67] = FORM_NONE, \
+	[68] = FORM_NONE, \
+	[70] = FORM_NONE, \
+	[71] = FORM_NONE, \
+	[72] = FORM_NONE, \
+	[73] = FORM_NONE, \
+	[74] = FORM_NONE, \
+	[75] = FORM_NONE, \
+	[76] = FORM_STACK, \
+	[77] = FORM_STACK, \
+	[78] = FORM_STACK, \
+	[79] = FORM_STACK, \
+	[80] = FORM_STACK, \
+	[81] = FORM_STACK, \
+	[82] = FORM_NONE, \
+	[83] = FORM_NONE, \
+	[84] = FORM_NONE, \
+	[85] = FORM_CARRIER, \
+	[86] = FORM_CARRIER, \
+	[87] = FORM_CARRIER, \
+	[88] = FORM_NONE, \
+	[89] = FORM_NONE, \
+	[90] = FORM_NONE, \
+	[91] = FORM_CARRIER, \
+	[92] = FORM_CARRIER, \
+	[93] = FORM_CARRIER, \
+	[94] = FORM_CARRIER, \
+	[95] = FORM_CARRIER, \
+	[96] = FORM_CARRIER, \
+	[97] = FORM_CARRIER, \
+	[98] = FORM_CARRIER, \
+	[99] = FORM_CARRIER, \
+	[100] = FORM_NONE, \
+	[104] = FORM_CARRIER, \
+	[105] = FORM_CARRIER, \
+	[106] = FORM_CARRIER, \
+	[107] = FORM_CARRIER, \
+	[108] = FORM_CARRIER, \
+	[109] = FORM_CARRIER, \
+	[110] = FORM_CARRIER, \
+	[111] = FORM_CARRIER, \
+	[112] = FORM_CARRIER, \
+	[113] = FORM_CARRIER, \
+	[114] = FORM_CARRIER, \
+	[115] = FORM_CARRIER, \
+	[116] = FORM_CARRIER, \
+	[117] = FORM_CARRIER, \
+	[118] = FORM_CARRIER, \
+	[119] = FORM_CARRIER, \
+	[120] = FORM_CARRIER, \
+	[121] = FORM_CARRIER, \
+	[122] = FORM_CARRIER, \
+	[123] = FORM_CARRIER, \
+	[124] = FORM_CARRIER, \
+	[125] = FORM_CARRIER, \
+	[126] = FORM_CARRIER, \
+	[127] = FORM_CARRIER, \
+	[128] = FORM_CARRIER2, \
+	[129] = FORM_CARRIER2, \
+	[130] = FORM_CARRIER, \
+	[131] = FORM_CARRIER, \
+	[132] = FORM_CARRIER2, \
+	[133] = FORM_CARRIER, \
+	[134] = FORM_CARRIER, \
+	[135] = FORM_CARRIER, \
+	[136] = FORM_CARRIER, \
+	[137] = FORM_CARRIER, \
+	[138] = FORM_CARRIER, \
+	[139] = FORM_CARRIER, \
+	[140] = FORM_CARRIER, \
+	[141] = FORM_CARRIER, \
+	[142] = FORM_CARRIER, \
+	[143] = FORM_CARRIER, \
+	[144] = FORM_NONE, \
+	[145] = FORM_CARRIER2, \
+	[146] = FORM_CARRIER2, \
+	[147] = FORM_CARRIER2, \
+	[148] = FORM_CARRIER2, \
+	[149] = FORM_CARRIER2, \
+	[150] = FORM_STACK2, \
+	[151] = FORM_STACK2, \
+	[152] = FORM_CARRIER, \
+	[153] = FORM_CARRIER, \
+	[154] = FORM_NONE, \
+	[155] = FORM_STACK, \
+	[156] = FORM_NONE, \
+	[157] = FORM_STACK, \
+	[158] = FORM_NONE, \
+	[159] = FORM_NONE, \
+	[160] = FORM_NONE, \
+	[161] = FORM_NONE, \
+	[162] = FORM_NONE, \
+	[163] = FORM_NONE, \
+	[164] = FORM_CARRIER, \
+	[165] = FORM_CARRIER2, \
+	[166] = FORM_NONE, \
+	[167] = FORM_NONE, \
+	[168] = FORM_NONE, \
+	[169] = FORM_NONE, \
+	[170] = FORM_NONE, \
+	[171] = FORM_NONE, \
+	[172] = FORM_NONE, \
+	[173] = FORM_NONE, \
+	[174] = FORM_NONE, \
+	[176] = FORM_NONE, \
 
 #endif
 #endif

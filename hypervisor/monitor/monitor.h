@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include "abi.h"
 
+/* Everything is linked into one file: no global offset table. */
+#pragma GCC visibility push(hidden)
+
 #define PAGE_MASK 0xfffu
 #define MEMBERS_MAX 128
 
@@ -47,7 +50,7 @@ extern struct control_block control;
 /* --- What all processes of one guest share, behind the vCPU in the state file --------------------- */
 
 struct pic_chip {
-	uint8_t irr, isr, imr, base, icw_step, icw4, init, read_isr, auto_eoi, rotate, special_mask, poll, lines, elcr;
+	uint8_t irr, isr, imr, base, icw4, init, read_isr, auto_eoi, rotate, special_mask, poll, lines, elcr;
 	uint8_t priority, reserved;
 };
 
@@ -67,7 +70,7 @@ struct lapic_state {
 };
 
 struct uart_state {
-	uint8_t ier, iir, lcr, mcr, scr, dll, dlm, fcr, thr_empty, lsr_errors, reserved[6];
+	uint8_t ier, lcr, mcr, scr, dll, dlm, fcr, thr_interrupt, loop, loop_valid, line;
 };
 
 struct member {
@@ -80,15 +83,20 @@ struct member {
 	uint32_t flush; /* drop everything before the next use */
 };
 
+struct trace_call {
+	uint64_t start; /* TSC; 0: no hypercall is being traced */
+	uint32_t number, eip, args[5];
+};
+
 struct fault {
 	uint32_t vector, error, has_error, address;
 };
 
 struct machine {
-	/* Interrupts */
 	volatile uint32_t events; /* something to look at before guest code runs again */
+	uint32_t segments_lost;	  /* load DS, ES, FS, GS from the vCPU before guest code runs */
+	/* Interrupts */
 	struct pic_chip pic[2];
-	uint32_t isa_lines;
 	struct pit_channel pit[3];
 	uint32_t port61;
 	struct lapic_state lapic;
@@ -96,6 +104,8 @@ struct machine {
 	uint32_t ioapic_id, ioapic_select, ioapic_lines;
 	struct uart_state uart;
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
+	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
+	struct trace_call trace_call;
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
 	uint64_t ldt_wanted[HOST_LDT_ENTRIES];
@@ -107,9 +117,9 @@ struct machine {
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
 	/* Current operation */
 	uint32_t instruction_eip; /* where a fault of the current operation points to */
-	uint32_t shadow_eip;	  /* no interrupt before this instruction has run; 0 = none */
+	bool shadow;		  /* no interrupt before one more instruction has run */
+	uint32_t resume_failures; /* leaving for the guest faulted this often without guest code running */
 	struct fault fault;
-	uint32_t segments_lost; /* load DS, ES, FS, GS from the vCPU before guest code runs */
 	uint32_t fault_depth;
 	/* Pool */
 	volatile uint32_t current, members, zygote_turn, request;
@@ -120,7 +130,7 @@ struct machine {
 };
 
 extern struct vcpu vcpu;
-#define machine (*(struct machine *)(STATE_BASE + VCPU_OFFSET + 0x1000))
+extern struct machine machine;
 
 static inline bool interrupts_on(void) { return !shared.upcall_mask; }
 static inline bool paging_on(void) { return (shared.cr0 & CR0_PG) != 0; }
@@ -149,7 +159,10 @@ void pool_flush_all(void);
 /* entry.S */
 _Noreturn void resume(void);
 extern uint8_t resume_window[], resume_window_end[];
-void landing_write(uint8_t *page);
+
+/* landing.c: the code pages and tables in the hole */
+void landing_write(uint8_t *file);
+void flag_tables_write(void);
 bool raw_load(uint32_t host_linear, void *to, uint32_t size);
 bool raw_store(uint32_t host_linear, const void *from, uint32_t size);
 extern uint8_t raw_start[], raw_end[], raw_failed[];
@@ -160,6 +173,7 @@ void signals_install(void);
 
 /* resume.c: what is to be done before guest code runs again */
 void resume_work(void);
+void devices_poll(void);
 
 /* mmu.c: the guest's own page tables */
 struct translation {
@@ -203,6 +217,8 @@ uint32_t segment_selector(enum segment_register reg);
 void segment_of(enum segment_register reg, struct segment *out);
 bool segment_load(enum segment_register reg, uint32_t selector);
 void segments_after_return(void);
+bool segments_widen(void);
+bool segment_usable(uint32_t host);
 void cs_set(const struct segment *cs);
 void ss_set(const struct segment *ss);
 
@@ -260,7 +276,16 @@ bool memory_read(uint32_t linear, uint32_t size, uint32_t *value);
 bool memory_write(uint32_t linear, uint32_t size, uint32_t value);
 
 /* operation.c: one sensitive operation, however it arrived; emulate.c: arrival by a trap */
+struct call {
+	uint32_t number;	 /* hypercall that stands for the operation */
+	struct operand a, b;	 /* memory or register; register */
+	uint32_t immediate, immediate2;
+	enum segment_register segment; /* source of outs */
+	uint32_t address_size;
+};
+bool operation_run(const struct call *call);
 bool emulate_trapped(uint32_t vector, uint32_t error);
+bool emulate_gate_call(void);
 bool emulate_memory(const struct instruction *instruction);
 
 /* hypercall.c: arrival by a gate */
@@ -281,6 +306,7 @@ bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segm
 uint32_t exit_to_vmm(uint32_t reason);
 void exit_prepare(uint32_t port, uint64_t address, uint32_t size, uint32_t count, uint32_t value);
 void doorbell(void);
+void trace_doorbell(void);
 _Noreturn void guest_ends(uint32_t reason, uint32_t code);
 
 /* irqchip: pic.c, lapic.c, ioapic.c, interrupt lines */
@@ -331,6 +357,8 @@ void idle(void);
 
 /* trace.c */
 void trace_event(uint32_t kind, uint32_t number, uint32_t a, uint32_t b, uint32_t c);
+void trace_begin(uint32_t number);
+void trace_end(void);
 void trace_span(uint32_t kind, uint32_t number, uint32_t eip, uint64_t start, const uint32_t args[5], uint32_t result);
 static inline bool tracing(uint32_t kind) { return (control.trace_mask >> kind) & 1; }
 

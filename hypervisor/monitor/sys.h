@@ -17,7 +17,7 @@ enum { EINTR = 4, EAGAIN = 11, ENOMEM = 12 };
 
 /* Set by every system call and signal: the kernel leaves SS = 0x2b behind (fact of the SYSCALL path),
  * so the guest's SS must be loaded again before its code runs. */
-extern uint32_t host_ss_lost;
+extern uint32_t host_ss_lost __attribute__((visibility("hidden")));
 
 static inline int64_t syscall6(int64_t number, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)
 {

@@ -1,0 +1,186 @@
+"""The engine: the monitor's processes, and the VMM's end of the exits.
+
+One `Engine` runs one guest. The first process is the zygote; it forks an address-space process for each
+guest CR3 in use. All end with the zygote, the zygote ends with this process (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypercalls import layout
+from hypercalls.structs import ConfigFlag, ExitReason
+from hypervisor.errors import RingError
+from hypervisor.memory import GuestMemory
+from hypervisor.monitor.build import MONITOR, build
+from hypervisor.state import StateFile
+
+POOL_MAX = 64
+_FDS = (layout.RAM_FD, layout.STATE_FD, layout.EXIT_FD, layout.RESUME_FD, layout.WAKE_FD)
+
+
+@dataclass(slots=True)
+class Exit:
+    """A question of the monitor, copied out of shared memory once."""
+
+    reason: int
+    port: int
+    address: int
+    size: int
+    count: int
+    value: int
+    code: int
+    eip: int
+    cr3: int
+    detail: int
+
+
+def monitor_path() -> Path:
+    """The monitor's executable; built here where ring3 runs from its sources. RingError if impossible."""
+    if MONITOR.exists() and not (MONITOR.parent / "main.c").exists():
+        return MONITOR
+    return build()
+
+
+class Engine:
+    """Runs the guest that `memory` and `state` describe.
+
+    `slide` forces the mmap_min_addr slide; `cpu` pins the guest's processes and the calling thread to
+    one CPU (a hand-over between CPUs costs several times one on the same CPU).
+    """
+
+    def __init__(self, memory: GuestMemory, state: StateFile, slide: bool = False, cpu: int | None = None) -> None:
+        self.memory, self.state, self.cpu = memory, state, cpu
+        self.control = state.control
+        self.control.ram_size = memory.size
+        self.control.pool_max = POOL_MAX
+        if slide:
+            self.control.flags |= ConfigFlag.FORCE_SLIDE
+        self.process: subprocess.Popen[bytes] | None = None
+        self._members: dict[int, int] = {}  # pid -> pidfd
+        self._ended = threading.Event()
+        self._exit_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._resume_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    @property
+    def pids(self) -> list[int]:
+        """Host processes of this guest: the zygote first."""
+        return ([self.process.pid] if self.process else []) + list(self._members)
+
+    def start(self) -> None:
+        """Start the monitor; the guest runs at once. RingError where this host cannot."""
+        path = monitor_path()
+        if self.cpu is not None:
+            try:
+                os.sched_setaffinity(0, {self.cpu})
+            except OSError as error:
+                raise RingError(f"CPU {self.cpu} cannot be used ({error.strerror}); "
+                                f"choose one of {sorted(os.sched_getaffinity(0))}") from error
+        ours = (self.memory.fd, self.state.fd, self._exit_fd, self._resume_fd, self._wake_fd)
+        # The child needs these under fixed numbers; copies above them cannot be overwritten on the way.
+        high = [_dup_above(fd, max(_FDS) + 1) for fd in ours]
+        try:
+            self.process = subprocess.Popen(
+                [str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                close_fds=False, start_new_session=True, env={}, cwd="/",
+                preexec_fn=lambda: _hand_over(high),
+            )
+        except OSError as error:
+            raise RingError(f"cannot start the monitor {path} ({error.strerror}); run ring3 doctor") from error
+        finally:
+            for fd in high:
+                os.close(fd)
+        threading.Thread(target=self._watch, name="ring3-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Notice the monitor's end, however it comes, so that `wait` never waits for a dead guest."""
+        assert self.process is not None
+        self.process.wait()
+        self._ended.set()
+        os.eventfd_write(self._exit_fd, 1)
+
+    def wait(self) -> Exit | None:
+        """Block until the monitor has something: an exit to `answer`, or None for console output only.
+
+        RingError when the monitor has ended without saying why.
+        """
+        os.eventfd_read(self._exit_fd)
+        control = self.control
+        control.doorbell = 0
+        if not control.exit_pending:
+            if self._ended.is_set():
+                status = self.process.returncode if self.process else None
+                raise RingError(f"the guest's monitor ended (status {status}); run ring3 doctor")
+            return None
+        record = control.exit
+        event = Exit(record.reason, record.port, record.address, record.size, record.count, record.value,
+                     record.code, record.eip, record.cr3, record.detail)
+        if event.reason == ExitReason.NEW_MEMBER:
+            self._add_member(event.address)
+            self.answer()
+            return None
+        return event
+
+    def answer(self, value: int = 0) -> None:
+        """Answer the exit that `wait` returned; the guest goes on."""
+        control = self.control
+        control.exit.value = value & 0xFFFFFFFF
+        control.exit_pending = 0
+        os.eventfd_write(self._resume_fd, 1)
+
+    def _add_member(self, pid: int) -> None:
+        """Take note of an address-space process, if it is one: a child of the zygote."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            parent = int(stat[stat.rindex(")") + 2 :].split()[1])
+            if self.process and parent == self.process.pid and len(self._members) < POOL_MAX:
+                self._members[pid] = os.pidfd_open(pid)
+        except (OSError, ValueError):
+            return
+
+    def pulse_irq(self, line: int) -> None:
+        """Raise ISA interrupt `line` (0-15), as an edge; taken when the guest goes on or is woken."""
+        self.control.irq_request[line] = 1
+
+    def wake(self) -> None:
+        """Make the guest look at requests and console input now, whether it runs or idles."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self._wake_fd, 1)
+        if self.control.run_state == 2:
+            return
+        pidfd = self._members.get(self.control.current_pid)
+        if pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """End all processes of the guest. Legal at any time, also more than once."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pidfd in self._members.values():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+        self._members.clear()
+
+
+def _dup_above(fd: int, lowest: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+
+
+def _hand_over(fds: list[int]) -> None:
+    """In the child: the five descriptors at their numbers, nothing else, and no core dumps."""
+    for source, target in zip(fds, _FDS, strict=True):
+        os.dup2(source, target, inheritable=True)
+    os.closerange(max(_FDS) + 1, 4096)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

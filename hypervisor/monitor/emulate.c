@@ -1,0 +1,274 @@
+/* Arrival by a trap: what was left unported, and accesses that the host could not let through. */
+#include "monitor.h"
+
+#define NOT_SENSITIVE 0xffffu
+
+/* Hypercall that stands for a one-byte opcode with the given ModRM reg field. */
+static uint32_t number_of_one_byte(const struct instruction *in)
+{
+	uint32_t size = in->opcode & 1 ? in->operand_size / 2 : 0; /* 0, 1, 2 for 8, 16, 32 bits */
+
+	switch (in->opcode) {
+	case 0x17: return in->operand_size == 4 ? HC_POP_SS : HC_POPW_SS;
+	case 0x63: return HC_ARPL;
+	case 0x6c: case 0x6d: return (in->repeat ? HC_REP_INS8 : HC_INS8) + size;
+	case 0x6e: case 0x6f: return (in->repeat ? HC_REP_OUTS8 : HC_OUTS8) + size;
+	case 0x9a: return HC_LCALL;
+	case 0xc4: return HC_LES;
+	case 0xc5: return HC_LDS;
+	case 0xca: return HC_LRET_N;
+	case 0xcb: return in->operand_size == 4 ? HC_LRET : HC_LRET16;
+	case 0xcd: return HC_INT;
+	case 0xcf: return in->operand_size == 4 ? HC_IRET : HC_IRET16;
+	case 0xe4: case 0xe5: return HC_IN8_IMM + size;
+	case 0xe6: case 0xe7: return HC_OUT8_IMM + size;
+	case 0xea: return HC_LJMP;
+	case 0xec: case 0xed: return HC_IN8 + size;
+	case 0xee: case 0xef: return HC_OUT8 + size;
+	case 0xf4: return HC_HALT;
+	case 0xff: return in->rm.memory && in->reg_field == 3 ? HC_LCALL_MEM :
+			  in->rm.memory && in->reg_field == 5 ? HC_LJMP_MEM : NOT_SENSITIVE;
+	default: return NOT_SENSITIVE;
+	}
+}
+
+static uint32_t number_of_group7(const struct instruction *in)
+{
+	static const uint16_t numbers[8] = { HC_SGDT, HC_SIDT, HC_LGDT, HC_LIDT, HC_SMSW, NOT_SENSITIVE, HC_LMSW,
+					     HC_INVLPG };
+
+	if (in->rm.memory || in->reg_field == 4 || in->reg_field == 6)
+		return numbers[in->reg_field];
+	switch (in->modrm) {
+	case 0xc8: return HC_MONITOR;
+	case 0xc9: return HC_MWAIT;
+	case 0xd0: return HC_XGETBV;
+	case 0xd1: return HC_XSETBV;
+	case 0xf9: return HC_RDTSCP;
+	default: return NOT_SENSITIVE;
+	}
+}
+
+static uint32_t number_of_two_byte(const struct instruction *in)
+{
+	static const uint16_t group6[8] = { HC_SLDT, HC_STR, HC_LLDT, HC_LTR, HC_VERR, HC_VERW, NOT_SENSITIVE,
+					    NOT_SENSITIVE };
+	static const uint16_t write_cr[8] = { HC_WRITE_CR0, NOT_SENSITIVE, HC_WRITE_CR2, HC_WRITE_CR3, HC_WRITE_CR4,
+					      NOT_SENSITIVE, NOT_SENSITIVE, NOT_SENSITIVE };
+
+	switch (in->opcode) {
+	case 0x00: return group6[in->reg_field];
+	case 0x01: return number_of_group7(in);
+	case 0x02: return HC_LAR;
+	case 0x03: return HC_LSL;
+	case 0x05: return HC_SYSCALL;
+	case 0x06: return HC_CLTS;
+	case 0x07: return HC_SYSRET;
+	case 0x21: return HC_READ_DR0 + in->reg_field;
+	case 0x22: return write_cr[in->reg_field];
+	case 0x23: return HC_WRITE_DR0 + in->reg_field;
+	case 0x30: return HC_WRMSR;
+	case 0x32: return HC_RDMSR;
+	case 0x33: return HC_RDPMC;
+	case 0x34: return HC_SYSENTER;
+	case 0x35: return HC_SYSEXIT;
+	case 0xa2: return HC_CPUID;
+	case 0xb2: return HC_LSS;
+	case 0xb4: return HC_LFS;
+	case 0xb5: return HC_LGS;
+	default: return NOT_SENSITIVE;
+	}
+}
+
+static bool push_item(uint32_t value, uint32_t size)
+{
+	stack_release(-(int32_t)size);
+	if (guest_write(stack_linear(0), &value, size, vcpu.cpl == 3 ? ACCESS_USER : 0))
+		return true;
+	stack_release((int32_t)size);
+	return false;
+}
+
+static bool pop_segment(enum segment_register reg, uint32_t size)
+{
+	uint32_t selector = 0;
+
+	if (!guest_read(stack_linear(0), &selector, size, vcpu.cpl == 3 ? ACCESS_USER : 0) ||
+	    !segment_load(reg, selector))
+		return false;
+	stack_release((int32_t)size);
+	return true;
+}
+
+static bool pop_flags(void)
+{
+	uint32_t flags;
+
+	if (!pop32(&flags))
+		return false;
+	flags_from_guest(flags, 0x247fd5);
+	return true;
+}
+
+static bool set_interrupts(bool on)
+{
+	if (vcpu.cpl > vcpu.iopl)
+		return raise_fault(VECTOR_GP, 0);
+	if (on && !interrupts_on())
+		machine.shadow = true;
+	vif_set(on);
+	return true;
+}
+
+/* mov to a segment register. From SELMAP it is an inline load of ported code that trapped; the table's
+ * index is what the guest meant. */
+static bool move_to_segment(const struct instruction *in)
+{
+	uint32_t selector, linear;
+
+	if (in->reg_field == SEG_CS || in->reg_field > SEG_GS)
+		return raise_plain(VECTOR_UD);
+	if (in->rm.memory && operand_linear(&in->rm, 2, false, &linear) && linear - HOLE >= SELMAP_OFFSET &&
+	    linear - HOLE < REVMAP_OFFSET)
+		return segment_load(in->reg_field, (linear - HOLE - SELMAP_OFFSET) / 2);
+	if (!operand_read(&in->rm, 2, &selector) || !segment_load(in->reg_field, selector))
+		return false;
+	if (in->reg_field == SEG_SS)
+		machine.shadow = true;
+	return true;
+}
+
+static bool read_control(const struct instruction *in)
+{
+	uint32_t n = in->reg_field;
+
+	if (!is_privileged())
+		return false;
+	if (n == 1 || n > 4)
+		return raise_plain(VECTOR_UD);
+	register_write(in->rm.reg, 4, n == 0 ? shared.cr0 : n == 2 ? shared.cr2 : n == 3 ? shared.cr3 : shared.cr4);
+	return true;
+}
+
+/* Sensitive instructions that ported code does inline, so that no hypercall stands for them. */
+static bool inline_operation(const struct instruction *in, bool *mine)
+{
+	uint32_t op = in->opcode | in->opcode_map << 8, size = in->operand_size;
+
+	*mine = true;
+	switch (op) {
+	case 0xfa: return set_interrupts(false);
+	case 0xfb: return set_interrupts(true);
+	case 0x9c: return push_item(flags_for_guest(), size);
+	case 0x9d: return size == 4 ? pop_flags() : operation_run(&(struct call){ .number = HC_POPF16 });
+	case 0x06: case 0x0e: case 0x16: case 0x1e: return push_item(segment_selector(op >> 3), size);
+	case 0x07: case 0x1f: return pop_segment(op >> 3, size);
+	case 0x1a0: case 0x1a8: return push_item(segment_selector(op == 0x1a0 ? SEG_FS : SEG_GS), size);
+	case 0x1a1: case 0x1a9: return pop_segment(op == 0x1a1 ? SEG_FS : SEG_GS, size);
+	case 0x8c:
+		if (in->reg_field > SEG_GS)
+			return raise_plain(VECTOR_UD);
+		return operand_write(&in->rm, in->rm.memory ? 2 : size, segment_selector(in->reg_field));
+	case 0x8e: return move_to_segment(in);
+	case 0x120: return read_control(in);
+	case 0x108: case 0x109: return is_privileged(); /* invd, wbinvd: nothing to write back */
+	default: *mine = false; return false;
+	}
+}
+
+/* `call *%cs:table` that faulted: a code segment or a stack that does not reach. */
+bool emulate_gate_call(void)
+{
+	struct instruction in;
+	struct fault keep = machine.fault;
+	uint32_t first = HOLE + GATES_OFFSET;
+
+	if (!decode(vcpu.eip, &in) || in.opcode_map || in.opcode != 0xff || in.reg_field != 2 || in.modrm != 0x15 ||
+	    in.segment != SEG_CS || in.rm.offset - first >= 4 * LANDING_COUNT) {
+		machine.fault = keep;
+		return false;
+	}
+	vcpu.eip += in.length;
+	if (!hypercall_run((in.rm.offset - first) / 4))
+		fault_deliver();
+	return true;
+}
+
+static bool sensitive(const struct instruction *in, bool *mine)
+{
+	struct call call = { .address_size = in->address_size, .immediate = in->immediate,
+			     .immediate2 = in->far_selector, .a = in->rm };
+	bool done = inline_operation(in, mine);
+
+	if (*mine)
+		return done;
+	call.number = in->opcode_map == 1 ? number_of_two_byte(in) : in->opcode_map ? NOT_SENSITIVE :
+		      number_of_one_byte(in);
+	if (call.number == NOT_SENSITIVE)
+		return false;
+	*mine = true;
+	call.segment = in->segment == SEG_NONE ? SEG_DS : in->segment;
+	call.b = (struct operand){ .reg = in->reg_field, .size = in->operand_size };
+	if (in->opcode_map == 1 && in->opcode >= 0x20 && in->opcode <= 0x23)
+		call.a = (struct operand){ .reg = in->rm.reg, .size = 4 };
+	return operation_run(&call);
+}
+
+/* A user segment is cut at the end of user addresses: what lies beyond is a page fault for the guest,
+ * or the cut has moved. True: run the instruction again. */
+static bool beyond_user_limit(const struct instruction *in)
+{
+	struct translation to;
+	uint32_t linear;
+
+	if (vcpu.cpl != 3 || !in->has_modrm || !in->rm.memory || !operand_linear(&in->rm, 1, false, &linear) ||
+	    linear < machine.user_limit)
+		return false;
+	struct fault keep = machine.fault;
+
+	if (!translate(linear, ACCESS_USER, &to))
+		return false;
+	machine.fault = keep;
+	uint32_t old = machine.user_limit;
+
+	vtlb_learn_user_limit();
+	return machine.user_limit != old;
+}
+
+/* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
+bool emulate_trapped(uint32_t vector, uint32_t error)
+{
+	struct instruction in;
+	bool mine, done;
+	uint32_t start = vcpu.eip;
+
+	if (vector == VECTOR_UD)
+		return raise_plain(VECTOR_UD);
+	if (emulate_gate_call())
+		return true;
+	if (!decode(vcpu.eip, &in))
+		return false;
+	control.emulated++;
+	vcpu.eip = start + in.length;
+	done = sensitive(&in, &mine);
+	if (mine) {
+		if (done && tracing(TRACE_EMULATED))
+			trace_event(TRACE_EMULATED, in.opcode | in.opcode_map << 8, start, vector, error);
+		return done;
+	}
+	vcpu.eip = start;
+	if (vector != VECTOR_PF && vcpu.cpl < 3 && segments_widen())
+		return true;
+	machine.fault = (struct fault){ vector == VECTOR_PF ? VECTOR_GP : vector, error, 1, 0 };
+	if (beyond_user_limit(&in))
+		return true;
+	if (machine.fault.vector == VECTOR_PF)
+		return false;
+	vcpu.eip = start + in.length;
+	if (emulate_memory(&in)) {
+		if (tracing(TRACE_EMULATED))
+			trace_event(TRACE_EMULATED, in.opcode | in.opcode_map << 8, start, vector, error);
+		return true;
+	}
+	return false;
+}

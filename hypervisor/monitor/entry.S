@@ -1,0 +1,134 @@
+/* The two doors between guest code and the monitor: the landing stubs and gate_entry on the way in,
+ * resume on the way out. Guest code is 32-bit on LDT segments, the monitor 64-bit on selector 0x33. */
+#include "abi.h"
+
+#define V(field) (vcpu + VCPU_##field)(%rip)
+
+	.text
+	.globl _start
+_start:
+	xor %ebp, %ebp
+	lea monitor_stack_top(%rip), %rsp
+	call monitor_main
+	ud2
+
+/* A gate's far jump ends in a landing stub (made by landing_write), which stores the guest's ESP,
+ * takes the monitor's stack, pushes the hypercall number and jumps here. */
+	.globl gate_entry
+gate_entry:
+	mov %eax, V(EAX)
+	mov %ecx, V(ECX)
+	mov %edx, V(EDX)
+	mov %ebx, V(EBX)
+	mov %ebp, V(EBP)
+	mov %esi, V(ESI)
+	mov %edi, V(EDI)
+	pushfq
+	pop %rax
+	mov %eax, V(EFLAGS)
+	test $0x40500, %eax		/* AC, DF or TF would act on the monitor too */
+	jnz 2f
+1:	pop %rdi
+	call hypercall_from_gate
+	jmp resume
+2:	push $2
+	popfq
+	jmp 1b
+
+/* Go on with guest code as the vCPU says. Never returns to its caller. A signal that arrives between
+ * resume_window and resume_window_end is sent back to `resume` by its handler: otherwise an event
+ * that it noted would wait until the guest's next call. */
+	.globl resume, resume_window, resume_window_end
+1:	call resume_work
+resume:
+	lea monitor_stack_top(%rip), %rsp
+	mov machine_events(%rip), %eax
+	or machine_segments_lost(%rip), %eax
+	jnz 1b
+resume_window:
+	cmpl $0, machine_events(%rip)
+	jne resume
+	cmpl $0, host_ss_lost(%rip)
+	je 2f
+	mov V(HOST_SS), %eax
+	mov %eax, %ss
+	movl $0, host_ss_lost(%rip)
+2:	mov V(EFLAGS), %eax
+	push %rax
+	mov V(ECX), %ecx
+	mov V(EDX), %edx
+	mov V(EBX), %ebx
+	mov V(EBP), %ebp
+	mov V(ESI), %esi
+	mov V(EDI), %edi
+	mov V(EAX), %eax
+	popfq
+	mov V(ESP), %esp
+	ljmp *V(EIP)			/* m16:32: EIP and the host's selector for CS */
+resume_window_end:
+
+/* bool raw_load(uint32_t host_linear, void *to, uint32_t size)
+ * bool raw_store(uint32_t host_linear, const void *from, uint32_t size)
+ * Touch guest memory as it is mapped now; false where that faults (the SIGSEGV handler continues at
+ * raw_failed). They keep nothing on the stack. */
+	.globl raw_load, raw_store, raw_start, raw_end, raw_failed
+raw_start:
+raw_load:
+	mov %edi, %edi
+	cmp $4, %edx
+	jne 1f
+	mov (%rdi), %eax
+	mov %eax, (%rsi)
+	mov $1, %eax
+	ret
+1:	mov %rsi, %rax
+	mov %rdi, %rsi
+	mov %rax, %rdi
+	mov %edx, %ecx
+	rep movsb
+	mov $1, %eax
+	ret
+raw_store:
+	mov %edi, %edi
+	cmp $4, %edx
+	jne 1f
+	mov (%rsi), %eax
+	mov %eax, (%rdi)
+	mov $1, %eax
+	ret
+1:	mov %edx, %ecx
+	rep movsb
+	mov $1, %eax
+	ret
+raw_end:
+raw_failed:
+	xor %eax, %eax
+	ret
+
+	.globl memcpy, memset
+memcpy:
+	mov %rdi, %rax
+	mov %rdx, %rcx
+	rep movsb
+	ret
+memset:
+	mov %rdi, %r8
+	mov %esi, %eax
+	mov %rdx, %rcx
+	rep stosb
+	mov %r8, %rax
+	ret
+
+	.globl signal_restorer
+signal_restorer:
+	mov $15, %eax			/* rt_sigreturn */
+	syscall
+
+	.bss
+	.balign 4096
+	.globl monitor_stack, monitor_stack_top
+monitor_stack:
+	.skip 256 * 1024
+monitor_stack_top:
+
+	.section .note.GNU-stack,"",@progbits

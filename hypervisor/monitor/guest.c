@@ -1,0 +1,125 @@
+/* Guest memory by guest-linear address, for the monitor's own accesses (stacks, descriptors, strings).
+ *
+ * Supervisor accesses go through the host mapping where there is one; everything else walks the
+ * guest's tables, so that a refusal is the guest's page fault and never the monitor's. */
+#include "monitor.h"
+
+static uint32_t page_rest(uint32_t linear, uint32_t size)
+{
+	uint32_t rest = PAGE_SIZE - (linear & PAGE_MASK);
+
+	return size < rest ? size : rest;
+}
+
+static bool in_hole(uint32_t linear) { return linear - HOLE < HOLE_SIZE; }
+
+/* Device memory by bytes: nobody keeps page tables or stacks there on purpose. */
+static bool device_copy(uint32_t linear, uint8_t *bytes, uint32_t size, bool write)
+{
+	for (uint32_t i = 0; i < size; i++) {
+		uint32_t value = bytes[i];
+
+		if (write ? !memory_write(linear + i, 1, value) : !memory_read(linear + i, 1, &value))
+			return false;
+		bytes[i] = (uint8_t)value;
+	}
+	return true;
+}
+
+static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access)
+{
+	while (size) {
+		uint32_t part = page_rest(linear, size);
+		struct translation to;
+
+		if (in_hole(linear)) {
+			if (access & ACCESS_WRITE || access & ACCESS_USER)
+				return raise_page_fault(linear, access | 1);
+			uint32_t offset = linear - HOLE;
+
+			if (offset + part > GUEST_VISIBLE_SIZE)
+				memset(bytes, 0xff, part);
+			else
+				memcpy(bytes, state + offset, part);
+		} else {
+			if (!translate(linear, access, &to))
+				return false;
+			uint32_t physical = to.physical | (linear & PAGE_MASK);
+
+			if (!is_ram(physical)) {
+				if (!device_copy(linear, bytes, part, access & ACCESS_WRITE))
+					return false;
+			} else if (!(access & ACCESS_WRITE)) {
+				memcpy(bytes, ram + physical, part);
+			} else if (physical - control.rom_base >= control.rom_size) {
+				memcpy(ram + physical, bytes, part);
+			}
+		}
+		linear += part;
+		bytes += part;
+		size -= part;
+	}
+	return true;
+}
+
+bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access)
+{
+	if (!(access & ACCESS_USER) && page_rest(linear, size) == size && raw_load(linear + control.slide, to, size))
+		return true;
+	return copy(linear, to, size, access & ~(uint32_t)ACCESS_WRITE);
+}
+
+bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t access)
+{
+	if (!(access & ACCESS_USER) && !in_hole(linear) && page_rest(linear, size) == size &&
+	    raw_store(linear + control.slide, from, size))
+		return true;
+	return copy(linear, (uint8_t *)from, size, access | ACCESS_WRITE);
+}
+
+/* Would a write succeed? Raises the page fault if not. */
+bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access)
+{
+	struct translation to;
+	uint32_t last = linear + size - 1;
+
+	return translate(linear, access | ACCESS_WRITE, &to) &&
+	       ((linear ^ last) < PAGE_SIZE || translate(last, access | ACCESS_WRITE, &to));
+}
+
+static bool wide_stack(void) { return vcpu.ss.access & 0x4000; }
+
+/* Linear address `offset` bytes above the stack pointer. */
+uint32_t stack_linear(uint32_t offset)
+{
+	uint32_t pointer = vcpu.esp + offset;
+
+	return vcpu.ss.base + (wide_stack() ? pointer : pointer & 0xffff);
+}
+
+/* Move the stack pointer by `bytes` (down if negative); only SP moves on a 16-bit stack. */
+void stack_release(int32_t bytes)
+{
+	uint32_t pointer = vcpu.esp + (uint32_t)bytes;
+
+	vcpu.esp = wide_stack() ? pointer : (vcpu.esp & 0xffff0000u) | (pointer & 0xffff);
+}
+
+static uint32_t stack_access(void) { return vcpu.cpl == 3 ? ACCESS_USER : 0; }
+
+bool push32(uint32_t value)
+{
+	stack_release(-4);
+	if (guest_write(stack_linear(0), &value, 4, stack_access()))
+		return true;
+	stack_release(4);
+	return false;
+}
+
+bool pop32(uint32_t *value)
+{
+	if (!guest_read(stack_linear(0), value, 4, stack_access()))
+		return false;
+	stack_release(4);
+	return true;
+}

@@ -1,0 +1,160 @@
+/* Hypercalls: arrival by a gate. */
+#include "monitor.h"
+
+enum { XEN_ENOSYS = 38, XEN_EFAULT = 14, XEN_EINVAL = 22 };
+enum { GATE_BYTES = 7 /* call *%cs:table */, FAR_GATE_BYTES = 14 /* jmp, ljmp, call */ };
+
+/* Operand forms by number, from the contract's table. */
+static const uint8_t operand_form[256] = { HC_OPERAND_FORMS };
+
+static bool carried_operand(uint32_t *eip, struct operand *out, enum segment_register *segment)
+{
+	struct instruction carrier;
+
+	if (!decode(*eip, &carrier))
+		return false;
+	if (carrier.opcode_map != 1 || carrier.opcode != 0x1f)
+		return raise_plain(VECTOR_UD);
+	*out = carrier.rm;
+	*segment = carrier.rm.segment;
+	*eip += carrier.length;
+	return true;
+}
+
+/* Where the push of an immediate ends at `end`, it begins at the result. */
+static uint32_t push_start(uint32_t end)
+{
+	uint8_t bytes[5];
+
+	if (!guest_read(vcpu.cs.base + end - 5, bytes, 5, vcpu.cpl == 3 ? ACCESS_USER : 0))
+		return end;
+	return bytes[3] == 0x6a ? end - 2 : bytes[0] == 0x68 ? end - 5 : end;
+}
+
+static bool collect(struct call *call)
+{
+	uint32_t eip = vcpu.eip;
+	enum segment_register segment;
+
+	call->segment = SEG_DS;
+	call->address_size = 4;
+	switch (operand_form[call->number]) {
+	case FORM_CARRIER2:
+		if (!carried_operand(&eip, &call->a, &call->segment))
+			return false;
+		return carried_operand(&eip, &call->b, &segment);
+	case FORM_CARRIER:
+		return carried_operand(&eip, &call->a, &call->segment);
+	case FORM_STACK:
+		machine.instruction_eip = push_start(vcpu.eip - (call->number == HC_INT ? FAR_GATE_BYTES : GATE_BYTES));
+		return pop32(&call->immediate);
+	case FORM_STACK2:
+		machine.instruction_eip = push_start(push_start(vcpu.eip - GATE_BYTES));
+		return pop32(&call->immediate2) && pop32(&call->immediate);
+	default:
+		return true;
+	}
+}
+
+static uint32_t update_descriptor(void)
+{
+	uint64_t descriptor = (uint64_t)vcpu.esi << 32 | vcpu.edx;
+
+	if (vcpu.ecx || vcpu.ebx & 7 || !is_ram(vcpu.ebx))
+		return (uint32_t)-XEN_EINVAL;
+	memcpy(ram + vcpu.ebx, &descriptor, 8);
+	mirror_table();
+	return 0;
+}
+
+static uint32_t xen_version(void)
+{
+	static const char extra[] = "-ring3";
+
+	if (vcpu.ebx == 0)
+		return ABI_VERSION << 16;
+	if (vcpu.ebx != 1)
+		return (uint32_t)-XEN_ENOSYS;
+	return guest_write(vcpu.ecx, extra, sizeof(extra), 0) ? 0 : (uint32_t)-XEN_EFAULT;
+}
+
+static uint32_t console_io(void)
+{
+	uint32_t done = 0;
+	uint8_t byte;
+
+	if (vcpu.ebx > 1)
+		return (uint32_t)-XEN_ENOSYS;
+	for (; done < vcpu.ecx && done < CONSOLE_OUT_SIZE; done++) {
+		if (vcpu.ebx == 0) {
+			if (!guest_read(vcpu.edx + done, &byte, 1, 0))
+				return (uint32_t)-XEN_EFAULT;
+			console_put(byte);
+		} else {
+			if (control.console_in_head == control.console_in_tail)
+				break;
+			byte = state[CONSOLE_IN_OFFSET + control.console_in_tail % CONSOLE_IN_SIZE];
+			if (!guest_write(vcpu.edx + done, &byte, 1, 0))
+				return (uint32_t)-XEN_EFAULT;
+			control.console_in_tail++;
+		}
+	}
+	return done;
+}
+
+static bool sched_op(void)
+{
+	struct call block = { .number = HC_SAFE_HALT };
+
+	if (vcpu.ebx == 2)
+		guest_ends(EXIT_SHUTDOWN, vcpu.ecx);
+	vcpu.eax = vcpu.ebx > 2 ? (uint32_t)-XEN_ENOSYS : 0;
+	return vcpu.ebx != 1 || operation_run(&block);
+}
+
+static bool xen_call(uint32_t number)
+{
+	if (!is_privileged())
+		return false;
+	switch (number) {
+	case HC_UPDATE_DESCRIPTOR: vcpu.eax = update_descriptor(); return true;
+	case HC_XEN_VERSION: vcpu.eax = xen_version(); return true;
+	case HC_CONSOLE_IO: vcpu.eax = console_io(); return true;
+	case HC_SCHED_OP: return sched_op();
+	default: vcpu.eax = (uint32_t)-XEN_ENOSYS; return true;
+	}
+}
+
+/* Run hypercall `number` for the guest at vcpu.eip (behind the call). */
+bool hypercall_run(uint32_t number)
+{
+	struct call call = { .number = number };
+	struct recent_call *recent = &control.recent[control.recent_head++ % 64];
+
+	control.calls[number]++;
+	recent->number = number;
+	recent->eip = machine.instruction_eip;
+	if (number < 64 && number != HC_IRET)
+		return xen_call(number);
+	return collect(&call) && operation_run(&call);
+}
+
+void hypercall_from_gate(uint32_t number)
+{
+	uint32_t eip;
+
+	number &= 255;
+	machine.resume_failures = 0;
+	machine.instruction_eip = vcpu.eip;
+	if (!pop32(&eip)) {
+		fault_deliver();
+		return;
+	}
+	vcpu.eip = eip;
+	machine.instruction_eip = eip - GATE_BYTES;
+	if (tracing(TRACE_HYPERCALL))
+		trace_begin(number);
+	if (!hypercall_run(number))
+		fault_deliver();
+	trace_end();
+}

@@ -1,0 +1,80 @@
+/* Between two pieces of guest code: timers, interrupt requests, delivery. */
+#include "monitor.h"
+
+static void take_requests(void)
+{
+	for (uint32_t line = 0; line < 16; line++) {
+		if (!__atomic_load_n(&control.irq_request[line], __ATOMIC_RELAXED))
+			continue;
+		__atomic_store_n(&control.irq_request[line], 0, __ATOMIC_SEQ_CST);
+		irq_pulse(line);
+	}
+}
+
+static void load_segments(void)
+{
+	machine.segments_lost = 0;
+	/* A selector whose descriptor has gone meanwhile faults here as it would in the guest; null is
+	 * what the guest then holds. */
+	if (!segment_usable(vcpu.host_ds))
+		vcpu.host_ds = 0;
+	if (!segment_usable(vcpu.host_es))
+		vcpu.host_es = 0;
+	if (!segment_usable(vcpu.host_fs))
+		vcpu.host_fs = 0;
+	if (!segment_usable(vcpu.host_gs))
+		vcpu.host_gs = 0;
+	__asm__ volatile("mov %0, %%ds" : : "r"(vcpu.host_ds));
+	__asm__ volatile("mov %0, %%es" : : "r"(vcpu.host_es));
+	__asm__ volatile("mov %0, %%fs" : : "r"(vcpu.host_fs));
+	__asm__ volatile("mov %0, %%gs" : : "r"(vcpu.host_gs));
+}
+
+/* Deliver one pending interrupt if the virtual IF and the interrupt shadow allow. */
+static void deliver(void)
+{
+	int vector;
+
+	if (shared.not_pending || !interrupts_on())
+		return;
+	if (machine.shadow) {
+		machine.shadow = false;
+		timer_soon();
+		return;
+	}
+	vector = irq_acknowledge();
+	if (vector < 0)
+		return;
+	control.interrupts[vector & 255]++;
+	if (tracing(TRACE_INTERRUPT))
+		trace_event(TRACE_INTERRUPT, (uint32_t)vector, vcpu.eip, 0, 0);
+	machine.instruction_eip = vcpu.eip;
+	if (!interrupt_enter((uint32_t)vector, false, false, 0))
+		fault_deliver();
+}
+
+/* Bring the devices up to now and find out whether an interrupt waits. */
+void devices_poll(void)
+{
+	timers_run();
+	take_requests();
+	uart_update();
+	irq_update();
+	if (control.stop_request) {
+		control.stop_request = 0;
+		exit_prepare(0, 0, 0, 0, 0);
+		exit_to_vmm(EXIT_PAUSED);
+	}
+}
+
+/* Called by `resume` while events are noted or segment registers must be loaded. */
+void resume_work(void)
+{
+	if (machine.events) {
+		machine.events = 0;
+		devices_poll();
+		deliver();
+	}
+	if (machine.segments_lost)
+		load_segments();
+}

@@ -1,0 +1,427 @@
+/* Segment descriptors, segment registers, and their mirror in the host's LDT.
+ *
+ * Guest code runs on host LDT entries that copy the guest's descriptors (layout.py: host_ldt_index).
+ * The copies have the host's ring 3, the slide added to the base, and, for user segments, a limit that
+ * ends where user addresses end. Each process has an LDT of its own; `ldt_wanted` is what all are to
+ * hold and `ldt_source` the guest's descriptor behind it.
+ *
+ * A register keeps its hidden part when the guest rewrites the descriptor (SDM vol. 3, 3.4.3). The host
+ * would reload it from the LDT at any time, so such a register moves to a `ghost` entry first. */
+#include "monitor.h"
+#include "sys.h"
+
+#define DESC_S (1ull << 44)
+#define DESC_P (1ull << 47)
+#define DESC_DB (1ull << 54)
+#define DESC_G (1ull << 55)
+#define DESC_CODE (1ull << 43)
+#define DESC_EXPAND (1ull << 42) /* data: expand-down; code: conforming */
+#define DESC_WRITE (1ull << 41)	 /* data: writable; code: readable */
+
+static uint64_t installed[HOST_LDT_ENTRIES]; /* this process's LDT */
+
+static uint32_t desc_dpl(uint64_t d) { return (uint32_t)(d >> 45) & 3; }
+static uint32_t desc_base(uint64_t d) { return (uint32_t)(d >> 16 & 0xffffff) | (uint32_t)(d >> 56) << 24; }
+
+static uint32_t desc_limit(uint64_t d)
+{
+	uint32_t limit = (uint32_t)(d & 0xffff) | (uint32_t)(d >> 32 & 0xf0000);
+
+	return d & DESC_G ? limit << 12 | 0xfff : limit;
+}
+
+static uint32_t ldt_index(uint32_t selector)
+{
+	uint32_t index = selector >> 3;
+
+	if (!(selector & 4)) {
+		if (index < GDT_LOW)
+			return index;
+		return index < GDT_LIMIT - (LOW_END - GDT_LOW) ? index + LOW_END - GDT_LOW : HOST_LDT_ENTRIES - 1;
+	}
+	if (index < LDT_LOW)
+		return GDT_LOW + index;
+	return index < LDT_LIMIT ? GDT_LIMIT + index : HOST_LDT_ENTRIES - 1;
+}
+
+uint32_t host_selector(uint32_t guest)
+{
+	return guest & 0xfffc ? ldt_index(guest) << 3 | 4 | (guest & 3) : guest & 3;
+}
+
+static uint32_t revmap(uint32_t host) { return ((uint16_t *)(state + REVMAP_OFFSET))[host & 0xffff]; }
+
+/* The static inverse, from which landing_write fills REVMAP. */
+uint32_t guest_selector(uint32_t host)
+{
+	uint32_t index = host >> 3, rpl = host & 3;
+
+	if (!(host & 4))
+		return host;
+	if (index < GDT_LOW)
+		return index << 3 | rpl;
+	if (index < GHOST_FIRST)
+		return (index - GDT_LOW) << 3 | 4 | rpl;
+	if (index < LOW_END)
+		return rpl;
+	if (index < GDT_LIMIT)
+		return (index - (LOW_END - GDT_LOW)) << 3 | rpl;
+	return (index - GDT_LIMIT) << 3 | 4 | rpl;
+}
+
+static bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
+
+/* --- The host's registers -------------------------------------------------------------------------- */
+
+static uint32_t host_register(enum segment_register reg)
+{
+	uint32_t value = 0;
+
+	if (reg == SEG_SS)
+		return vcpu.host_ss;
+	if (reg == SEG_CS)
+		return vcpu.host_cs;
+	if (machine.segments_lost)
+		return reg == SEG_DS ? vcpu.host_ds : reg == SEG_ES ? vcpu.host_es :
+		       reg == SEG_FS ? vcpu.host_fs : vcpu.host_gs;
+	switch (reg) {
+	case SEG_DS: __asm__ volatile("mov %%ds, %0" : "=r"(value)); break;
+	case SEG_ES: __asm__ volatile("mov %%es, %0" : "=r"(value)); break;
+	case SEG_FS: __asm__ volatile("mov %%fs, %0" : "=r"(value)); break;
+	default: __asm__ volatile("mov %%gs, %0" : "=r"(value)); break;
+	}
+	return value;
+}
+
+static void host_register_set(enum segment_register reg, uint32_t value)
+{
+	if (!machine.segments_lost) {
+		vcpu.host_ds = host_register(SEG_DS);
+		vcpu.host_es = host_register(SEG_ES);
+		vcpu.host_fs = host_register(SEG_FS);
+		vcpu.host_gs = host_register(SEG_GS);
+		machine.segments_lost = 1;
+	}
+	switch (reg) {
+	case SEG_CS: vcpu.host_cs = value | 3; break;
+	case SEG_SS: vcpu.host_ss = value | 3; host_ss_lost = 1; break;
+	case SEG_DS: vcpu.host_ds = value; break;
+	case SEG_ES: vcpu.host_es = value; break;
+	case SEG_FS: vcpu.host_fs = value; break;
+	default: vcpu.host_gs = value; break;
+	}
+}
+
+/* --- The mirror -------------------------------------------------------------------------------------- */
+
+/* What the host's entry for a guest descriptor must be: 0 for what cannot be loaded. */
+static uint64_t wanted_for(uint64_t d, bool cut)
+{
+	if (!(d & DESC_S) || !(d & DESC_P))
+		return 0;
+	uint32_t base = desc_base(d), limit = desc_limit(d);
+
+	if (cut && desc_dpl(d) == 3 && machine.user_limit && paging_on() && (d & DESC_CODE || !(d & DESC_EXPAND))) {
+		uint32_t end = machine.user_limit - base - 1;
+
+		if (base >= machine.user_limit)
+			limit = 0;
+		else if (limit > end)
+			limit = end;
+	}
+	bool pages = limit > 0xfffff;
+
+	base += control.slide;
+	if (pages)
+		limit >>= 12;
+	return (d & 0x0070ff0000000000ull & ~(1ull << 40)) | (limit & 0xffff) | (uint64_t)(limit & 0xf0000) << 32 |
+	       (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(base >> 24) << 56 | (pages ? DESC_G : 0);
+}
+
+/* Make this process's LDT entry what it is to be. */
+static void install(uint32_t index)
+{
+	uint64_t d = machine.ldt_wanted[index];
+	struct {
+		uint32_t number, base, limit, flags;
+	} entry = { index, 0, 0, 1 << 3 | 1 << 5 }; /* empty: read-only, not present, all else 0 */
+
+	if (installed[index] == d)
+		return;
+	if (d) {
+		uint32_t code = d & DESC_CODE ? 1 : 0, expand = d & DESC_EXPAND ? 1 : 0;
+		/* Code is always readable, because gates read the gate table through CS. */
+		uint32_t read_only = code ? 0 : !(d & DESC_WRITE);
+
+		entry.base = desc_base(d);
+		entry.limit = (uint32_t)(d & 0xffff) | (uint32_t)(d >> 32 & 0xf0000);
+		entry.flags = (d & DESC_DB ? 1 : 0) | (code << 1 | expand) << 1 | read_only << 3 |
+			      (d & DESC_G ? 1 : 0) << 4 | 1 << 6;
+	}
+	int64_t error = syscall3(SYS_modify_ldt, 0x11, &entry, sizeof(entry));
+
+	if (error < 0 && d) {
+		/* A host without 16-bit segments (CONFIG_X86_16BIT): loading this one faults. */
+		machine.ldt_wanted[index] = 0;
+		return;
+	}
+	if (error < 0)
+		fatal(ERROR_LDT, (uint64_t)-error);
+	installed[index] = d;
+}
+
+static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
+{
+	machine.ldt_source[index] = source;
+	if (machine.ldt_wanted[index] == wanted)
+		return;
+	machine.ldt_wanted[index] = wanted;
+	if (index >= machine.ldt_top)
+		machine.ldt_top = index + 1;
+	machine.ldt_generation++;
+	install(index);
+	machine.pool[self].ldt_generation = machine.ldt_generation;
+}
+
+/* Move a register off the entry that is about to change, so that it keeps its hidden part. */
+static void keep_hidden(enum segment_register reg, uint32_t index, uint64_t wanted, uint64_t source)
+{
+	uint32_t host = host_register(reg), ghost = GHOST_FIRST + reg;
+
+	if (!(host & 4) || host >> 3 != index)
+		return;
+	uint32_t guest = revmap(host), ghost_host = ghost << 3 | 4 | (host & 3);
+
+	set_entry(ghost, wanted, source);
+	((uint16_t *)(state + REVMAP_OFFSET))[ghost_host] = (uint16_t)guest;
+	host_register_set(reg, ghost_host);
+}
+
+static void change_entry(uint32_t index, uint64_t descriptor)
+{
+	uint64_t wanted = wanted_for(descriptor, true), old = machine.ldt_wanted[index];
+
+	if (old && old != wanted)
+		for (enum segment_register reg = SEG_ES; reg < SEG_NONE; reg++)
+			keep_hidden(reg, index, old, machine.ldt_source[index]);
+	set_entry(index, wanted, descriptor);
+}
+
+/* Bring the mirror of one descriptor up to date; false where no entry mirrors it. */
+bool mirror_entry(uint32_t selector, uint64_t descriptor)
+{
+	uint32_t index = ldt_index(selector);
+
+	if (index == HOST_LDT_ENTRIES - 1)
+		return false;
+	if (machine.ldt_source[index] != descriptor || !machine.ldt_wanted[index])
+		change_entry(index, descriptor);
+	return machine.ldt_wanted[index] != 0;
+}
+
+static void mirror_range(uint32_t ti, uint32_t base, uint32_t limit, uint32_t first)
+{
+	for (uint32_t index = first; index < (ti ? LDT_LIMIT : GDT_LIMIT - (LOW_END - GDT_LOW)); index++) {
+		uint32_t slot = ldt_index(index << 3 | ti);
+		uint64_t descriptor = 0;
+
+		if (index * 8 + 7 <= limit) {
+			if (!guest_read(base + index * 8, &descriptor, 8, 0))
+				descriptor = 0;
+		} else if (slot >= machine.ldt_top && index * 8 > limit) {
+			break;
+		}
+		if (machine.ldt_source[slot] != descriptor)
+			change_entry(slot, descriptor);
+	}
+}
+
+/* The guest has loaded GDTR or LDTR: mirror both tables as they are now. */
+void mirror_table(void)
+{
+	mirror_range(0, vcpu.gdt_base, vcpu.gdt_limit, 1);
+	if (vcpu.ldtr.selector & 0xfffc)
+		mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.limit, 0);
+}
+
+/* This process becomes the current one: take over what changed while it waited. */
+void mirror_sync(void)
+{
+	if (machine.pool[self].ldt_generation == machine.ldt_generation)
+		return;
+	for (uint32_t index = 0; index < machine.ldt_top; index++)
+		install(index);
+	machine.pool[self].ldt_generation = machine.ldt_generation;
+}
+
+/* machine.user_limit has changed: cut user segments anew. */
+void mirror_user_limit(void)
+{
+	for (uint32_t index = 0; index < machine.ldt_top; index++)
+		if (desc_dpl(machine.ldt_source[index]) == 3)
+			set_entry(index, wanted_for(machine.ldt_source[index], true), machine.ldt_source[index]);
+}
+
+/* Ring 0 code that goes on using a user segment (Linux does) must reach all of it: widen the registers
+ * that hold one. False where none needed it. */
+bool segments_widen(void)
+{
+	static const enum segment_register data[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS };
+	bool any = false;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t host = host_register(data[i]), index = host >> 3;
+
+		if (!(host & 4) || is_ghost(host))
+			continue;
+		uint64_t source = machine.ldt_source[index], full = wanted_for(source, false);
+
+		if (full == machine.ldt_wanted[index])
+			continue;
+		keep_hidden(data[i], index, full, source);
+		any = true;
+	}
+	return any;
+}
+
+/* --- Segment registers as the guest sees them -------------------------------------------------------- */
+
+bool segment_usable(uint32_t host)
+{
+	return !(host & 0xfffc) || (host & 4 && machine.ldt_wanted[host >> 3]);
+}
+
+uint32_t segment_selector(enum segment_register reg)
+{
+	if (reg == SEG_CS)
+		return vcpu.cs.selector;
+	if (reg == SEG_SS)
+		return vcpu.ss.selector;
+	return revmap(host_register(reg));
+}
+
+void segment_unpack(uint32_t selector, uint64_t d, struct segment *out)
+{
+	out->selector = selector;
+	out->base = desc_base(d);
+	out->limit = desc_limit(d);
+	out->access = (uint32_t)(d >> 40) & 0xffff;
+}
+
+void segment_of(enum segment_register reg, struct segment *out)
+{
+	if (reg == SEG_CS) {
+		*out = vcpu.cs;
+	} else if (reg == SEG_SS) {
+		*out = vcpu.ss;
+	} else {
+		uint32_t host = host_register(reg);
+
+		if (host & 4)
+			segment_unpack(revmap(host), machine.ldt_source[host >> 3], out);
+		else
+			*out = (struct segment){ host, 0, 0, 0 };
+	}
+}
+
+/* The descriptor that `selector` names in the guest's tables; #GP(selector) raised where there is none. */
+bool descriptor_read(uint32_t selector, uint64_t *descriptor)
+{
+	uint32_t base = vcpu.gdt_base, limit = vcpu.gdt_limit;
+
+	if (selector & 4) {
+		base = vcpu.ldtr.base;
+		limit = vcpu.ldtr.selector & 0xfffc ? vcpu.ldtr.limit : 0;
+	}
+	if ((selector & 0xfff8) + 7 > limit)
+		return raise_fault(VECTOR_GP, selector & 0xfffc);
+	return guest_read(base + (selector & 0xfff8), descriptor, 8, 0);
+}
+
+void cs_set(const struct segment *cs)
+{
+	vcpu.cs = *cs;
+	vcpu.cpl = cs->selector & 3;
+	vcpu.host_cs = host_selector(cs->selector) | 3;
+	shared.cs = cs->selector;
+}
+
+void ss_set(const struct segment *ss)
+{
+	vcpu.ss = *ss;
+	vcpu.host_ss = host_selector(ss->selector) | 3;
+	host_ss_lost = 1;
+	shared.ss = ss->selector;
+}
+
+static bool load_ss(uint32_t selector)
+{
+	uint64_t d;
+	struct segment segment;
+
+	if (!(selector & 0xfffc))
+		return raise_fault(VECTOR_GP, 0);
+	if (!descriptor_read(selector, &d))
+		return false;
+	if ((selector & 3) != vcpu.cpl || desc_dpl(d) != vcpu.cpl || !(d & DESC_S) || d & DESC_CODE || !(d & DESC_WRITE))
+		return raise_fault(VECTOR_GP, selector & 0xfffc);
+	if (!(d & DESC_P))
+		return raise_fault(VECTOR_SS, selector & 0xfffc);
+	if (!mirror_entry(selector, d))
+		return raise_fault(VECTOR_GP, selector & 0xfffc);
+	segment_unpack(selector, d, &segment);
+	ss_set(&segment);
+	return true;
+}
+
+/* mov or pop to a segment register other than CS, with all checks (SDM vol. 2, MOV). */
+bool segment_load(enum segment_register reg, uint32_t selector)
+{
+	uint64_t d;
+
+	selector &= 0xffff;
+	if (reg == SEG_SS)
+		return load_ss(selector);
+	if (!(selector & 0xfffc)) {
+		host_register_set(reg, selector);
+		return true;
+	}
+	if (!descriptor_read(selector, &d))
+		return false;
+	bool conforming = (d & DESC_CODE) && (d & DESC_EXPAND);
+	uint32_t rpl = selector & 3, level = rpl > vcpu.cpl ? rpl : vcpu.cpl;
+
+	if (!(d & DESC_S) || ((d & DESC_CODE) && !(d & DESC_WRITE)) || (!conforming && desc_dpl(d) < level))
+		return raise_fault(VECTOR_GP, selector & 0xfffc);
+	if (!(d & DESC_P))
+		return raise_fault(VECTOR_NP, selector & 0xfffc);
+	if (!mirror_entry(selector, d))
+		return raise_fault(VECTOR_GP, selector & 0xfffc);
+	host_register_set(reg, host_selector(selector));
+	return true;
+}
+
+/* After a return to an outer ring: data segments that are too privileged become null (SDM vol. 2,
+ * IRET), and widened ones are cut again. */
+void segments_after_return(void)
+{
+	static const enum segment_register data[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t host = host_register(data[i]);
+
+		if (!(host & 4))
+			continue;
+		uint64_t d = machine.ldt_source[host >> 3];
+		bool conforming = (d & DESC_CODE) && (d & DESC_EXPAND);
+
+		if (!conforming && desc_dpl(d) < vcpu.cpl) {
+			host_register_set(data[i], 0);
+		} else if (is_ghost(host)) {
+			uint32_t normal = host_selector(revmap(host));
+
+			if (machine.ldt_source[normal >> 3] == d)
+				host_register_set(data[i], normal);
+		}
+	}
+}

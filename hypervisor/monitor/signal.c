@@ -1,0 +1,233 @@
+/* Host signals: faults of guest code, timers, the VMM's kick.
+ *
+ * A fault of guest code is handled on the signal stack and left through `resume`, never by sigreturn
+ * (a quarter cheaper); so no signal is ever blocked, and the guest's FPU state, which the kernel has
+ * put into the signal frame and cleared, is loaded back at once. A signal that arrives while the
+ * monitor itself runs only notes an event. */
+#include "monitor.h"
+#include "sys.h"
+
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGUSR1 = 10, SIGSEGV = 11, SIGALRM = 14, SIGCHLD = 17,
+       SIGSYS = 31 };
+enum { SA_SIGINFO = 4, SA_RESTORER = 0x04000000, SA_ONSTACK = 0x08000000, SA_NODEFER = 0x40000000 };
+
+/* arch/x86/include/uapi/asm/sigcontext.h, ucontext.h */
+struct frame {
+	uint64_t flags, link, stack_pointer, stack_flags, stack_size;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t error, trap, old_mask, cr2;
+	uint8_t *fpu;
+};
+
+struct siginfo {
+	int32_t number, error, code, pad;
+	uint64_t address;
+	int32_t syscall;
+	uint32_t arch;
+};
+
+/* A guest whose every way back faults has no way back. */
+#define RESUME_FAILURES_MAX 8
+
+#define FXSAVE_SIZE 512
+#define XSTATE_MAGIC_OFFSET 464
+#define XSTATE_MAGIC 0x46505853
+#define XSTATE_FEATURES_OFFSET 472
+
+extern uint8_t text_start[], text_end[], signal_restorer[], monitor_stack[];
+
+static void fpu_reload(const uint8_t *frame_fpu)
+{
+	uint32_t magic;
+	uint64_t features, present;
+
+	memcpy(&magic, frame_fpu + XSTATE_MAGIC_OFFSET, 4);
+	if (magic != XSTATE_MAGIC) {
+		__asm__ volatile("fxrstor64 %0" : : "m"(*(const uint8_t(*)[FXSAVE_SIZE])frame_fpu));
+		return;
+	}
+	memcpy(&features, frame_fpu + XSTATE_FEATURES_OFFSET, 8);
+	memcpy(&present, frame_fpu + FXSAVE_SIZE, 8);
+	if (present & features)
+		__asm__ volatile("xrstor64 (%0)" : : "r"(frame_fpu), "a"((uint32_t)features),
+				 "d"((uint32_t)(features >> 32)) : "memory");
+}
+
+static void registers_from(const struct frame *frame)
+{
+	vcpu.eax = (uint32_t)frame->rax;
+	vcpu.ecx = (uint32_t)frame->rcx;
+	vcpu.edx = (uint32_t)frame->rdx;
+	vcpu.ebx = (uint32_t)frame->rbx;
+	vcpu.esp = (uint32_t)frame->rsp;
+	vcpu.ebp = (uint32_t)frame->rbp;
+	vcpu.esi = (uint32_t)frame->rsi;
+	vcpu.edi = (uint32_t)frame->rdi;
+	vcpu.eip = (uint32_t)frame->rip;
+	vcpu.eflags = (uint32_t)frame->rflags & ~FLAG_RF;
+}
+
+static bool in_monitor(const struct frame *frame)
+{
+	return frame->cs == HOST_CS64 &&
+	       ((frame->rip >= (uint64_t)text_start && frame->rip < (uint64_t)text_end) ||
+		(frame->rip >= LANDING && frame->rip < LANDING + LANDING_COUNT * LANDING_STUB_SIZE));
+}
+
+/* A signal in the monitor's own code: note it and go back to where it came. */
+static void in_monitor_signal(int number, struct frame *frame)
+{
+	if (number == SIGALRM || number == SIGUSR1) {
+		machine.events = 1;
+		if (frame->rip >= (uint64_t)resume_window && frame->rip < (uint64_t)resume_window_end)
+			frame->rip = (uint64_t)resume;
+		return;
+	}
+	if (number == SIGTRAP && frame->trap == VECTOR_DB) {
+		/* The guest single-steps (EFLAGS.TF) and came in by a gate. */
+		frame->rflags &= ~(uint64_t)FLAG_TF;
+		return;
+	}
+	if (frame->rip >= (uint64_t)raw_start && frame->rip < (uint64_t)raw_end) {
+		frame->rip = (uint64_t)raw_failed;
+		return;
+	}
+	/* Leaving for the guest failed: its selector or flags are such that the jump itself faults. */
+	if (frame->rip >= (uint64_t)resume_window && frame->rip < (uint64_t)resume_window_end &&
+	    frame->trap != VECTOR_PF) {
+		if (++machine.resume_failures > RESUME_FAILURES_MAX)
+			guest_ends(EXIT_TRIPLE_FAULT, VECTOR_GP);
+		machine.instruction_eip = vcpu.eip;
+		raise_fault(VECTOR_GP, 0);
+		fault_deliver();
+		resume();
+	}
+	fatal(ERROR_BUG, frame->rip);
+}
+
+/* The guest touched a page that no host mapping covers. */
+static void guest_page_fault(const struct frame *frame)
+{
+	uint32_t linear = (uint32_t)frame->cr2 - control.slide;
+	uint32_t access = (uint32_t)frame->error & ACCESS_WRITE;
+
+	if (vcpu.cpl == 3)
+		access |= ACCESS_USER;
+	switch (vtlb_fill(linear, access)) {
+	case FILL_MAPPED:
+		return;
+	case FILL_DEVICE:
+		if (!emulate_trapped(VECTOR_PF, (uint32_t)frame->error))
+			fault_deliver();
+		return;
+	case FILL_FAULT:
+		/* A gate's call may have met an unmapped stack; it needs none. */
+		if (!emulate_gate_call())
+			fault_deliver();
+		return;
+	}
+}
+
+static void guest_fault(const struct frame *frame)
+{
+	machine.instruction_eip = vcpu.eip;
+	machine.resume_failures = 0;
+	switch (frame->trap) {
+	case VECTOR_PF:
+		guest_page_fault(frame);
+		return;
+	case VECTOR_DE: case VECTOR_DB: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
+		raise_plain((uint32_t)frame->trap);
+		fault_deliver();
+		return;
+	case VECTOR_BP: case VECTOR_OF:
+		if (!flow_int((uint32_t)frame->trap))
+			fault_deliver();
+		return;
+	case VECTOR_AC:
+		raise_fault(VECTOR_AC, 0);
+		fault_deliver();
+		return;
+	default:
+		if (!emulate_trapped((uint32_t)frame->trap, (uint32_t)frame->error))
+			fault_deliver();
+	}
+}
+
+/* int 0x80, sysenter and 32-bit syscall of guest code reach the host's seccomp filter first. */
+static void guest_system_call(const struct siginfo *info)
+{
+	enum { ARCH_I386 = 0x40000003 };
+
+	machine.instruction_eip = vcpu.eip - 2;
+	if (info->arch == ARCH_I386 && info->address >> 32 == 0 && (uint32_t)info->address - control.slide == vcpu.eip) {
+		uint8_t bytes[2];
+
+		if (guest_read(vcpu.eip - 2 + vcpu.cs.base, bytes, 2, 0) && bytes[0] == 0xcd) {
+			if (!flow_int(bytes[1]))
+				fault_deliver();
+			return;
+		}
+	}
+	raise_plain(VECTOR_UD);
+	fault_deliver();
+}
+
+static void on_signal(int number, struct siginfo *info, struct frame *frame)
+{
+	host_ss_lost = 1;
+	control.signals++;
+	if (number == SIGCHLD) {
+		int32_t status = 0;
+		int64_t pid = syscall4(SYS_wait4, -1, &status, 1 /* WNOHANG */, 0);
+
+		if (pid > 0 && control.run_state != 4) {
+			exit_prepare(0, (uint64_t)pid, 0, 0, 0);
+			guest_ends(EXIT_MEMBER_DIED, (uint32_t)status & 0x7f);
+		}
+		return;
+	}
+	if (in_monitor(frame)) {
+		in_monitor_signal(number, frame);
+		return;
+	}
+	fpu_reload(frame->fpu);
+	registers_from(frame);
+	if (frame->cs == HOST_CS64 || !(frame->cs & 4)) {
+		/* Guest code that left its segments: 64-bit code of its own, or the host's flat segment
+		 * (AMD's compatibility-mode syscall returns with 0x23). Nothing it did counts. */
+		machine.instruction_eip = vcpu.eip;
+		raise_plain(VECTOR_UD);
+		fault_deliver();
+		resume();
+	}
+	vcpu.host_ss = frame->ss;
+	if (number == SIGALRM || number == SIGUSR1)
+		machine.events = 1;
+	else if (number == SIGSYS)
+		guest_system_call(info);
+	else
+		guest_fault(frame);
+	resume();
+}
+
+void signals_install(void)
+{
+	static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGUSR1, SIGSEGV, SIGALRM, SIGCHLD, SIGSYS };
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} action = { (uint64_t)on_signal, SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_NODEFER,
+		     (uint64_t)signal_restorer, 0 };
+	struct {
+		uint64_t base, flags, size;
+	} stack = { (uint64_t)monitor_stack, 0, (uint64_t)(monitor_stack_top - monitor_stack) };
+	uint64_t none = 0;
+
+	if (syscall3(SYS_sigaltstack, &stack, 0, 0) < 0)
+		fatal(ERROR_SIGNALS, 0);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (syscall4(SYS_rt_sigaction, signals[i], &action, 0, 8) < 0)
+			fatal(ERROR_SIGNALS, (uint64_t)signals[i]);
+	syscall4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, 8);
+}

@@ -1,0 +1,112 @@
+/* Host time, device deadlines, idling.
+ *
+ * Each process has a timer of its own (timers are not inherited by fork). It is armed for the earliest
+ * device deadline and never disarmed: a process that has handed the vCPU on takes one spurious signal. */
+#include "monitor.h"
+#include "sys.h"
+
+enum { CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
+
+static int32_t timer;
+static uint64_t armed; /* deadline this process's timer is set to; 0: none */
+
+uint64_t now_ns(void)
+{
+	struct timespec64 time;
+
+	syscall3(SYS_clock_gettime, CLOCK_MONOTONIC, &time, 0);
+	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
+}
+
+void timers_create(void)
+{
+	struct {
+		uint64_t value;
+		int32_t number, notify;
+		uint8_t rest[48];
+	} event = { 0, SIGALRM_NUMBER, 0 /* SIGEV_SIGNAL */, { 0 } };
+
+	if (syscall3(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0)
+		fatal(ERROR_TIMER, 0);
+	armed = 0;
+}
+
+static void arm(uint64_t deadline)
+{
+	struct {
+		struct timespec64 interval, value;
+	} setting = { { 0, 0 }, { (int64_t)(deadline / NS_PER_SECOND), (int64_t)(deadline % NS_PER_SECOND) } };
+
+	armed = deadline;
+	syscall4(SYS_timer_settime, timer, TIMER_ABSTIME, &setting, 0);
+}
+
+/* The devices' deadlines may have changed: set this process's timer. */
+void timers_rearm(void)
+{
+	uint64_t deadline = pit_deadline();
+
+	if (machine.lapic.deadline < deadline)
+		deadline = machine.lapic.deadline;
+	if (machine.console_deadline < deadline)
+		deadline = machine.console_deadline;
+	machine.deadline = deadline;
+	if (deadline != ~0ull && deadline != armed)
+		arm(deadline);
+}
+
+/* Give devices the time; those whose deadline has passed raise their lines. */
+void timers_run(void)
+{
+	if (machine.deadline == ~0ull)
+		return;
+	uint64_t now = now_ns();
+
+	if (now < machine.deadline)
+		return;
+	pit_timer(now);
+	lapic_timer(now);
+	if (now >= machine.console_deadline)
+		doorbell();
+	timers_rearm();
+}
+
+/* An interrupt could not be delivered at this instruction: come back in a moment. */
+void timer_soon(void)
+{
+	arm(now_ns() + 20000);
+	machine.deadline = armed;
+}
+
+/* Wait for a deadline or the VMM's wake. */
+void idle(void)
+{
+	struct {
+		int32_t fd;
+		int16_t events, revents;
+	} poll = { WAKE_FD, 1 /* POLLIN */, 0 };
+	struct timespec64 left = { 0, 0 };
+	bool limited = machine.deadline != ~0ull;
+
+	doorbell();
+	if (limited) {
+		uint64_t now = now_ns();
+
+		if (now >= machine.deadline)
+			return;
+		left.tv_sec = (int64_t)((machine.deadline - now) / NS_PER_SECOND);
+		left.tv_nsec = (int64_t)((machine.deadline - now) % NS_PER_SECOND);
+	}
+	uint64_t start = tracing(TRACE_IDLE) ? read_tsc() : 0;
+
+	control.halts++;
+	control.run_state = 2;
+	if (syscall6(SYS_ppoll, (int64_t)&poll, 1, limited ? (int64_t)&left : 0, 0, 8, 0) > 0) {
+		uint64_t count;
+
+		syscall3(SYS_read, WAKE_FD, &count, 8);
+	}
+	control.run_state = 1;
+	if (start)
+		trace_span(TRACE_IDLE, 0, vcpu.eip, start, (uint32_t[5]){ 0 }, 0);
+}

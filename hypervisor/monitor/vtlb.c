@@ -1,0 +1,403 @@
+/* The virtual TLB: host mappings below 4 GiB as a cache of the guest's page tables.
+ *
+ * Like a TLB it may hold what the tables no longer say until the guest flushes it (CR3, invlpg), and
+ * may lose entries at any time. Unlike a TLB it is worth keeping over a CR3 load, because a refill costs
+ * microseconds: so a CR3 load does not empty it but compares each cached entry with the tables
+ * (vtlb_validate). All state here is private to one address-space process. */
+#include "monitor.h"
+#include "sys.h"
+
+#define PAGES (1u << 20)
+#define REGIONS 1024u /* one per page directory entry */
+#define PTE_AD 0x60u
+#define PTE_G 0x100u
+#define PTE_PS 0x80u
+#define PDE_COMPARED 0x87u /* P, W, U, PS */
+#define RUN_FIRST 16u
+#define RUN_MAX 1024u
+#define LOW_SUPERVISOR_MAX 512u
+
+static uint32_t entry[PAGES]; /* guest PTE that a page was mapped by */
+static uint64_t mapped[PAGES / 64];
+static uint16_t region_count[REGIONS];
+static uint32_t region_pde[REGIONS];
+static bool region_global[REGIONS];
+static uint32_t validated_cr3;
+
+/* Pages below the user limit that user code must not reach: dropped on return to ring 3. */
+static uint32_t low_supervisor[LOW_SUPERVISOR_MAX];
+static uint32_t low_count;
+
+/* Sequential fills take longer and longer runs. */
+static uint32_t next_page, run_length = RUN_FIRST;
+
+static bool is_mapped(uint32_t page) { return mapped[page / 64] >> (page % 64) & 1; }
+
+static uint32_t host_page(uint32_t page) { return (page + (control.slide >> 12)) & (PAGES - 1); }
+
+/* The part of [page, page + count) that ring3 itself occupies is never unmapped. */
+static void unmap_host(uint32_t page, uint32_t count)
+{
+	uint64_t start = (uint64_t)host_page(page) << 12, end = start + ((uint64_t)count << 12);
+	const uint64_t hole = HOLE, hole_end = HOLE + HOLE_SIZE + SLIDE;
+
+	if (end > 1ull << 32) /* only the topmost 64 KiB can wrap, and they are never mapped */
+		end = 1ull << 32;
+	if (start < hole)
+		sys_munmap(start, (end < hole ? end : hole) - start);
+	if (end > hole_end)
+		sys_munmap(start > hole_end ? start : hole_end, end - (start > hole_end ? start : hole_end));
+}
+
+static void forget(uint32_t page)
+{
+	mapped[page / 64] &= ~(1ull << (page % 64));
+	region_count[page >> 10]--;
+	control.tlb_drops++;
+}
+
+void vtlb_flush(void)
+{
+	for (uint32_t region = 0; region < REGIONS; region++) {
+		if (!region_count[region])
+			continue;
+		control.tlb_drops += region_count[region];
+		region_count[region] = 0;
+		memset(&mapped[region * 16], 0, 16 * sizeof(mapped[0]));
+	}
+	low_count = 0;
+	unmap_host(0, (HOLE >> 12) - (control.slide >> 12));
+	unmap_host((HOLE + HOLE_SIZE) >> 12, PAGES - ((HOLE + HOLE_SIZE) >> 12) - (control.slide >> 12));
+}
+
+void vtlb_drop(uint32_t linear)
+{
+	uint32_t page = linear >> 12, count = 1;
+
+	if (region_pde[page >> 10] & PTE_PS && region_count[page >> 10]) {
+		page &= ~0x3ffu;
+		count = 1024;
+	}
+	uint32_t dropped = 0;
+
+	for (uint32_t i = page; i < page + count; i++)
+		if (is_mapped(i)) {
+			forget(i);
+			dropped++;
+		}
+	if (dropped)
+		unmap_host(page, count);
+	machine.global_generation++;
+	machine.pool[self].global_generation = machine.global_generation;
+}
+
+/* Pages to drop, gathered so that one munmap covers all up to the next page that stays. */
+static uint32_t drop_first, drop_end;
+
+static void drop_now(void)
+{
+	if (drop_end > drop_first)
+		unmap_host(drop_first, drop_end - drop_first);
+	drop_first = drop_end = 0;
+}
+
+static void drop_later(uint32_t page)
+{
+	forget(page);
+	if (drop_end == drop_first)
+		drop_first = page;
+	drop_end = page + 1;
+}
+
+static void drop_region(uint32_t region)
+{
+	for (uint32_t word = region * 16; word < region * 16 + 16; word++)
+		for (uint64_t bits = mapped[word]; bits; bits &= bits - 1)
+			drop_later(word * 64 + (uint32_t)__builtin_ctzll(bits));
+}
+
+static void validate_region(uint32_t region, uint32_t pde, uint32_t ignore)
+{
+	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK)) - region * 1024;
+
+	for (uint32_t word = region * 16; word < region * 16 + 16; word++) {
+		uint64_t bits = mapped[word];
+
+		if (bits == ~0ull) { /* common and quick: 64 pages in a row, all as they were */
+			uint32_t different = 0;
+
+			for (uint32_t i = word * 64; i < word * 64 + 64; i++)
+				different |= (table[i] ^ entry[i]) & ignore;
+			if (!different) {
+				drop_now();
+				continue;
+			}
+		}
+		for (; bits; bits &= bits - 1) {
+			uint32_t page = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			if ((table[page] ^ entry[page]) & ignore)
+				drop_later(page);
+			else
+				drop_now();
+		}
+	}
+}
+
+/* Drop whatever the tables at CR3 no longer say. `globals`: global pages too. Accessed and dirty bits
+ * count only against the tables that the entries came from. */
+void vtlb_validate(bool globals)
+{
+	if (!paging_on())
+		return;
+	uint32_t directory = shared.cr3 & ~PAGE_MASK;
+	bool keep_global = !globals && (shared.cr4 & CR4_PGE) &&
+			   machine.pool[self].global_generation == machine.global_generation;
+	uint32_t compared = shared.cr3 == validated_cr3 ? ~0u : ~PTE_AD;
+
+	if (!is_ram(directory)) {
+		vtlb_flush();
+		return;
+	}
+	const uint32_t *pd = (const uint32_t *)(ram + directory);
+
+	drop_first = drop_end = 0;
+	for (uint32_t region = 0; region < REGIONS; region++) {
+		if (!region_count[region] || (keep_global && region_global[region]))
+			continue;
+		uint32_t pde = pd[region], old = region_pde[region];
+		bool large = old & PTE_PS;
+
+		if ((pde ^ old) & PDE_COMPARED || (large && (pde ^ old) & ~PTE_AD)) {
+			drop_region(region);
+			continue;
+		}
+		if (large) {
+			drop_now();
+			continue;
+		}
+		if (!is_ram(pde)) {
+			drop_region(region);
+			continue;
+		}
+		region_pde[region] = pde;
+		validate_region(region, pde, compared);
+	}
+	drop_now();
+	validated_cr3 = shared.cr3;
+	machine.pool[self].global_generation = machine.global_generation;
+}
+
+static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool writable)
+{
+	uint64_t address = (uint64_t)host_page(page) << 12;
+	int protection = PROT_READ | PROT_EXEC | (writable ? PROT_WRITE : 0);
+	int flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+	int64_t result = sys_mmap(address, (uint64_t)count << 12, protection, flags, RAM_FD, physical);
+
+	if (result == -ENOMEM) {
+		/* vm.max_map_count is reached: forget everything and begin again. */
+		control.tlb_evictions++;
+		vtlb_flush();
+		result = sys_mmap(address, (uint64_t)count << 12, protection, flags, RAM_FD, physical);
+	}
+	if (result < 0)
+		fatal(ERROR_MEMORY, (uint64_t)-result);
+	return true;
+}
+
+static void remember(uint32_t page, uint32_t pte, uint32_t pde, bool global)
+{
+	uint32_t region = page >> 10;
+
+	entry[page] = pte;
+	if (!is_mapped(page)) {
+		mapped[page / 64] |= 1ull << (page % 64);
+		if (region_count[region]++ == 0)
+			region_global[region] = true;
+	}
+	region_pde[region] = pde;
+	region_global[region] &= global;
+}
+
+/* How many pages from `page` can be mapped by one call: as far as the guest's tables go on with the
+ * next physical page and the same rights. Marks those accessed (and dirty, if writable). */
+static uint32_t paged_run(uint32_t page, uint32_t limit, uint32_t physical)
+{
+	uint32_t pde = *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4);
+	uint32_t count = 1;
+
+	if (limit > 1024 - (page & 0x3ff))
+		limit = 1024 - (page & 0x3ff);
+	if (limit > pages_of_ram(physical))
+		limit = pages_of_ram(physical);
+	if (pde & PTE_PS && shared.cr4 & CR4_PSE) {
+		for (; count < limit && !is_mapped(page + count); count++)
+			;
+		for (uint32_t i = 0; i < count; i++)
+			remember(page + i, pde, pde, pde & PTE_G);
+		return count;
+	}
+	uint32_t *table = (uint32_t *)(ram + (pde & ~PAGE_MASK)), index = page & 0x3ff;
+	uint32_t first = table[index];
+
+	remember(page, first, pde, first & PTE_G);
+	for (; count < limit && !is_mapped(page + count); count++) {
+		uint32_t *next = &table[index + count];
+
+		if ((*next ^ (first + (count << 12))) & ~PTE_AD)
+			break;
+		*next |= 0x20 | (first & pde & 2 ? 0x40 : 0);
+		remember(page + count, *next, pde, *next & PTE_G);
+	}
+	return count;
+}
+
+static uint32_t choose_run(uint32_t page)
+{
+	if (page == next_page)
+		run_length = run_length * 2 > RUN_MAX ? RUN_MAX : run_length * 2;
+	else
+		run_length = RUN_FIRST;
+	return run_length;
+}
+
+static bool in_hole(uint32_t linear) { return linear - HOLE < HOLE_SIZE; }
+
+static bool map_device_image(uint32_t linear, uint32_t physical)
+{
+	uint64_t address = (uint64_t)host_page(linear >> 12) << 12;
+
+	if (physical != ((uint32_t)vcpu.apic_base & ~PAGE_MASK) || !lapic_page_readable())
+		return false;
+	sys_mmap(address, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STATE_FD, LAPIC_PAGE_OFFSET);
+	return true;
+}
+
+/* Map the page of guest-linear address `linear` and what follows it. FILL_FAULT: a page fault of the
+ * guest is raised; FILL_DEVICE: the access must be emulated. */
+enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
+{
+	struct translation to;
+	uint32_t page = linear >> 12;
+
+	if (in_hole(linear))
+		return FILL_DEVICE;
+	if (!translate(linear, access, &to))
+		return FILL_FAULT;
+	if (host_page(page) < control.slide >> 12)
+		return FILL_DEVICE; /* wrapped into what the host does not let us map */
+	bool rom = to.physical - control.rom_base < control.rom_size;
+
+	if (!is_ram(to.physical) || (rom && access & ACCESS_WRITE)) {
+		if (!(access & ACCESS_WRITE) && map_device_image(linear, to.physical)) {
+			uint32_t pde = paging_on() ? *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4) : 0;
+			bool large = to.pte & PTE_PS;
+
+			remember(page, large || !paging_on() ? pde :
+				 *((uint32_t *)(ram + (pde & ~PAGE_MASK)) + (page & 0x3ff)), pde, false);
+			return FILL_MAPPED;
+		}
+		return FILL_DEVICE;
+	}
+	uint32_t limit = choose_run(page), count;
+	bool writable = (to.pte & 2) && !rom, forced = !(to.pte & 2) && (access & ACCESS_WRITE);
+
+	if (rom || forced)
+		limit = 1;
+	if (limit > (HOLE >> 12) - page && page < HOLE >> 12)
+		limit = (HOLE >> 12) - page;
+	if (paging_on()) {
+		count = paged_run(page, limit, to.physical);
+	} else {
+		count = limit < pages_of_ram(to.physical) ? limit : pages_of_ram(to.physical);
+		if (control.rom_size && to.physical < control.rom_base &&
+		    count > (control.rom_base - to.physical) >> 12)
+			count = (control.rom_base - to.physical) >> 12;
+		for (uint32_t i = 0; i < count; i++)
+			remember(page + i, 0, 0, false);
+	}
+	uint64_t start = tracing(TRACE_TLB_FILL) ? read_tsc() : 0;
+
+	map_pages(page, count, to.physical, writable || forced);
+	next_page = page + count;
+	control.tlb_fills++;
+	control.tlb_pages += count;
+	if (start)
+		trace_event(TRACE_TLB_FILL, access, linear, to.physical, count);
+	/* What user code must not reach although its segments do, or may only read. */
+	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.pte & ACCESS_USER)) && paging_on()) {
+		if (low_count + count > LOW_SUPERVISOR_MAX)
+			low_count = LOW_SUPERVISOR_MAX + 1;
+		else
+			for (uint32_t i = 0; i < count; i++)
+				low_supervisor[low_count++] = page + i;
+	}
+	return FILL_MAPPED;
+}
+
+/* Ring 3 begins: unmap the supervisor pages that its segments could reach. */
+void vtlb_enter_user(void)
+{
+	if (!low_count)
+		return;
+	if (low_count > LOW_SUPERVISOR_MAX) {
+		control.low_unmaps += low_count;
+		vtlb_flush();
+		return;
+	}
+	drop_first = drop_end = 0;
+	for (uint32_t i = 0; i < low_count; i++) {
+		uint32_t page = low_supervisor[i];
+
+		if (!is_mapped(page))
+			continue;
+		if (drop_end != page)
+			drop_now();
+		drop_later(page);
+		control.low_unmaps++;
+	}
+	drop_now();
+	low_count = 0;
+}
+
+static bool region_has_user(uint32_t pde)
+{
+	if ((pde & 5) != 5)
+		return false;
+	if (pde & PTE_PS && shared.cr4 & CR4_PSE)
+		return true;
+	if (!is_ram(pde))
+		return false;
+	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK));
+
+	for (uint32_t i = 0; i < 1024; i++)
+		if ((table[i] & 5) == 5)
+			return true;
+	return false;
+}
+
+/* Where do user addresses end? Behind the highest user page, at the first directory entry in use
+ * (the kernel's). User segments are cut there, so that nothing above needs unmapping. */
+void vtlb_learn_user_limit(void)
+{
+	uint32_t directory = shared.cr3 & ~PAGE_MASK, limit = HOLE, highest = REGIONS;
+
+	if (paging_on() && is_ram(directory)) {
+		const uint32_t *pd = (const uint32_t *)(ram + directory);
+
+		while (highest > 0 && !region_has_user(pd[highest - 1]))
+			highest--;
+		for (uint32_t region = highest; region < HOLE >> 22; region++)
+			if (pd[region] & 1) {
+				limit = region << 22;
+				break;
+			}
+	}
+	if (limit == machine.user_limit)
+		return;
+	machine.user_limit = limit;
+	mirror_user_limit();
+	/* What was mapped under another limit may now need the list; begin again. */
+	pool_flush_all();
+}
