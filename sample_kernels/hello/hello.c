@@ -1,8 +1,7 @@
 /* The smallest kernel that does what every kernel does: it sets up the processor and the interrupt
  * controller, takes exceptions and timer interrupts, talks to a device, and turns the machine off.
- * It knows nothing of ring3: it is written for a bare PC.
- *
- * Comments name what ring3 does with each instruction that ring 3 may not execute. */
+ * It is written for a bare PC and knows nothing of ring3. Two comments say why it could not run, as it is, in a
+ * process: privilege_level() and idt_vectors() read state that no trap protects. */
 #include "pc.h"
 #include "x86.h"
 
