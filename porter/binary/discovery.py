@@ -6,7 +6,7 @@ Order matters: what flow proves restricts what labels may claim, and so on down.
 
 from __future__ import annotations
 
-import struct
+from capstone import x86
 
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.flow import Flow
@@ -56,9 +56,11 @@ class Discovery:
 
     def _follow_labels(self) -> None:
         for symbol in self.image.labels:
-            address = symbol.address
-            if self._unknown(address) and not self._read_as_data(address) and self._trial.is_code(address):
-                self.flow.follow([address], Evidence.SYMBOL)
+            self._follow_if_code(symbol.address, Evidence.SYMBOL)
+
+    def _follow_if_code(self, address: int, evidence: Evidence) -> None:
+        if self._unknown(address) and not self._read_as_data(address) and self._trial.is_code(address):
+            self.flow.follow([address], evidence)
 
     def _unknown(self, address: int) -> bool:
         code = self.flow.map_at(address)
@@ -69,17 +71,10 @@ class Discovery:
 
     def _read_as_data(self, address: int) -> bool:
         """True if known code has the address as the displacement of a memory operand."""
-        if address not in self.flow.references:
-            return False
-        pattern = struct.pack("<I", address)
-        for code in self.flow.maps:
-            at = code.data.find(pattern)
-            while at >= 0:
-                start = code.covering(at)
-                insn = code.instruction(start) if start is not None else None
-                if insn and insn.disp & 0xFFFF_FFFF == address and insn.insn_name() != "lea":
-                    return True
-                at = code.data.find(pattern, at + 1)
+        for code, offset in self.flow.references.get(address, ()):
+            insn = code.instruction(offset)
+            if insn and insn.disp & 0xFFFF_FFFF == address and insn.id != x86.X86_INS_LEA:
+                return True
         return False
 
     def _follow_function_gaps(self) -> None:
@@ -127,8 +122,7 @@ class Discovery:
                 words = memoryview(aligned)[: len(aligned) // 4 * 4].cast("I")
                 pointers.update(word for word in words if low <= word < high)
         for address in sorted(pointers):
-            if self._unknown(address) and self._trial.is_code(address):
-                self.flow.follow([address], Evidence.REFERENCE)
+            self._follow_if_code(address, Evidence.REFERENCE)
 
 
 def is_padding(code: bytes, name: str) -> bool:

@@ -8,6 +8,7 @@ slot that was just loaded with a constant, far jumps by link or load address.
 from __future__ import annotations
 
 import bisect
+from collections import defaultdict
 from collections.abc import Iterable
 
 from porter.binary.code import CodeMap, Evidence
@@ -31,7 +32,8 @@ class Flow:
         self.maps = [CodeMap(region) for region in image.code]
         self._bases = [code.region.base for code in self.maps]
         self.candidates: list[tuple[CodeMap, int]] = []
-        self.references: set[int] = set()  # code addresses that appear as immediate or displacement
+        # Code addresses that appear as immediate or displacement: the instructions that have them.
+        self.references: defaultdict[int, list[tuple[CodeMap, int]]] = defaultdict(list)
         self.undecodable: set[int] = set()  # where the flow met bytes that are no instruction
         # By top byte of an address: whether code may lie there. Sorts out most constants at once.
         self._high_bytes = bytes(
@@ -95,7 +97,7 @@ class Flow:
             if step >= 5 and high_bytes[data[after - 1]]:
                 value = int.from_bytes(data[after - 4 : after], "little")
                 if self.map_at(value):
-                    self.references.add(value)
+                    self.references[value].append((code, offset))
             action = ONE_BYTE[data[offset]]
             if action:
                 at = offset

@@ -19,12 +19,17 @@ _REGISTER = re.compile(r"%([cdefgs]s|cr\d|db\d)(?![:\w])")
 _PREFIX = re.compile(r"^((rep[nz]*|repnz|lock|data16|addr16|[cdefgs]s) +)+")
 
 
+def run(*command: str, folder: Path) -> None:
+    """Run a build tool; the test fails with its message if it does."""
+    subprocess.run(command, cwd=folder, check=True)
+
+
 def compile_object(folder: Path, source: str, *flags: str, name: str = "part.S") -> Path:
     """Compile or assemble `source` (by the suffix of `name`) to an object file."""
     path = folder / name
     path.write_text(source)
     target = path.with_suffix(".o")
-    subprocess.run(["gcc", *_FLAGS, *flags, "-c", path.name, "-o", target.name], cwd=folder, check=True)
+    run("gcc", *_FLAGS, *flags, "-c", path.name, "-o", target.name, folder=folder)
     return target
 
 
@@ -35,10 +40,8 @@ def link(folder: Path, objects: list[Path], *flags: str, script: str | None = No
     if script is not None:
         (folder / "link.ld").write_text(script)
         layout = ["-T", str(folder / "link.ld")]
-    subprocess.run(
-        ["ld", "-m", "elf_i386", "-z", "noexecstack", *layout, *flags, *map(str, objects), "-o", str(target)],
-        check=True,
-    )
+    options = ["-m", "elf_i386", "-z", "noexecstack", *layout, *flags]
+    run("ld", *options, *map(str, objects), "-o", str(target), folder=folder)
     return target
 
 

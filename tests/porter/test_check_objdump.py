@@ -202,9 +202,7 @@ void start(void)
 def _assembly() -> str:
     lines = [".globl start, target", "start:"]
     for text in (TRAPS + SILENT + NATIVE).split("\n"):
-        if text == "ud2":
-            lines += ["jz 1f", text, "1:"]
-        elif text == "sysexit":
+        if text in ("ud2", "sysexit"):
             lines += ["jz 1f", text, "1:"]
         else:
             lines.append(text)
