@@ -91,7 +91,7 @@ def as_assembled(source: str) -> str:
     return _SOURCE_TOKEN.sub(token, source)
 
 
-def _lines_with(text: str, candidates: list[int]) -> Iterator[tuple[int, int]]:
+def lines_with(text: str, candidates: list[int]) -> Iterator[tuple[int, int]]:
     """The bounds of the lines that hold the candidates, each line once."""
     done = -1
     for position in candidates:
@@ -158,7 +158,7 @@ def port_assembly(text: str, name: str) -> Ported:
         return Ported(text)
     # Comments on one line are the grammar's business; one that spans lines may hide a candidate.
     clean = without_comments(text) if "/*" in text else text
-    return _File(name, text, clean).port(_lines_with(text, candidates))
+    return _File(name, text, clean).port(lines_with(text, candidates))
 
 
 def port_source(text: str, name: str) -> Ported:
@@ -168,4 +168,4 @@ def port_source(text: str, name: str) -> Ported:
     """
     clean = as_assembled(text)
     candidates = prefilter.candidates(clean)
-    return _File(name, text, clean).port(_lines_with(clean, candidates)) if candidates else Ported(text)
+    return _File(name, text, clean).port(lines_with(clean, candidates)) if candidates else Ported(text)

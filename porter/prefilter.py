@@ -10,10 +10,10 @@ import re
 
 from porter.memo import remembered
 
-# A statement begins after a separator, a label, a closed comment or a prefix in braces. The one-character
-# class in front is what makes the scan fast.
+# A statement begins after a separator, a label, a closed comment, a prefix in braces, or
+# a C macro. The one-character class in front is what makes the scan fast.
 _MNEMONIC = re.compile(
-    r"[\n;:/}][ \t\r\f]*(?:(?:rep(?:n?[ez])?|lock|data16|data32|addr16|addr32|[c-gs]s)[ \t]+)*([a-z][a-z0-9]*)")
+    r"[\n;:/}\x02][ \t\r\f]*(?:(?:rep(?:n?[ez])?|lock|data16|data32|addr16|addr32|[c-gs]s)[ \t]+)*([a-z][a-z0-9]*)")
 # Statements that are sensitive by their operands.
 _REGISTER = re.compile(r"%(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
 _FAR = re.compile(r"(?:jmp|call)[wl]?[ \t]+\$")

@@ -20,8 +20,8 @@ GRAMMARS = Path(__file__).parent / "grammars"
 
 
 @cache
-def parser(grammar: str) -> Lark:
-    """The LALR parser of ``grammars/<grammar>.lark``."""
+def parser(grammar: str, start: tuple[str, ...] = ("start",)) -> Lark:
+    """The LALR parser of ``grammars/<grammar>.lark``, with these start rules."""
     tables: str | bool = False
     try:
         os.makedirs(directory(), exist_ok=True)
@@ -29,7 +29,8 @@ def parser(grammar: str) -> Lark:
             tables = os.path.join(directory(), f"{grammar}.tables")
     except OSError:
         pass  # no home, or a read-only one: build the tables in memory
-    return Lark((GRAMMARS / f"{grammar}.lark").read_text(), parser="lalr", cache=tables)
+    return Lark((GRAMMARS / f"{grammar}.lark").read_text(), parser="lalr", start=list(start),
+                propagate_positions=grammar == "c_asm", cache=tables)
 
 
 class Atom(NamedTuple):

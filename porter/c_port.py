@@ -1,0 +1,126 @@
+"""Porting the inline assembly of one C source or header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from porter.adjacent import combine
+from porter.asm_port import States, lines_with
+from porter.c_template import Template, Unwritable, parse
+from porter.errors import PortError
+from porter.model import Sensitive, Site
+from porter.prefilter import candidates
+from porter.rewrite import Edit, Lines, Ported, apply
+from porter.statements import Unparsable, decide
+
+_KEYWORD = re.compile(
+    r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'|\b(?P<asm>asm|__asm|__asm__)\b""", re.DOTALL)
+_NESTING = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\\n])+'|[()]""", re.DOTALL)
+_STRING_MACRO = re.compile(
+    r"""^[ \t]*\#[ \t]*define[ \t]+(?P<name>\w+)(?:\([^)\n]*\))?[ \t]+(?P<body>(?:\\\r?\n|[^\n])*"(?:\\\r?\n|[^\n])*)""",
+    re.MULTILINE)
+
+
+class Survey(NamedTuple):
+    """What the C sources of a tree say about each other's inline assembly."""
+
+    used: frozenset[str]  # names of macros that templates are written with
+    text: dict[str, str]  # string macros and their text
+
+
+def _statements(source: str) -> Iterator[tuple[int, int]]:
+    """The bounds of each asm statement, from the keyword to past the closing parenthesis."""
+    for keyword in _KEYWORD.finditer(source):
+        if keyword["asm"] is None:
+            continue
+        depth = 0
+        for token in _NESTING.finditer(source, keyword.end()):
+            if token[0] == "(":
+                depth += 1
+            elif token[0] == ")":
+                depth -= 1
+                if depth <= 0:
+                    if depth == 0:
+                        yield keyword.start(), token.end()
+                    break
+
+
+def survey(sources: Collection[str]) -> Survey:
+    """Look through all C sources of a tree for macros that inline assembly is written with."""
+    used: set[str] = set()
+    text: dict[str, str] = {}
+    for source in sources:
+        if "asm" in source:
+            for start, end in _statements(source):
+                template = parse(source, start, end, {})
+                used |= template.names if template else set()
+    used = {name.lstrip("# ") for name in used}
+    for source in sources:
+        for match in _STRING_MACRO.finditer(source):
+            template = parse(source, match.start("body"), match.end("body"), {}, "template") \
+                if match["name"] in used else None
+            if template and "\2" not in template.text:
+                text[match["name"]] = template.text
+    return Survey(frozenset(used), text)
+
+
+class _Source:
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text, self.lines = name, text, Lines(text)
+        self.edits: list[Edit] = []
+        self.sites: list[Site] = []
+
+    def _sensitive(self, template: Template) -> list[Sensitive]:
+        text = template.text
+        found: list[Sensitive] = []
+        states = States(text)
+        for start, end in lines_with(text, candidates(text)):
+            line, column = self.lines(template.source_offset(start))
+            if states.at(start).intel:
+                raise PortError(f"{self.name}:{line}: `{text[start:end].strip()}` is in Intel syntax, which cannot be "
+                                f"ported: write it in AT&T syntax")
+            try:
+                found += [item.shifted(start) for item in decide(text[start:end], template.extended)]
+            except Unparsable as error:
+                line, column = self.lines(template.source_offset(start + error.position))
+                raise PortError(f"{self.name}:{line}:{column}: cannot parse `{text[start:end].strip()}`: correct the "
+                                f"statement, or keep the file out of the port") from None
+        return found
+
+    def port(self, template: Template) -> None:
+        """Port one template."""
+        text = template.text
+        for item in combine(self._sensitive(template), text, template.extended):
+            if not template.is_written_here(item.start):
+                continue  # it is in a string macro, and ported there
+            try:
+                mine = [edit for change in item.changes for edit in template.edits(change, self.text)]
+            except Unwritable:
+                mine = []
+                item = item._replace(macro="", changes=(), reason="its operands are written in a C macro")
+            self.edits += mine
+            line, column = self.lines(template.source_offset(item.start))
+            self.sites.append(Site(self.name, line, column, text[item.start:item.end].replace("\2", "..."), item))
+
+
+def port_c(text: str, name: str, known: Survey | None = None) -> Ported:
+    """Port the inline assembly in C source.
+
+    `known` is what the other files of the tree say; without it, each file stands alone.
+    Raises PortError for Intel syntax and for sensitive statements that do not parse.
+    """
+    known = survey([text]) if known is None else known
+    source = _Source(name, text)
+    macros: Mapping[str, str] = known.text
+    for start, end in _statements(text) if "asm" in text else ():
+        template = parse(text, start, end, macros)
+        if template:
+            source.port(template)
+    for match in _STRING_MACRO.finditer(text) if known.used else ():
+        if match["name"] in known.used:
+            template = parse(text, match.start("body"), match.end("body"), macros, "template")
+            if template:
+                source.port(template)
+    return Ported(apply(text, source.edits) if source.edits else text, tuple(source.sites))
