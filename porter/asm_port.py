@@ -27,6 +27,8 @@ _CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|
 
 _ASSEMBLER_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL)
 _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
+# A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
+_ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
 
 
@@ -105,8 +107,8 @@ def lines_with(text: str, candidates: list[int]) -> Iterator[tuple[int, int]]:
 class _File:
     """One text on its way through. `clean` is what is parsed: as long as `text`, comments blanked."""
 
-    def __init__(self, name: str, text: str, clean: str) -> None:
-        self.name, self.text, self.clean = name, text, clean
+    def __init__(self, name: str, text: str, clean: str, lenient: bool = False) -> None:
+        self.name, self.text, self.clean, self.lenient = name, text, clean, lenient
         self.states, self.lines = States(clean), Lines(text)
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
@@ -118,8 +120,8 @@ class _File:
         try:
             return [item.shifted(start) for item in decide(piece)]
         except Unparsable as error:
-            if self.text[start:end].lstrip().startswith("#"):
-                return []  # a C macro whose body is no assembler statement
+            if self.lenient or self.text[start:end].lstrip().startswith("#"):
+                return []  # C, or a C macro whose body is no assembler statement
             line, column = self.lines(start + error.position)
             raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: correct the "
                             f"statement, or keep the file out of the port") from None
@@ -169,3 +171,13 @@ def port_source(text: str, name: str) -> Ported:
     clean = as_assembled(text)
     candidates = prefilter.candidates(clean)
     return _File(name, text, clean).port(lines_with(clean, candidates)) if candidates else Ported(text)
+
+
+def port_header(text: str, name: str) -> Ported:
+    """Port the assembler macros of a header that C and assembly share.
+
+    What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
+    """
+    clean = as_assembled(text)
+    positions = [p for p in prefilter.candidates(clean) if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
+    return _File(name, text, clean, lenient=True).port(lines_with(clean, positions)) if positions else Ported(text)
