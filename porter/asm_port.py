@@ -84,7 +84,8 @@ def as_assembled(source: str) -> str:
         if match["define"] is None:
             return blank(match[0])
         head = match.end("define") - match.start()
-        body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), match[0][head:])
+        body = match[0][head:]
+        body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), body)
         body = re.sub(r"\\\r?\n", lambda joint: " " * len(joint[0]), body)
         if match["params"] is None:
             body = re.sub(r"(?<!#)#(?!#).*", lambda comment: " " * len(comment[0]), body)
@@ -115,16 +116,16 @@ class _File:
         piece = self.clean[start:end]
         if self.states.at(start).intel:
             line, _ = self.lines(start)
-            raise PortError(f"{self.name}:{line}: `{piece.strip()}` is in Intel syntax, which cannot be ported: "
-                            f"write it in AT&T syntax, or compile with -masm=att")
+            raise PortError(f"{self.name}:{line}: `{piece.strip()}` is in Intel syntax, which cannot be "
+                            f"ported: write it in AT&T syntax, or compile with -masm=att")
         try:
             return [item.shifted(start) for item in decide(piece)]
         except Unparsable as error:
             if self.lenient or self.text[start:end].lstrip().startswith("#"):
                 return []  # C, or a C macro whose body is no assembler statement
             line, column = self.lines(start + error.position)
-            raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: correct the "
-                            f"statement, or keep the file out of the port") from None
+            raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: "
+                            f"correct the statement, or keep the file out of the port") from None
 
     def _edits(self, item: Sensitive, state: State) -> list[Edit]:
         edits = [Edit(change.start, change.end, "".join(part.text or self.text[part.start:part.end]

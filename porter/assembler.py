@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from porter.asm_port import port_assembly
 from porter.errors import PortError
-from porter.model import Site
-from porter.rewrite import Ported
-from porter.statements import macro_text
+from porter.prefilter import candidates
+
+TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from porter.model import Site
+    from porter.rewrite import Ported
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
 _WITH_VALUE = frozenset({
@@ -24,41 +26,34 @@ _WITH_VALUE = frozenset({
     "--listing-lhs-width2", "--listing-rhs-width", "--listing-cont-lines",
 })
 _UNPORTABLE_OPTIONS = frozenset({"-msyntax=intel", "-mmnemonic=intel", "-mnaked-reg"})
+_DEEPEST_INCLUDE = 20  # files that include each other end here; the assembler then says so
 _LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\])*)"', re.MULTILINE)
 _INCLUDE = re.compile(r'^[ \t]*\.include[ \t]+"([^"\n]+)"[^\n]*', re.MULTILINE)
 
 
-class Call(NamedTuple):
-    """An assembler command line: its options, its inputs, and where `.include` looks."""
+class Call:
+    """An assembler command line (without the program name), taken apart."""
 
-    options: tuple[str, ...]
-    inputs: tuple[str, ...]  # "-" is standard input
-    include_path: tuple[str, ...]
-    bits: int | None  # None: the assembler's default
+    def __init__(self, args: Sequence[str]) -> None:
+        self.options: list[str] = []
+        self.inputs: list[str] = []  # "-" is standard input
+        self.include_path: list[str] = []  # where `.include` looks
+        self.bits: int | None = None  # None: the assembler's default
+        rest = iter(args)
+        for arg in rest:
+            if arg in ("-", "--"):
+                self.inputs.append("-")
+            elif not arg.startswith("-"):
+                self.inputs.append(arg)
+            else:
+                self._option(arg, next(rest, "") if arg in _WITH_VALUE else None)
+        self.inputs = self.inputs or ["-"]
 
-
-def parse_arguments(args: Sequence[str]) -> Call:
-    """Split an assembler's arguments (without the program name)."""
-    options: list[str] = []
-    inputs: list[str] = []
-    include_path: list[str] = []
-    bits = None
-    rest = iter(args)
-    for arg in rest:
-        if arg in ("-", "--"):
-            inputs.append("-")
-        elif not arg.startswith("-"):
-            inputs.append(arg)
-        else:
-            options.append(arg)
-            value = arg[2:] if arg.startswith("-I") else ""
-            if arg in _WITH_VALUE:
-                value = next(rest, "")
-                options.append(value)
-            if arg.startswith("-I"):
-                include_path.append(value)
-            bits = {"--32": 32, "--64": 64, "--x32": 64}.get(arg, bits)
-    return Call(tuple(options), tuple(inputs) or ("-",), tuple(include_path), bits)
+    def _option(self, option: str, value: str | None) -> None:
+        self.options += [option] if value is None else [option, value]
+        if option.startswith("-I"):
+            self.include_path.append(value or option[2:])
+        self.bits = {"--32": 32, "--64": 64, "--x32": 64}.get(option, self.bits)
 
 
 def read_text(path: str) -> str:
@@ -72,51 +67,58 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
-def _with_includes(text: str, name: str, include_path: Sequence[str], port: Callable[[str, str], Ported],
-                   depth: int = 0) -> Ported:
-    """Port a text, and in place of each `.include` whose file needs porting, the ported file."""
-    ported = port(text, name)
-    if ".include" not in text or depth > 20:  # GAS gives up on nested includes far later; a cycle ends here
-        return ported
+def _port(text: str, name: str, include_path: Sequence[str], depth: int = 0) -> Ported | None:
+    """Port a text, and in place of each `.include` whose file needs porting, the ported file.
+
+    None: nothing in it is sensitive.
+    """
+    includes = ".include" in text and depth < _DEEPEST_INCLUDE
+    if not includes and not candidates(text):
+        return None
+    from porter.asm_port import port_assembly
+    from porter.rewrite import Ported
+
+    ported = port_assembly(text, name)
     sites = list(ported.sites)
 
     def include(match: re.Match[str]) -> str:
-        candidates = [match[1], *(os.path.join(directory, match[1]) for directory in include_path)]
-        path = next((c for c in candidates if os.path.isfile(c)), None)
-        if path is None:
-            return match[0]  # the assembler says so itself
-        inner = _with_includes(read_text(path), path, include_path, port, depth + 1)
-        sites.extend(inner.sites)
-        if not any(site.item.macro for site in inner.sites):
+        places = [match[1], *(os.path.join(directory, match[1]) for directory in include_path)]
+        path = next((place for place in places if os.path.isfile(place)), None)
+        inner = _port(read_text(path), path, include_path, depth + 1) if path else None
+        if inner is None:
             return match[0]
+        sites.extend(inner.sites)
         line = ported.text.count("\n", 0, match.start()) + 2
         return f'# 1 "{path}"\n{inner.text}\n# {line} "{name}"'
 
-    return Ported(_INCLUDE.sub(include, ported.text), tuple(sites))
+    return Ported(_INCLUDE.sub(include, ported.text) if includes else ported.text, tuple(sites))
 
 
 def port_call(call: Call) -> tuple[str | None, list[Site]]:
     """Port the inputs of an assembler call.
 
     Returns the text for the assembler's standard input, None where the call can go ahead as it is, and
-    the sensitive instructions that were found. Raises PortError.
+    the sensitive instructions that stay unported. Raises PortError.
     """
-    unportable = _UNPORTABLE_OPTIONS.intersection(call.options)
-    if unportable:
-        raise PortError(f"{unportable.pop()}: only AT&T syntax can be ported: leave the option out")
+    for option in call.options:
+        if option in _UNPORTABLE_OPTIONS:
+            raise PortError(f"{option}: only AT&T syntax can be ported: leave the option out")
     pieces: list[str] = []
-    sites: list[Site] = []
+    unported: list[Site] = []
     changed = False
     for path in call.inputs:
         name = STANDARD_INPUT if path == "-" else path
         text = read_text(path)
-        ported = _with_includes(text, name, call.include_path, port_assembly)
-        changed = changed or ported.text != text
-        sites += [_located(site, text) for site in ported.sites if not site.item.changes]
-        pieces.append(f'# 1 "{name}"\n{ported.text}')
-    if not changed and "-" not in call.inputs:
-        return None, sites
-    return (macro_text() if changed else "") + "".join(pieces), sites
+        ported = _port(text, name, call.include_path)
+        if ported:
+            changed = changed or ported.text != text
+            unported += [_located(site, text) for site in ported.sites if not site.item.changes]
+        pieces.append(f'# 1 "{name}"\n{ported.text if ported else text}')
+    if not changed:
+        return ("".join(pieces) if "-" in call.inputs else None), unported
+    from porter.statements import macro_text
+
+    return macro_text() + "".join(pieces), unported
 
 
 def _located(site: Site, text: str) -> Site:

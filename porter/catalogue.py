@@ -1,8 +1,8 @@
 """The catalogue of sensitive i386 instructions: which they are, why, and what replaces them.
 
-The rows are data, in ``catalogue_rows``; their model is in ``catalogue_model``; this module looks up. A row is found by
-*decoded* mnemonic and operand kinds, so one row covers all spellings of an operation: size suffixes,
-upper case, prefixes and implied operands are resolved before the look-up.
+The rows are data, in ``catalogue_rows``; their model is in ``catalogue_model``; this module looks up. A
+row is found by *decoded* mnemonic and operand kinds, so one row covers all spellings of an operation:
+size suffixes, upper case, prefixes and implied operands are resolved before the look-up.
 
 Source of facts: Intel SDM volume 2 (instruction reference), volume 3A section 5.9 (privileged
 instructions) and 2.8; "ring 3 today" was measured on Linux in compatibility mode.

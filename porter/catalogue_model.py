@@ -1,4 +1,4 @@
-"""The model of the catalogue of sensitive instructions: what a row says. The rows are in ``catalogue_rows``."""
+"""The model of the catalogue of sensitive instructions: what a row of ``catalogue_rows`` says."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class Form(NamedTuple):
     """One operand pattern of a row.
 
     `slots` are in AT&T order (source first). `macro` names the replacement without its ``r3_``;
-    ``{0}`` stands for the name of register operand 0, ``{size}`` for the b, w or l of the operation. `word` is
-    the macro of the 16-bit operand size. `args` gives the macro's arguments as operand positions in
-    macro order; the position ``IMPLIED_ACC`` is the accumulator that the suffix implies.
+    ``{0}`` stands for the name of register operand 0, ``{size}`` for the b, w or l of the operation.
+    `word` is the macro of the 16-bit operand size. `args` gives the macro's arguments as operand
+    positions in macro order; ``IMPLIED_ACC`` is the accumulator that the suffix implies.
     """
 
     slots: tuple[Slot, ...]

@@ -70,7 +70,7 @@ def decode_operand(atoms: tuple[Atom, ...], template: bool) -> Operand:
         return Operand(Kind.IMM, "", start, end, atoms)
     if first.type == "STAR":
         return Operand(Kind.IND, "", atoms[1].start if len(atoms) > 1 else end, end, atoms)
-    if len(atoms) == 2 and first.type == "PERCENT" and first.text.strip("%") == "" and atoms[1].type == "OPAQUE":
+    if [atom.type for atom in atoms] == ["PERCENT", "OPAQUE"] and not first.text.strip("%"):
         return Operand(Kind.OPEN, "\2", start, end, atoms)  # "%%" REGISTER: the name comes from a C macro
     return Operand(Kind.MEM, "", start, end, atoms)
 
@@ -102,7 +102,7 @@ def _segment_of(memory: Operand) -> str:
 
 
 def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> bool:
-    """Whether an operand that only a macro argument names may turn out a segment, control or debug register."""
+    """Whether an operand that only a macro argument names may be a segment, control or debug register."""
     privileged = {Slot.SREG, Slot.CR, Slot.DR}
     return any(
         len(form.slots) == len(operands)
@@ -142,7 +142,8 @@ def classify(statement: Statement, source: str, template: bool = False) -> Sensi
     prefixes = [lead.text.lower() for lead in statement.leads if lead.type == "PREFIX"]
     if "lock" in prefixes:
         return left("lock makes it an invalid opcode, as on hardware")
-    if "addr16" in prefixes or (row.string and re.search(r"%[sd]i\b", source[statement.start:statement.end].lower())):
+    written = source[statement.start:statement.end].lower()
+    if "addr16" in prefixes or (row.string and re.search(r"%[sd]i\b", written)):
         return left("16-bit addressing has no macro")
     macro = _macro_name(match.form, operands, "w" if "data16" in prefixes else spelling.suffix)
     if macro == NO_MACRO:
@@ -162,11 +163,13 @@ def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
     return name.format(*[operand.name for operand in operands], size=size or "l")
 
 
-def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[str]) -> list[tuple[Part, ...]]:
+def _string_arguments(row: Row, operands: Sequence[Operand],
+                      prefixes: Sequence[str]) -> list[tuple[Part, ...]]:
     """outs takes the segment that its source is in, where that is not DS."""
     overrides = [f"%{prefix}" for prefix in prefixes if prefix in _SREG_NAMES]
     overrides += [_segment_of(operand) for operand in operands if operand.kind is Kind.MEM]
-    return [(Part(overrides[0]),)] if row.key == "outs" and overrides and overrides[0].strip("%") not in ("", "ds") else []
+    segment = overrides[0] if row.key == "outs" and overrides else ""
+    return [(Part(segment),)] if segment.strip("%") not in ("", "ds") else []
 
 
 def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], suffix: str,

@@ -10,11 +10,15 @@ from __future__ import annotations
 import marshal
 import os
 import zlib
-from collections.abc import Callable
-from typing import Any, TypeVar
+
+TYPE_CHECKING = False  # as `typing` has it, whose import would cost more than this module does
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _Value = TypeVar("_Value")
 
 _LIMIT = 1 << 20  # bytes; past that a load would cost more than it saves
-_Value = TypeVar("_Value")
 _values: dict[object, Any] = {}
 _path = ""
 
@@ -55,12 +59,13 @@ def remembered(key: str | tuple[object, ...], make: Callable[[], _Value]) -> _Va
     if not _path:
         _load()
     if key not in _values:
-        _values[key] = value = make()
+        value = _values[key] = make()
         try:
             os.makedirs(directory(), exist_ok=True)
             with open(_path, "ab", buffering=0) as file:
                 if file.tell() < _LIMIT:
-                    file.write(marshal.dumps((key, value)))
+                    file.write(marshal.dumps((key, value)))  # type: ignore[arg-type]
         except OSError:
             pass  # no home, or a read-only one
-    return _values[key]
+    known: _Value = _values[key]
+    return known

@@ -21,8 +21,8 @@ def _lines(text: str) -> list[str]:
 def unified(changed: Mapping[str, tuple[str, str]], added: Mapping[str, str]) -> str:
     """The patch from the trees' texts before to those after; `added` are files that were not there."""
     out: list[str] = []
-    for path, text in sorted(added.items()):
-        out += _complete(difflib.unified_diff([], _lines(text), "/dev/null", f"b/{path}"))
     for path, (before, after) in sorted(changed.items()):
         out += _complete(difflib.unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}"))
+    for path, text in sorted(added.items()):
+        out += _complete(difflib.unified_diff([], _lines(text), "/dev/null", f"b/{path}"))
     return "".join(out)

@@ -42,9 +42,11 @@ def decide(piece: str, template: bool = False) -> tuple[Sensitive, ...]:
     Raises Unparsable.
     """
     known = remembered((piece, template), lambda: _parse(piece, template))
-    return tuple(Sensitive(*head, tuple(Change(start, end, tuple(Part(*part) for part in parts))
-                                        for start, end, parts in changes), reason, string)
-                 for *head, changes, reason, string in known)
+    return tuple(
+        Sensitive(start, end, labels, key, macro,
+                  tuple(Change(first, last, tuple(Part(*part) for part in parts))
+                        for first, last, parts in changes), reason, string)
+        for start, end, labels, key, macro, changes, reason, string in known)
 
 
 def _gas_macros() -> str:

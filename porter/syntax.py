@@ -87,10 +87,14 @@ def parse_statements(text: str) -> list[Statement]:
     for node in parser("gas_att").parse(text).children:
         if not isinstance(node, Tree):
             continue
-        labels, leads, head, operands = [], [], None, ()
+        labels: list[Atom] = []
+        leads: list[Atom] = []
+        head: Atom | None = None
+        operands: tuple[tuple[Atom, ...], ...] = ()
         for child in node.children:
             if isinstance(child, Tree):
-                operands = tuple(tuple(_atom(a) for a in operand.children) for operand in child.children)
+                operands = tuple(tuple(_atom(atom) for atom in operand.children) for operand in child.children
+                                 if isinstance(operand, Tree))
             elif child.type == "LABEL":
                 labels.append(_atom(child))
             elif child.type == "NAME":

@@ -29,8 +29,10 @@ def _fail(error: PortError) -> int:
 
 
 def _expanded(args: list[str]) -> list[str]:
-    """Arguments with response files read in, for looking at only. Files that cannot be read are the compiler's
-    to complain about."""
+    """Arguments with response files read in, for looking at only.
+
+    Files that cannot be read are the compiler's to complain about.
+    """
     if not any(arg.startswith("@") for arg in args):
         return list(args)
     import shlex
@@ -60,7 +62,8 @@ class _Stage:
 
     def __init__(self) -> None:
         if not os.access(self.program, os.X_OK):
-            raise PortError(f"{self.program}: not executable: install ring3 again, on a file system without noexec")
+            raise PortError(f"{self.program}: not executable: install ring3 again, on a file system without "
+                            f"noexec")
         self._words: list[bytes] = []
         self._pending = b""
         self._requests, self._request_end = os.pipe()
@@ -96,7 +99,7 @@ def _assemble(real: str, args: list[str]) -> int:
     """Port and assemble as `args` say. Returns the assembler's status. Raises PortError."""
     from porter import assembler
 
-    call = assembler.parse_arguments(args)
+    call = assembler.Call(args)
     if (call.bits or _default_bits(real)) == 64:
         return wait(spawn([real, *args]))
     text, sites = assembler.port_call(call)
@@ -121,15 +124,16 @@ def _real_assembler(compiler: str, search: str, more: list[str]) -> tuple[str, b
 def _compile(compiler: str, args: list[str]) -> int:
     stage = _Stage()
     search = f"-B{stage.directory}/"
-    # Clang assembles by itself unless told otherwise; with -pipe the assembler would read a pipe that ends here.
+    # Clang assembles by itself unless told otherwise. With -pipe our ``as`` would have to pass text on.
     external = ["-fno-integrated-as"] if "clang" in os.path.basename(compiler) else []
-    pid = spawn([compiler, search, *external, *(arg for arg in args if arg != "-pipe")], env=stage.environment)
+    ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
+    pid = spawn(ours, env=stage.environment)
     stage.started()
     from porter import assembler  # noqa: F401  (what porting needs is imported while the compiler works)
 
     real, fixed = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
-    failure = PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler stage "
-                        f"by hand with `ring3 as`") if fixed else None
+    failure = PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler "
+                        f"stage by hand with `ring3 as`") if fixed else None
     while (request := stage.request()) is not None:
         try:
             if failure:
