@@ -149,13 +149,13 @@ def count_ported(code: CodeMap) -> Counter[str]:
             continue
         done.add(start)
         insn = code.instruction(start)
-        name = _name(insn) if insn else None
+        name = _name(code, start, insn) if insn else None
         if name:
             names[name] += 1
     return names
 
 
-def _name(insn: CsInsn) -> str | None:
+def _name(code: CodeMap, offset: int, insn: CsInsn) -> str | None:
     """The replacement that an instruction stands for; None for the further accesses of one."""
     number = gate_number(insn)
     if number is not None:
@@ -167,7 +167,9 @@ def _name(insn: CsInsn) -> str | None:
     if address == _SELMAP:
         return f"load_{insn.reg_name(insn.operands[0].reg)}"
     if address == _REVMAP:
-        return "store segment"
+        before = code.previous(offset)
+        read = code.instruction(before) if before is not None else None
+        return f"store_{read.reg_name(read.operands[1].reg)}" if read and len(read.operands) == 2 else None
     field = _SHARED.get(address) if address is not None else None
     if field == "upcall_mask" and insn.operands[1].type == x86.X86_OP_IMM:
         return "cli" if insn.operands[1].imm else "sti"

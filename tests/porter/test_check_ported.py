@@ -65,7 +65,7 @@ def test_macros_are_counted_by_name(tmp_path: Path) -> None:
     )
     assert dict(result.ported) == {
         "cli": 2, "sti": 1, "pushf": 1, "popf": 1, "int": 1, "load_ds": 2, "write_cr3": 1, "read_cr2": 1,
-        "out8": 1, "store_cs": 1, "store segment": 1, "lgdt": 1, "iret": 1,
+        "out8": 1, "store_cs": 1, "store_es": 1, "lgdt": 1, "iret": 1,
     }  # fmt: skip
 
 
