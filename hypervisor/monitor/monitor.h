@@ -192,6 +192,7 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
 void vtlb_flush(void);
 void vtlb_drop(uint32_t linear);
 void vtlb_validate(bool globals);
+bool vtlb_is_kernel_only(uint32_t cr3);
 void vtlb_enter_user(void);
 void vtlb_learn_user_limit(void);
 

@@ -26,22 +26,6 @@ static bool write_cr0(uint32_t value)
 	return true;
 }
 
-/* The user half of a page directory without any entry: such a table belongs to the kernel alone, and
- * whatever process runs now can serve it. */
-static bool is_kernel_only(uint32_t cr3)
-{
-	uint32_t directory = cr3 & ~PAGE_MASK;
-
-	if (!machine.user_limit || !is_ram(directory))
-		return false;
-	const uint64_t *pd = (const uint64_t *)(ram + directory);
-
-	for (uint32_t i = 0; i < machine.user_limit >> 23; i++)
-		if (pd[i])
-			return false;
-	return true;
-}
-
 static bool write_cr3(uint32_t value)
 {
 	uint32_t old = shared.cr3;
@@ -50,7 +34,7 @@ static bool write_cr3(uint32_t value)
 	machine.refill_valid = 0;
 	if (!paging_on())
 		return true;
-	if (value != machine.pool[self].cr3 && !is_kernel_only(value)) {
+	if (value != machine.pool[self].cr3 && !vtlb_is_kernel_only(value)) {
 		/* Another address space: its process goes on from here. */
 		pool_switch(value);
 	}

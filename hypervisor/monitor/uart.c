@@ -3,7 +3,7 @@
 #include "monitor.h"
 
 enum { DATA = 0, IER = 1, IIR_FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7, LINE = 4 };
-enum { IER_RX = 1, IER_TX = 2, LCR_DLAB = 0x80, MCR_OUT2 = 8, MCR_LOOP = 0x10, LSR_READY = 1, LSR_TX_EMPTY = 0x60 };
+enum { IER_RX = 1, IER_TX = 2, LCR_DLAB = 0x80, MCR_LOOP = 0x10, LSR_READY = 1, LSR_TX_EMPTY = 0x60 };
 
 #define uart machine.uart
 /* Output waits this long for more before the VMM is told. */
@@ -48,7 +48,9 @@ static uint32_t interrupt_identity(void)
 /* Bring the interrupt line up to date; called after each access and each event. */
 void uart_update(void)
 {
-	bool high = !(interrupt_identity() & 1) && uart.mcr & MCR_OUT2;
+	/* On old PCs MCR's OUT2 gates the line; chip sets (and QEMU) have none of that, and kernels that
+	 * never set it rely on them. */
+	bool high = !(interrupt_identity() & 1);
 
 	if (high == uart.line)
 		return;

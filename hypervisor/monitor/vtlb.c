@@ -22,7 +22,7 @@ static uint64_t mapped[PAGES / 64];
 static uint16_t region_count[REGIONS];
 static uint32_t region_pde[REGIONS];
 static bool region_global[REGIONS];
-static uint32_t validated_cr3;
+static uint32_t validated_cr3[2]; /* by half: user, kernel */
 
 /* Pages below the user limit that user code must not reach: dropped on return to ring 3. */
 static uint32_t low_supervisor[LOW_SUPERVISOR_MAX];
@@ -144,8 +144,26 @@ static void validate_region(uint32_t region, uint32_t pde, uint32_t ignore)
 	}
 }
 
-/* Drop whatever the tables at CR3 no longer say. `globals`: global pages too. Accessed and dirty bits
- * count only against the tables that the entries came from. */
+/* A page directory without any entry in its user half belongs to the kernel alone: whatever process
+ * runs now can serve it. */
+bool vtlb_is_kernel_only(uint32_t cr3)
+{
+	uint32_t directory = cr3 & ~PAGE_MASK;
+
+	if (!machine.user_limit || !is_ram(directory))
+		return false;
+	const uint64_t *pd = (const uint64_t *)(ram + directory);
+
+	for (uint32_t i = 0; i < machine.user_limit >> 23; i++)
+		if (pd[i])
+			return false;
+	return true;
+}
+
+/* Drop whatever the tables at CR3 no longer say. `globals`: global pages too. The user half stays while
+ * a kernel-only directory is loaded (a kernel switches there and back at each change of process) and is
+ * compared when a directory with a user half comes. Accessed and dirty bits count only against the
+ * tables that the entries came from. */
 void vtlb_validate(bool globals)
 {
 	if (!paging_on())
@@ -153,16 +171,18 @@ void vtlb_validate(bool globals)
 	uint32_t directory = shared.cr3 & ~PAGE_MASK;
 	bool keep_global = !globals && (shared.cr4 & CR4_PGE) &&
 			   machine.pool[self].global_generation == machine.global_generation;
-	uint32_t compared = shared.cr3 == validated_cr3 ? ~0u : ~PTE_AD;
 
 	if (!is_ram(directory)) {
 		vtlb_flush();
 		return;
 	}
 	const uint32_t *pd = (const uint32_t *)(ram + directory);
+	uint32_t kernel = machine.user_limit >> 22, first = vtlb_is_kernel_only(shared.cr3) ? kernel : 0;
 
 	drop_first = drop_end = 0;
-	for (uint32_t region = 0; region < REGIONS; region++) {
+	for (uint32_t region = first; region < REGIONS; region++) {
+		uint32_t compared = validated_cr3[region >= kernel] == shared.cr3 ? ~0u : ~PTE_AD;
+
 		if (!region_count[region] || (keep_global && region_global[region]))
 			continue;
 		uint32_t pde = pd[region], old = region_pde[region];
@@ -184,7 +204,9 @@ void vtlb_validate(bool globals)
 		validate_region(region, pde, compared);
 	}
 	drop_now();
-	validated_cr3 = shared.cr3;
+	validated_cr3[1] = shared.cr3;
+	if (!first)
+		validated_cr3[0] = shared.cr3;
 	machine.pool[self].global_generation = machine.global_generation;
 }
 
