@@ -244,7 +244,7 @@ class Bus:
     def handle(self, exit_record: Any) -> int:
         """Service one I/O exit and return its value. Other exits are not the bus's: they read 0."""
         if self._control.posted_head != self._posted_tail:
-            self._drain_posted()
+            self.settle()
         reason = exit_record.reason
         if reason == _PORT_IN:
             port, size = exit_record.port & 0xFFFF, exit_record.size
@@ -284,7 +284,8 @@ class Bus:
             self.absent[key] = self.absent.get(key, 0) + 1
         return value
 
-    def _drain_posted(self) -> None:
+    def settle(self) -> None:
+        """Deliver posted writes that no exit has brought along yet."""
         head = self._control.posted_head
         pending = min(head - self._posted_tail & _U32, layout.POSTED_COUNT)
         for number in range(head - pending, head):

@@ -13,6 +13,7 @@ closed    nothing; memory, state and disks are released
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
 from hypervisor.engine import Engine
 from hypervisor.errors import RingError
-from hypervisor.loaders.boot import Loaded, ModuleFile, load, set_boot_state
+from hypervisor.loaders.boot import ModuleFile, load, set_boot_state
 from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import ConsoleRings
@@ -73,6 +74,7 @@ class DomainConfig:
     slide: bool = False
     cpu: int | None = None
     keyboard: bool = False
+    trace_slots: int = 0
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
@@ -107,7 +109,7 @@ class Domain:
         self.name = config.name or config.kernel.stem
         self.state = DomainState.NEW
         self.notices: list[str] = []  # what the user should know, but needs not act on
-        self._images: list[DiskImage] = []
+        self._held = contextlib.ExitStack()  # what `close` releases
 
     def __enter__(self) -> Domain:
         return self
@@ -124,18 +126,23 @@ class Domain:
     def build(self) -> None:
         """Make memory, devices and boot state. Legal when new. Raises RingError for what cannot be."""
         self._require(DomainState.NEW)
+        with contextlib.ExitStack() as held:
+            self._build(held)
+            self._held = held.pop_all()
+        self.state = DomainState.BUILT
+
+    def _build(self, held: contextlib.ExitStack) -> None:
         config = self.config
         memory_map.check_size(config.memory)
-        try:
-            drives = self._open_drives()
-            self.memory = GuestMemory(config.memory)
-            self.loaded: Loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
-        except RingError:
-            self._close_images()
-            raise
-        self.shared = StateFile()
+        drives = self._open_drives(held)
+        self.memory = GuestMemory(config.memory)
+        held.callback(self.memory.close)
+        self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
+        self.shared = StateFile(config.trace_slots)
+        held.callback(self.shared.close)
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
+        held.callback(self.engine.kill)
         self.rings = ConsoleRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga()
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)
@@ -149,12 +156,11 @@ class Domain:
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.loaded)
         self._set_traps()
-        self.state = DomainState.BUILT
 
     def _command_line(self) -> str:
         return f"{self.config.kernel.name} {self.config.append}".strip()
 
-    def _open_drives(self) -> list[Drive | None]:
+    def _open_drives(self, held: contextlib.ExitStack) -> list[Drive | None]:
         places: list[DiskConfig | None] = [None] * DISK_PLACES
         for disk in self.config.disks:
             if disk.index is None:
@@ -173,14 +179,17 @@ class Domain:
         boots_from_kernel = places[0] is None
         places[0] = places[0] or DiskConfig(self.config.kernel, read_only=True)
         return [
-            self._open_drive(index, disk, padded=boots_from_kernel and index == 0) for index, disk in enumerate(places)
+            self._open_drive(held, index, disk, padded=boots_from_kernel and index == 0)
+            for index, disk in enumerate(places)
         ]
 
-    def _open_drive(self, index: int, disk: DiskConfig | None, padded: bool) -> Drive | None:
+    def _open_drive(
+        self, held: contextlib.ExitStack, index: int, disk: DiskConfig | None, padded: bool
+    ) -> Drive | None:
         if disk is None:
             return None
         image = DiskImage(disk.path, read_only=disk.read_only, padded=padded)
-        self._images.append(image)
+        held.callback(image.close)
         if image.leftover:
             self.notices.append(f"disk {disk.path}: the last {image.leftover} bytes are no sector and are left out")
         return Drive(image, f"RING3-{index}")
@@ -200,7 +209,11 @@ class Domain:
 
     def type_bytes(self, data: bytes) -> int:
         """Type to the guest's serial port (or keyboard, as configured); bytes taken. Legal when running."""
-        return self.keyboard.type_bytes(data) if self.config.keyboard else self.rings.feed(data)
+        if not self.config.keyboard:
+            return self.rings.feed(data)
+        taken = self.keyboard.type_bytes(data)
+        self.engine.wake()  # for the keyboard's interrupt
+        return taken
 
     def run(self, console: Console) -> Outcome:
         """Run the guest to its end. Legal when built.
@@ -214,6 +227,7 @@ class Domain:
             try:
                 console.open(self)
                 result = self._serve(console)
+                self.bus.settle()
                 self._drain(console)
             finally:
                 console.close()
@@ -248,16 +262,9 @@ class Domain:
     # --- after --------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Release everything. Legal in every state, also twice."""
-        if self.state is DomainState.RUNNING:
-            self.engine.kill()
-        self._close_images()
+        """Release everything and end what still runs. Legal in every state, also twice."""
+        self._held.close()
         self.state = DomainState.CLOSED
-
-    def _close_images(self) -> None:
-        for image in self._images:
-            image.close()
-        self._images.clear()
 
 
 # --- endings that the monitor reports -----------------------------------------------------------------

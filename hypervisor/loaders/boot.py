@@ -30,9 +30,6 @@ _STACK_SIZE = 0x1000
 
 CR0_PE_ET = 0x11
 EFLAGS_RESET = 0x2
-APIC_BASE_RESET = 0xFEE0_0900  # enabled, boot processor (SDM vol. 3, 11.4.4)
-PAT_RESET = 0x0007_0406_0007_0406  # SDM vol. 3, 12.12.4
-MISC_ENABLE_RESET = 1  # fast strings (SDM vol. 4, IA32_MISC_ENABLE)
 DR6_RESET, DR7_RESET = 0xFFFF_0FF0, 0x400  # SDM vol. 3, table 10-1
 
 
@@ -99,7 +96,7 @@ def load(memory: GuestMemory, kernel: Path, command_line: str, modules: Sequence
 
 
 def set_boot_state(state: StateFile, loaded: Loaded) -> None:
-    """Put the virtual CPU at the kernel's entry."""
+    """Put the virtual CPU of a fresh state file at the kernel's entry."""
     vcpu, shared = state.vcpu, state.shared
     vcpu.eax, vcpu.ebx, vcpu.eip, vcpu.esp = loaded.eax, loaded.ebx, loaded.entry, loaded.stack_top
     vcpu.eflags = EFLAGS_RESET
@@ -114,8 +111,6 @@ def set_boot_state(state: StateFile, loaded: Loaded) -> None:
     vcpu.gdt_base, vcpu.gdt_limit = loaded.gdt, len(_GDT) - 1
     vcpu.idt_base, vcpu.idt_limit = 0, 0x3FF
     vcpu.dr[6], vcpu.dr[7] = DR6_RESET, DR7_RESET
-    vcpu.a20 = 1
-    vcpu.apic_base, vcpu.pat, vcpu.misc_enable = APIC_BASE_RESET, PAT_RESET, MISC_ENABLE_RESET
     shared.upcall_mask = shared.not_pending = 1
     shared.cr0, shared.cr2, shared.cr3, shared.cr4 = CR0_PE_ET, 0, 0, 0
     shared.cs, shared.ss = BOOT_CS, BOOT_DS

@@ -1,0 +1,74 @@
+"""Disk images: sizes, locks, refusals."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hypervisor.devices.disk import SECTOR, DiskImage
+from hypervisor.errors import RingError
+
+
+def test_an_incomplete_sector_is_left_out_or_padded(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"a" * SECTOR + b"b" * 100)
+    exact = DiskImage(path, read_only=True)
+    assert (exact.sectors, exact.leftover) == (1, 100)
+    padded = DiskImage(path, read_only=True, padded=True)
+    assert (padded.sectors, padded.leftover) == (2, 0)
+    assert padded.read(1, 1) == b"b" * 100 + b"\0" * 412
+
+
+def test_writers_exclude_everybody_readers_share(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(SECTOR))
+    writer = DiskImage(path)
+    for read_only in (False, True):
+        with pytest.raises(RingError, match="is in use by another guest"):
+            DiskImage(path, read_only=read_only)
+    writer.close()
+    first, second = DiskImage(path, read_only=True), DiskImage(path, read_only=True)
+    with pytest.raises(RingError, match="in use"):
+        DiskImage(path)
+    first.close()
+    second.close()
+    second.close()
+    DiskImage(path).close()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "short", "directory", "pipe"])
+def test_refusals(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "disk"
+    message = {"missing": "does not exist", "empty": "smaller than one sector", "short": "smaller than one sector",
+               "directory": "cannot open|no file", "pipe": "is no file or block device"}[kind]  # fmt: skip
+    if kind in ("empty", "short"):
+        path.write_bytes(b"x" * (kind == "short"))
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    for read_only in (False, True):
+        with pytest.raises(RingError, match=message):
+            DiskImage(path, read_only=read_only)
+
+
+def test_a_refused_image_leaves_no_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(RingError):
+            DiskImage(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write every file")
+def test_an_unwritable_image_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(SECTOR))
+    path.chmod(0o444)
+    with pytest.raises(RingError, match="add ',ro'"):
+        DiskImage(path)
+    DiskImage(path, read_only=True).close()

@@ -1,0 +1,66 @@
+"""Placement: claims never overlap, searches find what is free."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor.errors import RingError
+from hypervisor.loaders.placement import BIOS_DATA_END, Placement
+from hypervisor.memory_map import EBDA, HIGH, MIB
+
+
+def test_low_search_goes_down_from_the_ebda() -> None:
+    placement = Placement(4 * MIB)
+    assert placement.find("a", 0x100, low=True) == EBDA - 0x100
+    assert placement.find("b", 0x100, low=True) == EBDA - 0x200
+
+
+def test_low_search_evades_segments_and_then_goes_high() -> None:
+    placement = Placement(4 * MIB)
+    placement.claim("kernel", 0x1000, EBDA - 0x1000)
+    assert placement.find("small", 0x100, low=True) == 0x1000 - 0x100
+    assert placement.find("large", 0x1000, low=True) == HIGH
+
+
+def test_high_search_follows_the_kernel() -> None:
+    placement = Placement(4 * MIB)
+    placement.claim("kernel", HIGH, 0x1234)
+    assert placement.find("module", 10, align=4096, low=False) == HIGH + 0x2000
+
+
+claims = st.lists(st.tuples(st.integers(0, 4 * MIB), st.integers(1, MIB)), max_size=12)
+searches = st.lists(
+    st.tuples(st.integers(1, MIB), st.sampled_from((16, 4096)), st.booleans()), min_size=1, max_size=12
+)
+
+
+@given(claims, searches)
+def test_nothing_overlaps(wanted: list[tuple[int, int]], searched: list[tuple[int, int, bool]]) -> None:
+    placement = Placement(4 * MIB)
+    taken = [(0, BIOS_DATA_END), (EBDA, HIGH)]
+    for start, length in wanted:
+        try:
+            placement.claim("x", start, length)
+        except RingError:
+            continue
+        taken.append((start, start + length))
+    for length, align, low in searched:
+        try:
+            at = placement.find("y", length, align=align, low=low)
+        except RingError:
+            continue
+        assert at % align == 0
+        taken.append((at, at + length))
+    taken.sort()
+    assert all(a[1] <= b[0] for a, b in pairwise(taken))
+    assert taken[-1][1] <= 4 * MIB
+
+
+def test_full_memory_is_refused() -> None:
+    placement = Placement(2 * MIB)
+    with pytest.raises(RingError, match="no room for thing"):
+        placement.find("thing", 2 * MIB, low=False)
