@@ -21,6 +21,7 @@ _REACH = 4096  # bytes before the switch in which its start is looked for
 _BETWEEN = 4  # instructions between the CR0 load and the far jump
 _LAST_SELECTOR = 0x400
 _FAR_JUMP = 0xEA
+_PAGE_SIZE = 4096
 _ENDS = frozenset((x86.X86_INS_RET, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD, x86.X86_INS_LJMP))
 
 
@@ -43,13 +44,15 @@ def find_real_mode(image: Image) -> list[RealModeCode]:
             if jump is None or not _is_ring0_code(jump.operands[0].imm):
                 continue
             other = next(wide.disasm(image.read(jump.address, MAX_INSTRUCTION), jump.address, 1), None)
-            if other and _is_ring0_code(other.operands[0].imm) and _target(image, other) is not None:
+            if other and _is_ring0_code(other.operands[0].imm) and _linked(image, other.operands[1].imm):
                 continue  # makes sense as 32-bit code
             load = region.base + match.start()
-            starts = {image.entry or 0, *(s.address for s in image.symbols)}
-            near = sorted(start for start in starts if load - _REACH <= start < load and start in region)
-            reached = next((walk for start in near if (walk := _walk(image, start, load, narrow))), {load})
-            found.append(RealModeCode(min(reached), jump.address + jump.size, _target(image, jump)))
+            symbols = {image.entry or 0, *(s.address for s in image.symbols)}
+            near = sorted(start for start in symbols if load - _REACH <= start < load and start in region)
+            walks = ((start, _walk(image, start, load, narrow)) for start in near)
+            start, reached = next(((start, walk) for start, walk in walks if walk), (load, {load}))
+            target = _place(image, jump.operands[1].imm, start)
+            found.append(RealModeCode(min(reached), jump.address + jump.size, target))
     return found
 
 
@@ -65,8 +68,19 @@ def _is_ring0_code(selector: int) -> bool:
     return 0 < selector <= _LAST_SELECTOR and selector & 7 == 0
 
 
-def _target(image: Image, jump: CsInsn) -> int | None:
-    return image.resolve(jump.operands[1].imm & 0xFFFF_FFFF)
+def _linked(image: Image, address: int) -> bool:
+    return image.resolve(address & 0xFFFF_FFFF) is not None
+
+
+def _place(image: Image, address: int, start: int) -> int | None:
+    """Where the image holds the code that runs at `address`.
+
+    Start-up code of further processors is linked anywhere and copied to the page that the start-up IPI
+    names (SDM volume 3, 9.4.4.1), so that its addresses tell only the distance from its `start`.
+    """
+    known = image.resolve(address & 0xFFFF_FFFF)
+    copied = start + address % _PAGE_SIZE
+    return known if known is not None else copied if image.code_at(copied) else None
 
 
 def _walk(image: Image, start: int, goal: int, narrow: Cs) -> set[int] | None:
@@ -81,16 +95,19 @@ def _walk(image: Image, start: int, goal: int, narrow: Cs) -> set[int] | None:
             if insn is None:
                 break
             seen.add(address)
-            pending.extend(_branch_targets(insn))
+            pending.extend(_branch_targets(image, insn, start))
             if insn.id in _ENDS or insn.id == x86.X86_INS_JMP:
                 break
             address += insn.size
     return None
 
 
-def _branch_targets(insn: CsInsn) -> Iterator[int]:
-    groups = (x86.X86_GRP_JUMP, x86.X86_GRP_CALL, x86.X86_GRP_BRANCH_RELATIVE)
-    if insn.id not in _ENDS and any(insn.group(group) for group in groups):
-        for operand in insn.operands:
-            if operand.type == x86.X86_OP_IMM:
-                yield operand.imm & 0xFFFF_FFFF
+def _branch_targets(image: Image, insn: CsInsn, start: int) -> Iterator[int]:
+    if insn.id == x86.X86_INS_LJMP and len(insn.operands) == 2:
+        selector, offset = (operand.imm for operand in insn.operands)
+        target = _place(image, (selector << 4) + offset, start)
+        if target is not None:
+            yield target
+    elif insn.group(x86.X86_GRP_BRANCH_RELATIVE):
+        # IP wraps at 64 KiB, and so does capstone's arithmetic: keep the upper half of the link address.
+        yield insn.address & ~0xFFFF | insn.operands[0].imm & 0xFFFF

@@ -201,6 +201,35 @@ def test_real_mode_start_is_told_apart(tmp_path: Path, jump: str) -> None:
     assert [(site.text, site.address) for site in result.left] == [("mov ss, eax", protected + 4)]
 
 
+def test_trampoline_that_runs_from_a_copy_is_told_apart(tmp_path: Path) -> None:
+    path = compiled.kernel(
+        tmp_path,
+        """
+        .globl start
+        start:  ret
+        .skip 5, 0x90
+        .code16
+        trampoline: ljmp $0, $(0x4000 + 1f - trampoline)
+        .p2align 2
+        table:  .quad 0, 0x00cf9a000000ffff
+        pointer: .word 15
+                .long 0x4000 + table - trampoline
+        1:      lgdt (0x4000 + pointer - trampoline)
+                mov %cr0, %eax
+                or $1, %eax
+                mov %eax, %cr0
+                ljmpl $8, $(0x4000 + protected - trampoline)
+        .code32
+        protected: clts
+        2:      jmp 2b
+        """,
+    )
+    result = survey(path)
+    start, end = (compiled.address_of(path, name) for name in ("trampoline", "protected"))
+    assert result.real_mode == [(".text", start, end)]
+    assert [(site.text, site.evidence) for site in result.left] == [("clts", Evidence.FLOW)]
+
+
 def test_protected_mode_code_that_enables_paging_is_not_real_mode(tmp_path: Path) -> None:
     path = compiled.kernel(
         tmp_path,
