@@ -308,8 +308,8 @@ def _fatal(record: Any) -> Outcome:
     if words:
         error = f": {ctypes.c_int32(record.detail & 0xFFFF_FFFF).value}" if record.detail else ""
         raise RingError(f"this host {words} (error{error}); run 'ring3 doctor' for what to change")
-    name = MonitorError(record.code).name if record.code in MonitorError else str(record.code)
-    return outcome(Ending.MONITOR, f"the monitor gave up: {name}, detail {record.detail:#x}", record)
+    name = {error.value: error.name for error in MonitorError}.get(record.code, "error")
+    return outcome(Ending.MONITOR, f"the monitor gave up: {name} ({record.code}), detail {record.detail:#x}", record)
 
 
 _ENDINGS = {

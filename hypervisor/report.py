@@ -21,6 +21,7 @@ _MOST = 6
 _MAX_ABSENT = 24
 _FLAGS = ((0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (10, "DF"), (11, "OF"))
 _U32 = 0xFFFF_FFFF
+_EXIT_NAMES = {reason.value: reason.name.lower() for reason in ExitReason}
 
 
 def statistics(domain: Domain) -> str:
@@ -122,4 +123,4 @@ def _call_name(number: int) -> str:
 
 
 def _exit_name(reason: int) -> str:
-    return ExitReason(reason).name.lower() if reason in ExitReason else f"#{reason}"
+    return _EXIT_NAMES.get(reason, f"#{reason}")

@@ -43,7 +43,7 @@ class ConsoleRings:
         """Type `data`; the number of bytes that fitted. May be called from any thread."""
         with self._typing:
             used = self._typed - self._control.console_in_tail & _U32
-            count = min(len(data), max(layout.CONSOLE_IN_SIZE - used, 0))
+            count: int = min(len(data), max(layout.CONSOLE_IN_SIZE - used, 0))
             for byte in data[:count]:
                 self._in[self._typed % layout.CONSOLE_IN_SIZE] = byte
                 self._typed = self._typed + 1 & _U32
