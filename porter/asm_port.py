@@ -27,9 +27,13 @@ _CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|
 
 _ASSEMBLER_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL)
 _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
+_I386 = re.compile(r"%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$", re.IGNORECASE)
 # A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
 _ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
+
+
+_FOREIGN = "the file names no i386 register: it may be for another processor"
 
 
 class State(NamedTuple):
@@ -59,6 +63,11 @@ class States:
 
     def at(self, offset: int) -> State:
         return self._states[bisect_right(self._positions, offset)]
+
+
+def names_i386(text: str) -> bool:
+    """Whether assembler text names an i386 register or interrupt: other processors have a `hlt` too."""
+    return _I386.search(text) is not None
 
 
 def blank(text: str) -> str:
@@ -108,8 +117,10 @@ def lines_with(text: str, candidates: list[int]) -> Iterator[tuple[int, int]]:
 class _File:
     """One text on its way through. `clean` is what is parsed: as long as `text`, comments blanked."""
 
-    def __init__(self, name: str, text: str, clean: str, lenient: bool = False) -> None:
-        self.name, self.text, self.clean, self.lenient = name, text, clean, lenient
+    def __init__(self, name: str, text: str, clean: str, *, source: bool = False, lenient: bool = False) -> None:
+        self.name, self.text, self.clean = name, text, clean
+        self.unpreprocessed = source
+        self.lenient = lenient
         self.states, self.lines = States(clean), Lines(text)
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
@@ -121,11 +132,11 @@ class _File:
         try:
             return [item.shifted(start) for item in decide(piece)]
         except Unparsable as error:
-            if self.lenient or self.text[start:end].lstrip().startswith("#"):
-                return []  # C, or a C macro whose body is no assembler statement
+            if self.lenient or self.text[start:end].lstrip().startswith("#") or not names_i386(self.clean):
+                return []  # C, a C macro whose body is no statement, or another processor's assembler
             line, column = self.lines(start + error.position)
             raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: "
-                            f"correct the statement, or keep the file out of the port") from None
+                            f"correct the statement, or keep the file out with --exclude") from None
 
     def _edits(self, item: Sensitive, state: State) -> list[Edit]:
         edits = [Edit(change.start, change.end, "".join(part.text or self.text[part.start:part.end]
@@ -141,8 +152,13 @@ class _File:
         found = [item for start, end in pieces for item in self._sensitive(start, end)]
         edits: list[Edit] = []
         sites: list[Site] = []
+        foreign = self.unpreprocessed and not names_i386(self.clean)
         for item in combine(found, self.clean):
             state = self.states.at(item.start)
+            if foreign:
+                if not item.macro:
+                    continue
+                item = item._replace(macro="", changes=(), reason=_FOREIGN)
             if state.bits != "32":
                 item = item._replace(macro="", changes=(),
                                      reason=f"{state.bits}-bit code does not run in an i386 guest")
@@ -169,9 +185,11 @@ def port_source(text: str, name: str) -> Ported:
 
     Raises PortError as `port_assembly` does.
     """
+    if not prefilter.mentions(text):
+        return Ported(text)
     clean = as_assembled(text)
     candidates = prefilter.candidates(clean)
-    return _File(name, text, clean).port(lines_with(clean, candidates)) if candidates else Ported(text)
+    return _File(name, text, clean, source=True).port(lines_with(clean, candidates)) if candidates else Ported(text)
 
 
 def port_header(text: str, name: str) -> Ported:
@@ -179,6 +197,8 @@ def port_header(text: str, name: str) -> Ported:
 
     What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
     """
+    if not prefilter.mentions(text):
+        return Ported(text)
     clean = as_assembled(text)
     positions = [p for p in prefilter.candidates(clean) if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
     return _File(name, text, clean, lenient=True).port(lines_with(clean, positions)) if positions else Ported(text)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from porter.adjacent import combine
-from porter.asm_port import States, lines_with
+from porter.asm_port import States, lines_with, names_i386
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
 from porter.model import Sensitive, Site
@@ -18,11 +18,6 @@ from porter.statements import Unparsable, decide
 _KEYWORD = re.compile(
     r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'|\b(?P<asm>asm|__asm|__asm__)\b""", re.DOTALL)
 _NESTING = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\\n])+'|[()]""", re.DOTALL)
-_STRING_MACRO = re.compile(
-    r"""^[ \t]*\#[ \t]*define[ \t]+(?P<name>\w+)(?:\([^)\n]*\))?[ \t]+(?P<body>(?:\\\r?\n|[^\n])*"(?:\\\r?\n|[^\n])*)""",
-    re.MULTILINE)
-
-
 class Survey(NamedTuple):
     """What the C sources of a tree say about each other's inline assembly."""
 
@@ -47,6 +42,16 @@ def _statements(source: str) -> Iterator[tuple[int, int]]:
                     break
 
 
+def _string_macros(source: str, names: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    """The definitions of macros of these names that have a string in them: name and bounds of the body."""
+    if not names or "define" not in source:
+        return
+    pattern = rf"^[ \t]*#[ \t]*define[ \t]+({'|'.join(names)})\b(?:\([^)\n]*\))?((?:\\\r?\n|[^\n])*)"
+    for match in re.finditer(pattern, source, re.MULTILINE):
+        if '"' in match[2]:
+            yield match[1], match.start(2), match.end(2)
+
+
 def survey(sources: Collection[str]) -> Survey:
     """Look through all C sources of a tree for macros that inline assembly is written with."""
     used: set[str] = set()
@@ -58,11 +63,10 @@ def survey(sources: Collection[str]) -> Survey:
                 used |= template.names if template else set()
     used = {name.lstrip("# ") for name in used}
     for source in sources:
-        for match in _STRING_MACRO.finditer(source):
-            template = parse(source, match.start("body"), match.end("body"), {}, "template") \
-                if match["name"] in used else None
+        for name, start, end in _string_macros(source, used):
+            template = parse(source, start, end, {}, "template")
             if template and "\2" not in template.text:
-                text[match["name"]] = template.text
+                text[name] = template.text
     return Survey(frozenset(used), text)
 
 
@@ -84,9 +88,11 @@ class _Source:
             try:
                 found += [item.shifted(start) for item in decide(text[start:end], template.extended)]
             except Unparsable as error:
+                if not names_i386(text):
+                    continue  # another processor's
                 line, column = self.lines(template.source_offset(start + error.position))
                 raise PortError(f"{self.name}:{line}:{column}: cannot parse `{text[start:end].strip()}`: correct the "
-                                f"statement, or keep the file out of the port") from None
+                                f"statement, or keep the file out with --exclude") from None
         return found
 
     def port(self, template: Template) -> None:
@@ -112,15 +118,16 @@ def port_c(text: str, name: str, known: Survey | None = None) -> Ported:
     Raises PortError for Intel syntax and for sensitive statements that do not parse.
     """
     known = survey([text]) if known is None else known
+    if "asm" not in text and not known.used:
+        return Ported(text)
     source = _Source(name, text)
     macros: Mapping[str, str] = known.text
-    for start, end in _statements(text) if "asm" in text else ():
+    for start, end in _statements(text):
         template = parse(text, start, end, macros)
         if template:
             source.port(template)
-    for match in _STRING_MACRO.finditer(text) if known.used else ():
-        if match["name"] in known.used:
-            template = parse(text, match.start("body"), match.end("body"), macros, "template")
-            if template:
-                source.port(template)
+    for _, start, end in _string_macros(text, known.used):
+        template = parse(text, start, end, macros, "template")
+        if template:
+            source.port(template)
     return Ported(apply(text, source.edits) if source.edits else text, tuple(source.sites))

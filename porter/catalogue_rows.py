@@ -27,6 +27,7 @@ def _native(name: str, group: str, mnemonics: str, why: str) -> Row:
 _DUMMY = "the host's UMIP emulation answers a dummy value"
 _HOST_TABLES = "answers from the host's descriptor tables, not the guest's"
 _TABLE_LOAD = "#GP: only ring 0 may load a descriptor register"
+_FAR_BRANCH = "#GP with the selector, or a silent jump into the host's segment"
 _LONG_MODE = "exists in 64-bit mode only; 64-bit guests are not supported"
 
 
@@ -47,20 +48,20 @@ def _far_pointer(name: str) -> Row:
                "#GP for a selector the host lacks; selectors 0x20-0x3b load the host's segments silently")
 
 
-def _far_branch(name: str, near: str) -> Row:
+def _far_branch(name: str) -> Row:
     return Row(
         name, "far transfers", (name,), "wl",
         (Form((_IMM, _IMM), name, (0, 1), NO_MACRO),
          Form((_IND,), f"{name}_mem", (0,), NO_MACRO),
          Form((_MEM,), f"{name}_mem", (0,), NO_MACRO)),
-        _GATE, _TRAPS, f"#GP with the selector, or a silent jump into the host's segment (near {near} is not sensitive)",
+        _GATE, _TRAPS, _FAR_BRANCH,
     )
 
 
 def _far_branch_near_name(name: str, far: str) -> Row:
     """GAS takes `jmp $sel,$off` for a far jump: two immediates tell it from the near one."""
     return Row(f"{name}-far", "far transfers", (name,), "wl", (Form((_IMM, _IMM), far, (0, 1), NO_MACRO),),
-               _GATE, _TRAPS, "#GP with the selector, or a silent jump into the host's segment")
+               _GATE, _TRAPS, _FAR_BRANCH)
 
 
 ROWS: tuple[Row, ...] = (
@@ -132,8 +133,8 @@ ROWS: tuple[Row, ...] = (
     Row("push-sreg", "segment reads", ("push",), "wl", (Form((_SREG,), "push_{0}", (), "pushw_{0}"),), _INLINE,
         _SILENT, "shows the host's selector"),
     # Far transfers.
-    _far_branch("ljmp", "jmp"),
-    _far_branch("lcall", "call"),
+    _far_branch("ljmp"),
+    _far_branch("lcall"),
     _far_branch_near_name("jmp", "ljmp"),
     _far_branch_near_name("call", "lcall"),
     Row("lret", "far transfers", ("lret", "retf"), "wl",
@@ -178,7 +179,8 @@ ROWS: tuple[Row, ...] = (
             "#UD or #GP, delivered to the guest as #UD: its virtual CPU has no such extension"),
     _native("rsm", "virtualisation", "rsm", "#UD outside system management mode, delivered to the guest as #UD"),
     # 64-bit mode.
-    Row("mov-cr8", "x86-64", ("mov",), "lq", (Form((_REG, Slot.CR8), ""), Form((Slot.CR8, _REG), "")), Cost.NONE, _TRAPS, _LONG_MODE, Treatment.REFUSE),
+    Row("mov-cr8", "x86-64", ("mov",), "lq", (Form((_REG, Slot.CR8), ""), Form((Slot.CR8, _REG), "")),
+        Cost.NONE, _TRAPS, _LONG_MODE, Treatment.REFUSE),
     Row("x86-64", "x86-64",
         ("swapgs", "iretq", "lretq", "pushfq", "popfq", "sysretq", "sysexitq",
          "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase"), "", (), Cost.NONE, _TRAPS, _LONG_MODE, Treatment.REFUSE),

@@ -14,6 +14,7 @@ from porter.memo import remembered
 # a C macro. The one-character class in front is what makes the scan fast.
 _MNEMONIC = re.compile(
     r"[\n;:/}\x02][ \t\r\f]*(?:(?:rep(?:n?[ez])?|lock|data16|data32|addr16|addr32|[c-gs]s)[ \t]+)*([a-z][a-z0-9]*)")
+_WORD = re.compile(r"\b[a-z][a-z0-9]*\b")
 # Statements that are sensitive by their operands.
 _REGISTER = re.compile(r"%(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
 _FAR = re.compile(r"(?:jmp|call)[wl]?[ \t]+\$")
@@ -33,6 +34,13 @@ def _mnemonics() -> tuple[str, ...]:
         if not all(by_operand.intersection(form.slots) or form.slots == (Slot.IMM, Slot.IMM)
                    for row in spelling.rows for form in row.forms) or not spelling.rows[0].forms
     )
+
+
+def mentions(text: str) -> bool:
+    """Whether a text has any word in it that could be part of something sensitive, wherever it stands."""
+    lower = text.lower()
+    return not frozenset(_WORD.findall(lower)).isdisjoint(remembered("mnemonics", _mnemonics)) or any(
+        expression.search(lower) for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT))
 
 
 def candidates(text: str) -> list[int]:

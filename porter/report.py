@@ -49,7 +49,7 @@ def write_json(source: Path, output: Path | None, scanned: int, changed: Sequenc
 
 
 def print_report(scanned: int, changed: Sequence[str], sites: Sequence[Site]) -> None:
-    """The report on the terminal: classes, changed files, and each thing that is not ported with its reason."""
+    """The report on the terminal: classes, changed files, and what is not ported, with the reason."""
     from rich.console import Console
     from rich.table import Table
 
@@ -69,9 +69,12 @@ def print_report(scanned: int, changed: Sequence[str], sites: Sequence[Site]) ->
         console.print(files)
     open_sites = [site for site in sites if site.treatment != "ported"]
     if open_sites:
-        rest = Table("not ported", "where", "reason")
+        rest = Table("not ported", "sites", "first at", "reason")
+        groups: dict[tuple[str, str], list[Site]] = {}
         for site in open_sites:
-            rest.add_row(" ".join(site.text.split()), f"{site.file}:{site.line}", site.item.reason)
+            groups.setdefault((site.file, site.item.reason), []).append(site)
+        for (file, reason), group in groups.items():
+            rest.add_row(" ".join(group[0].text.split()), str(len(group)), f"{file}:{group[0].line}", reason)
         console.print(rest)
     console.print(f"{scanned} files read, {len(changed)} changed, {sum(ported.values())} instructions ported, "
                   f"{len(open_sites)} not")

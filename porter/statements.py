@@ -7,7 +7,6 @@ from typing import Any
 from porter.memo import remembered
 from porter.model import Change, Part, Sensitive
 
-
 _Plain = tuple[Any, ...]
 
 

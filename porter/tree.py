@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hypercalls import gas
@@ -88,14 +89,16 @@ def _port_one(path: str, text: str, known: Survey, headers: frozenset[str]) -> t
     return again.text, ported.sites + again.sites
 
 
-def port_tree(root: Path) -> Result:
-    """Port all sources under `root`, in memory.
+def port_tree(root: Path, exclude: Sequence[str] = ()) -> Result:
+    """Port all sources under `root`, in memory, but those whose relative path matches a pattern of `exclude`.
 
     Raises PortError for what cannot be read or parsed, and where a file of the tree has the header's name.
     """
     result = Result()
     texts: dict[str, str] = {}
     for path in _sources(root):
+        if any(fnmatchcase(path, pattern) for pattern in exclude):
+            continue
         text = _read(root / path)
         if path in (HEADER, INCLUDE):
             if _OURS not in text:
@@ -165,6 +168,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("dir", metavar="DIR", type=Path, help="the source tree; it is not changed")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="where the ported tree goes")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument("--exclude", metavar="PATTERN", action="append", default=[],
+                        help="leave files alone whose path in the tree matches, such as 'arch/arm/*'; repeatable")
     parser.add_argument("--dry-run", action="store_true", help="write no tree; a patch or report only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")
     parser.add_argument("--report", metavar="FILE", type=Path, help="where the JSON report goes (default OUT.json)")
@@ -180,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("where to? give -o OUT, or --dry-run to see what would be done")
     try:
         _checked(options.dir, out if not options.dry_run else None, options.force)
-        result = port_tree(options.dir)
+        result = port_tree(options.dir, options.exclude)
         patch = options.patch
         report = options.report
         if out is not None and not options.dry_run:
