@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -43,20 +42,17 @@ _PLAIN_WIDTH = 1000  # columns where nobody sees a terminal: never wrap
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command. Returns the exit status; bad input gives one line on standard error."""
     options = _parser().parse_args(argv)
     try:
         result = survey(options.file)
         if options.json:
             _write_json(result, options.file, options.json)
     except PortError as error:
-        print(f"ring3 check: {error}", file=sys.stderr)
+        print(f"ring3: {error}", file=sys.stderr)
         return 2
     if options.json != "-":
-        try:
-            Report(result, options.file, options.all, sys.stdout).print()
-        except BrokenPipeError:  # the reader (head, less) has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        Report(result, options.file, options.all, sys.stdout).print()
     return 1 if result.left else 0
 
 
@@ -215,7 +211,3 @@ def _symbol(site: Site) -> str:
         return "(no symbol)"
     name, offset = site.symbol
     return f"{name}+{offset:#x}" if offset else name
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -104,7 +104,7 @@ def _refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith(f"ring3 check: {path}: ")
+    assert captured.err.startswith(f"ring3: {path}: ")
     return captured.err
 
 
