@@ -19,6 +19,8 @@ from hypervisor.memory_map import parse_size
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
 
+_STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
+
 
 class _TimeIsUp(Exception):
     """SIGALRM: the time given by --timeout is over."""
@@ -60,7 +62,8 @@ def _parser() -> Parser:
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
-    add("--cpu", type=int, metavar="N", help="run guest and monitor on host CPU N")
+    add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
+        "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
     add("--timeout", type=float, metavar="SECONDS", help="end the guest after this time")
     add("--no-reboot", action="store_true", help="end where the guest restarts its machine")
     add("--no-report", action="store_true", help="no report when the guest dies")
@@ -74,9 +77,6 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
     """The domain that the options describe. Raises RingError for values that make no sense."""
     if options.timeout is not None and not options.timeout > 0:
         raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0")
-    if options.cpu is not None and options.cpu not in os.sched_getaffinity(0):
-        allowed = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
-        raise RingError(f"--cpu {options.cpu} is not available; choose one of {allowed}")
     if options.trace_only and not options.trace:
         raise RingError("--trace-only needs --trace FILE")
     return DomainConfig(
@@ -87,10 +87,23 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         modules=tuple(_module(text) for text in options.module),
         name=options.name,
         slide=options.slide,
-        cpu=options.cpu,
+        cpu=_cpu(options.cpu),
         keyboard=options.keyboard,
         traps=_traps(options.kernel) if options.unported else (),
     )
+
+
+def _cpu(text: str) -> int | None:
+    """The host CPU that `text` asks for; None: all that are allowed."""
+    allowed = os.sched_getaffinity(0)
+    if text == "any":
+        return None
+    if text == "auto":
+        here = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[_STAT_PROCESSOR])
+        return here if here in allowed else min(allowed)
+    if text.isdigit() and int(text) in allowed:
+        return int(text)
+    raise RingError(f"--cpu {text} is not available; choose auto, any or one of {', '.join(map(str, sorted(allowed)))}")
 
 
 def _disk(text: str) -> DiskConfig:

@@ -25,7 +25,10 @@ class Placement:
         span = f"{name} ({start:#x}-{end - 1:#x})"
         for low, high, owner in self._claims:
             if start < high and low < end:
-                raise RingError(f"{span} overlaps {owner} ({low:#x}-{high - 1:#x}); link the kernel elsewhere")
+                raise RingError(
+                    f"{span} overlaps {owner} ({low:#x}-{high - 1:#x}); link the kernel elsewhere "
+                    "(-Wl,-n keeps the file header out of the first segment)"
+                )
         if end > self.size:
             raise RingError(f"{span} does not fit into {describe(self.size)} of memory; give more with --memory")
         self._claims.append((start, end, name))
