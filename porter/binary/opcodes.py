@@ -96,3 +96,26 @@ def prefix_length(data: bytes, offset: int, size: int) -> int:
     while at < end and data[at] in PREFIXES:
         at += 1
     return at - offset
+
+
+_MAY_BE_SENSITIVE = frozenset(
+    (
+        Action.CANDIDATE,
+        Action.FAR_JUMP,
+        Action.FAR_CALL,
+        Action.FAR_RETURN,
+        Action.INTERRUPT,
+        Action.GROUP5,
+        Action.HALT,
+        Action.UNDEFINED,
+    )
+)
+
+
+def may_be_sensitive(data: bytes, offset: int, size: int) -> bool:
+    """False only for instructions that need not be classified."""
+    at = offset + prefix_length(data, offset, size)
+    action = Action(ONE_BYTE[data[at]])
+    if action == Action.TWO_BYTE:
+        action = Action(TWO_BYTE[data[at + 1]])
+    return action in _MAY_BE_SENSITIVE

@@ -45,7 +45,6 @@ ENDING_GATES = frozenset(
         "lret",
         "lret16",
         "lret_n",
-        "sysenter",
         "sysexit",
         "sysret",
     )

@@ -80,6 +80,7 @@ _TIME = _native("time", "runs natively: reads the host's counter")
 _TIME_IDENTITY = _silent("identity", "answers the host's counter and CPU number; no trap")
 _EXTENDED = _traps("extended state", "#GP")
 _EXTENDED_READ = _silent("extended state", "answers the host's XCR0; no trap")
+_NOT_OFFERED = _native("extended state", "the virtual CPU does not offer it, so no guest should come here")
 _SMAP = _traps("SMAP", "#UD outside ring 0")
 _UNDEFINED = _native("undefined", "#UD natively, reflected to the guest")
 _VIRTUALISATION = _native("virtualisation", "#UD natively, reflected to the guest")
@@ -119,8 +120,9 @@ _BY_ID: dict[int, Kind] = {
     **dict.fromkeys((x86.X86_INS_RDMSR, x86.X86_INS_WRMSR, x86.X86_INS_RDPMC), _MSR),
     x86.X86_INS_CPUID: _IDENTITY,
     x86.X86_INS_RDTSC: _TIME,
-    **dict.fromkeys((x86.X86_INS_RDTSCP, x86.X86_INS_RDPID), _TIME_IDENTITY),
-    **dict.fromkeys((x86.X86_INS_XSETBV, x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS), _EXTENDED),
+    x86.X86_INS_RDTSCP: _TIME_IDENTITY,
+    x86.X86_INS_XSETBV: _EXTENDED,
+    **dict.fromkeys((x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS, x86.X86_INS_RDPID), _NOT_OFFERED),
     x86.X86_INS_XGETBV: _EXTENDED_READ,
     **dict.fromkeys((x86.X86_INS_STAC, x86.X86_INS_CLAC), _SMAP),
     **dict.fromkeys((x86.X86_INS_UD0, x86.X86_INS_UD1, x86.X86_INS_UD2), _UNDEFINED),

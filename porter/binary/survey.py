@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from capstone import CsInsn
-
 from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
 from porter.binary.image import Image, load
 from porter.binary.lines import Lines
-from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
+from porter.binary.opcodes import may_be_sensitive
 from porter.binary.ported import count_ported, is_ported
 from porter.binary.real_mode import RealModeCode
 from porter.binary.sensitive import Effect, Kind, classify
@@ -89,11 +87,9 @@ class _Surveyor:
         discovery = Discovery(self.image)
         out = Survey(self.image.path)
         for code, offset in discovery.flow.candidates:
-            insn = code.instruction(offset)
-            kind = classify(insn) if insn else None
-            if insn and kind and not is_ported(code, offset, insn):
-                site = self._site(code, offset, insn, kind)
-                (out.native if kind.effect is Effect.NATIVE else out.left).append(site)
+            site = self._site(code, offset)
+            if site:
+                (out.native if site.kind.effect is Effect.NATIVE else out.left).append(site)
         for code in discovery.flow.maps:
             out.ported.update(count_ported(code))
             out.unreached += self._unreached(code)
@@ -107,7 +103,12 @@ class _Surveyor:
         section, start = self.image.where(block.start)
         return section, start, start + block.end - block.start
 
-    def _site(self, code: CodeMap, offset: int, insn: CsInsn, kind: Kind) -> Site:
+    def _site(self, code: CodeMap, offset: int) -> Site | None:
+        """The instruction at `offset`, if it is sensitive and no part of a replacement."""
+        insn = code.instruction(offset)
+        kind = classify(insn) if insn else None
+        if insn is None or kind is None or is_ported(code, offset, insn):
+            return None
         linked = code.region.base + offset
         section, address = self.image.where(linked)
         file_offset = code.region.file_offset + offset
@@ -145,33 +146,8 @@ class _Surveyor:
             if not size or at + size > stop:
                 at += 1
                 continue
-            if may_be_sensitive(code.data, at, size):
-                insn = code.instruction(at)
-                kind = classify(insn) if insn else None
-                if insn and kind and kind.effect is not Effect.NATIVE:
-                    out.append(self._site(code, at, insn, kind))
+            site = self._site(code, at) if may_be_sensitive(code.data, at, size) else None
+            if site and site.kind.effect is not Effect.NATIVE:
+                out.append(site)
             at += size
         return out
-
-
-def may_be_sensitive(data: bytes, offset: int, size: int) -> bool:
-    """Opcode test: False only for instructions that `classify` would not name."""
-    at = offset + prefix_length(data, offset, size)
-    action = Action(ONE_BYTE[data[at]])
-    if action == Action.TWO_BYTE and at + 1 < offset + size:
-        action = Action(TWO_BYTE[data[at + 1]])
-    return action in _SENSITIVE_ACTIONS
-
-
-_SENSITIVE_ACTIONS = frozenset(
-    (
-        Action.CANDIDATE,
-        Action.FAR_JUMP,
-        Action.FAR_CALL,
-        Action.FAR_RETURN,
-        Action.INTERRUPT,
-        Action.GROUP5,
-        Action.HALT,
-        Action.UNDEFINED,
-    )
-)

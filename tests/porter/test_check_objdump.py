@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hypercalls import gas
+from porter.asm_port import port_assembly
 from porter.binary import Survey, survey
 from porter.binary.sensitive import Effect
 from tests.porter import compiled
@@ -263,3 +265,12 @@ def test_sections_per_function_in_an_object_file(tmp_path: Path) -> None:
     result = survey(path)
     assert _listed(result) == compiled.objdump_sites(path)
     assert {site.section for site in result.left} == {".text.dispatch", ".text.start"}
+
+
+def test_nothing_is_left_when_the_porter_is_done(tmp_path: Path) -> None:
+    ported = port_assembly(_assembly(), "part.s")
+    result = survey(compiled.kernel(tmp_path, gas.macros() + ported.text))
+    assert not result.left
+    assert not result.unreached
+    # int3 and into could stay, but are dearer as traps.
+    assert sum(result.ported.values()) + len(result.native) > 130
