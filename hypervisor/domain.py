@@ -14,7 +14,8 @@ closed    nothing; memory, state and disks are released
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
+import os
 import struct
 from dataclasses import dataclass, field
 from enum import Enum
@@ -218,7 +219,7 @@ class Domain:
     def run(self, console: Console) -> Outcome:
         """Run the guest to its end. Legal when built.
 
-        Raises RingError where the host cannot run guests, and whatever `console` or a signal handler raises.
+        Raises RingError where the host cannot run guests, and what `console` or a signal handler raises.
         """
         self._require(DomainState.BUILT)
         self.state = DomainState.RUNNING
@@ -246,7 +247,10 @@ class Domain:
         control, rings = self.control, self.rings
         try:
             while True:
-                record = wait()
+                try:
+                    record = wait()
+                except RingError as ended:
+                    return outcome(Ending.MONITOR, str(ended))
                 if control.console_out_head != rings.tail:
                     self._drain(console)
                 if record is None:
@@ -292,7 +296,7 @@ def _shutdown(record: Any) -> Outcome:
 
 
 def _triple_fault(record: Any) -> Outcome:
-    return outcome(Ending.TRIPLE_FAULT, f"triple fault at {record.eip:#010x} (vector {record.code})", record)
+    return outcome(Ending.TRIPLE_FAULT, f"triple fault at {record.eip:#010x}, vector {record.code}", record)
 
 
 def _dead_halt(record: Any) -> Outcome:
@@ -306,8 +310,8 @@ def _member_died(record: Any) -> Outcome:
 def _fatal(record: Any) -> Outcome:
     words = _HOST_ERRORS.get(record.code)
     if words:
-        error = f": {ctypes.c_int32(record.detail & 0xFFFF_FFFF).value}" if record.detail else ""
-        raise RingError(f"this host {words} (error{error}); run 'ring3 doctor' for what to change")
+        reason = os.strerror(record.detail) if record.detail in errno.errorcode else f"detail {record.detail:#x}"
+        raise RingError(f"this host {words} ({reason}); run 'ring3 doctor' for what to change")
     name = {error.value: error.name for error in MonitorError}.get(record.code, "error")
     return outcome(Ending.MONITOR, f"the monitor gave up: {name} ({record.code}), detail {record.detail:#x}", record)
 

@@ -53,7 +53,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
     shared = domain.shared.shared
     space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4)
     sections = [
-        ("", [f"guest {domain.name} ended: {result.ending.title}: {result.cause}"]),
+        ("", [f"guest {domain.name} ended: {result.cause}"]),
         ("registers", list(_registers(domain, symbols))),
         ("backtrace", list(_backtrace(domain.shared.vcpu, space, symbols))),
         ("stack", list(_stack(domain.shared.vcpu, space, symbols))),

@@ -10,17 +10,21 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+_EXECUTABLE = 0x4  # SHF_EXECINSTR
+
 
 class Symbols:
-    """Code and data symbols by virtual address; empty for a stripped or foreign file."""
+    """Symbols of code by virtual address; empty for a stripped or foreign file."""
 
     def __init__(self, path: Path) -> None:
         found: dict[int, tuple[bool, str, int]] = {}
         try:
             with path.open("rb") as file:
-                for section in ELFFile(file).iter_sections():
+                elf = ELFFile(file)
+                code = {number for number, part in enumerate(elf.iter_sections()) if part["sh_flags"] & _EXECUTABLE}
+                for section in elf.iter_sections():
                     if isinstance(section, SymbolTableSection):
-                        _collect(section, found)
+                        _collect(section, code, found)
         except (OSError, ELFError, ConstructError, ValueError):
             found.clear()
         self._addresses = sorted(found)
@@ -55,12 +59,11 @@ class Symbols:
         return 4096
 
 
-def _collect(section: SymbolTableSection, found: dict[int, tuple[bool, str, int]]) -> None:
+def _collect(section: SymbolTableSection, code: set[int], found: dict[int, tuple[bool, str, int]]) -> None:
+    """Add the named symbols of the sections `code`; a function's name wins over a label's."""
     for symbol in section.iter_symbols():
         kind, name = symbol["st_info"]["type"], symbol.name
-        if kind not in ("STT_FUNC", "STT_NOTYPE", "STT_OBJECT") or not name:
-            continue
-        if symbol["st_shndx"] in ("SHN_UNDEF", "SHN_ABS"):
+        if kind not in ("STT_FUNC", "STT_NOTYPE") or not name or symbol["st_shndx"] not in code:
             continue
         is_function = kind == "STT_FUNC"
         known = found.get(symbol["st_value"])
