@@ -15,7 +15,7 @@ from typing import NamedTuple
 from porter import prefilter
 from porter.adjacent import combine
 from porter.errors import PortError
-from porter.model import Sensitive, Site
+from porter.model import RESOLVE, Sensitive, Site
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
@@ -28,6 +28,8 @@ _CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|
 _ASSEMBLER_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL)
 _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
 _I386 = re.compile(r"%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$", re.IGNORECASE)
+_PASSED = re.compile(r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
+                     re.MULTILINE | re.IGNORECASE)
 # A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
 _ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
@@ -122,6 +124,8 @@ class _File:
         self.unpreprocessed = source
         self.lenient = lenient
         self.states, self.lines = States(clean), Lines(text)
+        # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
+        self.passes_registers = _PASSED.search(clean) is not None
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
         piece = self.clean[start:end]
@@ -155,9 +159,9 @@ class _File:
         foreign = self.unpreprocessed and not names_i386(self.clean)
         for item in combine(found, self.clean):
             state = self.states.at(item.start)
-            if foreign:
-                if not item.macro:
-                    continue
+            if item.macro == RESOLVE and not self.passes_registers:
+                continue
+            if foreign and item.changes:
                 item = item._replace(macro="", changes=(), reason=_FOREIGN)
             if state.bits != "32":
                 item = item._replace(macro="", changes=(),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from porter.catalogue import SPELLINGS, find
 from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, SAME, Form, Kind, Row, Slot
-from porter.model import Change, Part, Sensitive
+from porter.model import RESOLVE, Change, Part, Sensitive
 from porter.syntax import Atom, Statement
 
 _ACCUMULATORS = {"b": "%al", "w": "%ax", "l": "%eax", "": "%eax"}
@@ -130,9 +130,10 @@ def classify(statement: Statement, source: str, template: bool = False) -> Sensi
     kinds = [operand.kind for operand in operands if operand.kind]
     match = find(head.text, kinds) if len(kinds) == len(operands) else None
     if match is None:
-        if len(kinds) == len(operands) and _could_be_sensitive(spelling.rows, operands):
-            return left("the register is a macro argument, known only to the assembler")
-        return None
+        if statement.leads or len(kinds) != len(operands) or not _could_be_sensitive(spelling.rows, operands):
+            return None
+        change = Change(head.start, head.end, (Part(f"{RESOLVE} "), Part("", head.start, head.end)))
+        return Sensitive(statement.start, statement.end, labels, row.key, RESOLVE, (change,))
     row = match.row
     if match.form is None:
         return left(row.why)

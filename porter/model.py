@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from porter.catalogue_model import Row
 
 
+RESOLVE = "r3_resolve"  # the macro that leaves the decision to the assembler: see resolve.py
+
+
 class Part(NamedTuple):
     """A piece of replacement text: literal `text`, or the source between two offsets, kept verbatim."""
 

@@ -50,8 +50,9 @@ def decide(piece: str, template: bool = False) -> tuple[Sensitive, ...]:
 
 def _gas_macros() -> str:
     from hypercalls import gas
+    from porter import resolve
 
-    return gas.macros()
+    return gas.macros() + resolve.macros()
 
 
 def macro_text() -> str:

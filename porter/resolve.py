@@ -1,0 +1,81 @@
+"""``r3_resolve``: for a statement whose register only the assembler gets to know.
+
+``mov %ax, %\\reg`` in a GAS macro, or ``"mov %0, %%" #REG`` in a C macro, is sensitive for some arguments
+and ordinary for others. ``r3_resolve mov %ax, %ds`` looks at the operands when it is assembled, and becomes
+the macro that the catalogue has for them, or the instruction as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from porter.catalogue import BY_KEY
+from porter.catalogue_model import Slot
+from porter.model import RESOLVE
+
+_REGISTERS = {
+    Slot.SREG: ("ds", "es", "fs", "gs", "ss", "cs"),
+    Slot.CR: ("cr0", "cr2", "cr3", "cr4"),
+    Slot.DR: tuple(f"dr{n}" for n in range(8)),
+}
+_INVALID = frozenset({"load_cs", "pop_cs", "popw_cs"})
+
+
+def _targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator[tuple[str, str]]:
+    """(register, macro) for rows whose operand at `position` is a segment, control or debug register."""
+    for key in keys:
+        (form,) = BY_KEY[key].forms
+        for register in _REGISTERS[form.slots[position]]:
+            template = form.word if suffix == "w" and len(form.slots) == 1 else form.macro
+            macro = template.format(*([register] * len(form.slots)))
+            if macro not in _INVALID:
+                yield register, f"r3_{macro}"
+
+
+def _if_register(operand: str, targets: Iterator[tuple[str, str]], action: str) -> list[str]:
+    lines: list[str] = []
+    for register, macro in targets:
+        lines += [f".ifc {operand},%{register}", action.format(macro=macro), ".set .Lr3_resolved,1", ".endif"]
+    return lines
+
+
+def _macro(name: str, args: str, lines: list[str]) -> str:
+    return "\n".join([f".macro {name} {args}", *(f"\t{line}" for line in lines), ".endm\n"])
+
+
+def macros() -> str:
+    """The GAS text of the macro and its parts."""
+    to_register = ("mov-to-sreg", "mov-to-cr", "mov-to-dr")
+    from_register = ("mov-from-sreg", "mov-from-cr", "mov-from-dr")
+    one = []
+    for mnemonics, key, suffix in ((("push", "pushl"), "push-sreg", ""), (("pushw",), "push-sreg", "w"),
+                                   (("pop", "popl"), "pop-sreg", ""), (("popw",), "pop-sreg", "w")):
+        for mnemonic in mnemonics:
+            one += [f".ifc \\op,{mnemonic}", *_if_register("\\ops", _targets((key,), 0, suffix), "{macro}"), ".endif"]
+    return "".join((
+        # A memory operand brings up to three pieces, as the assembler splits at commas.
+        _macro("r3_resolve_last", "d:req,a,b,c", _if_register(
+            "\\d", _targets(to_register, 1),
+            ".ifb \\b\n{macro} \\a\n.else\n.ifb \\c\n{macro} \\a,\\b\n.else\n{macro} \\a,\\b,\\c\n.endif\n.endif")),
+        # More pieces than four: blanks in a memory operand that comes second.
+        _macro("r3_resolve_mov", "a:req,b,c,d,more:vararg", [
+            ".ifb \\more", ".ifb \\c", "r3_resolve_last \\b,\\a", ".else",
+            ".ifb \\d", "r3_resolve_last \\c,\\a,\\b", ".else", "r3_resolve_last \\d,\\a,\\b,\\c", ".endif",
+            ".endif", ".endif"]),
+        _macro("r3_resolve_first", "a:req,rest:vararg",
+               _if_register("\\a", _targets(from_register, 0), "{macro} \\rest")),
+        _macro(RESOLVE, "op:req,ops:vararg", [
+            ".set .Lr3_resolved,0", *one,
+            ".irp m,mov,movl,movw", ".ifc \\op,\\m", "r3_resolve_mov \\ops", ".endif", ".endr",
+            ".irp m,mov,movl,movw", ".ifc \\op,\\m", ".if .Lr3_resolved==0", "r3_resolve_first \\ops", ".endif",
+            ".endif", ".endr",
+            ".if .Lr3_resolved==0", "\\op \\ops", ".endif"]),
+    ))
+
+
+def c_header() -> str:
+    """The same for ``#include`` from C and from assembly, to follow the macros that it uses."""
+    text = macros()
+    quoted = "\n".join(f'\t"{line}\\n"' for line in text.replace("\\", "\\\\").splitlines())
+    return (f"#ifndef RING3_RESOLVE_H\n#define RING3_RESOLVE_H\n#ifdef __ASSEMBLER__\n{text}"
+            f"#else\n__asm__(\n{quoted}\n);\n#endif\n#endif\n")
