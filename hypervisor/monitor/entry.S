@@ -2,6 +2,9 @@
  * resume on the way out. Guest code is 32-bit on LDT segments, the monitor 64-bit on selector 0x33. */
 #include "abi.h"
 
+/* DF, TF, NT, AC, ID: rarely set; while none is, flags are restored by sahf instead of the slow popf. */
+#define SYSTEM_FLAGS 0x244500
+
 #define V(field) (vcpu + VCPU_##field)(%rip)
 
 	.text
@@ -26,7 +29,7 @@ gate_entry:
 	pushfq
 	pop %rax
 	mov %eax, V(EFLAGS)
-	test $0x40500, %eax		/* AC, DF or TF would act on the monitor too */
+	test $SYSTEM_FLAGS, %eax	/* DF, AC and TF would act on the monitor too */
 	jnz 2f
 1:	pop %rdi
 	call hypercall_from_gate
@@ -35,6 +38,14 @@ gate_entry:
 	popfq
 	jmp 1b
 
+/* The short way met an unmapped page: the same hypercall again, the long way. */
+	.globl gate_restart
+gate_restart:
+	lea monitor_stack_top(%rip), %rsp
+	mov machine_gate_number(%rip), %edi
+	call hypercall_long_way
+	jmp resume
+
 /* Go on with guest code as the vCPU says. Never returns to its caller. A signal that arrives between
  * resume_window and resume_window_end is sent back to `resume` by its handler: otherwise an event
  * that it noted would wait until the guest's next call. */
@@ -42,19 +53,26 @@ gate_entry:
 1:	call resume_work
 resume:
 	lea monitor_stack_top(%rip), %rsp
+resume_window:
 	mov machine_events(%rip), %eax
 	or machine_segments_lost(%rip), %eax
 	jnz 1b
-resume_window:
-	cmpl $0, machine_events(%rip)
-	jne resume
 	cmpl $0, host_ss_lost(%rip)
 	je 2f
 	mov V(HOST_SS), %eax
 	mov %eax, %ss
 	movl $0, host_ss_lost(%rip)
 2:	mov V(EFLAGS), %eax
-	push %rax
+	mov %eax, %ecx
+	and $SYSTEM_FLAGS, %ecx
+	or host_flags_lost(%rip), %ecx
+	jnz 3f
+	mov %eax, %ecx
+	shl $8, %eax			/* SF ZF AF PF CF into AH */
+	shr $11, %ecx
+	and $1, %ecx
+	add $0x7f, %cl			/* OF: set by 1 + 0x7f */
+	sahf				/* leaves OF alone */
 	mov V(ECX), %ecx
 	mov V(EDX), %edx
 	mov V(EBX), %ebx
@@ -62,9 +80,40 @@ resume_window:
 	mov V(ESI), %esi
 	mov V(EDI), %edi
 	mov V(EAX), %eax
-	popfq
 	mov V(ESP), %esp
 	ljmp *V(EIP)			/* m16:32: EIP and the host's selector for CS */
+3:	movl $0, host_flags_lost(%rip)
+	test $0x100, %eax
+	jnz 4f
+	push %rax
+	popfq
+	mov V(ECX), %ecx
+	mov V(EDX), %edx
+	mov V(EBX), %ebx
+	mov V(EBP), %ebp
+	mov V(ESI), %esi
+	mov V(EDI), %edi
+	mov V(EAX), %eax
+	mov V(ESP), %esp
+	ljmp *V(EIP)
+	/* Single step: only iret sets TF so that the guest's next instruction is the one to trap. */
+4:	mov V(HOST_SS), %ecx
+	push %rcx
+	mov V(ESP), %ecx
+	push %rcx
+	push %rax
+	mov V(HOST_CS), %ecx
+	push %rcx
+	mov V(EIP), %ecx
+	push %rcx
+	mov V(ECX), %ecx
+	mov V(EDX), %edx
+	mov V(EBX), %ebx
+	mov V(EBP), %ebp
+	mov V(ESI), %esi
+	mov V(EDI), %edi
+	mov V(EAX), %eax
+	iretq
 resume_window_end:
 
 /* bool raw_load(uint32_t host_linear, void *to, uint32_t size)
@@ -75,28 +124,32 @@ resume_window_end:
 raw_start:
 raw_load:
 	mov %edi, %edi
-	cmp $4, %edx
-	jne 1f
-	mov (%rdi), %eax
+	jmp 1f
+raw_store:
+	mov %edi, %edi
+	xchg %rdi, %rsi
+1:	mov %edx, %ecx
+	shr $2, %ecx			/* descriptors and stack frames: whole dwords, no string start-up */
+	jz 3f
+	cmp $8, %ecx
+	ja 4f
+2:	mov (%rdi), %eax
 	mov %eax, (%rsi)
+	add $4, %rdi
+	add $4, %rsi
+	dec %ecx
+	jnz 2b
+3:	and $3, %edx
+	jnz 5f
 	mov $1, %eax
 	ret
-1:	mov %rsi, %rax
-	mov %rdi, %rsi
-	mov %rax, %rdi
-	mov %edx, %ecx
+5:	mov %edx, %ecx
+	xchg %rdi, %rsi
 	rep movsb
 	mov $1, %eax
 	ret
-raw_store:
-	mov %edi, %edi
-	cmp $4, %edx
-	jne 1f
-	mov (%rsi), %eax
-	mov %eax, (%rdi)
-	mov $1, %eax
-	ret
-1:	mov %edx, %ecx
+4:	mov %edx, %ecx
+	xchg %rdi, %rsi
 	rep movsb
 	mov $1, %eax
 	ret

@@ -62,17 +62,26 @@ static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access
 	return true;
 }
 
+/* May the access go through the host mapping? In ring 3 whatever is mapped below the user limit is the
+ * user's (vtlb_enter_user has seen to it), with the rights that it has. */
+static bool mapping_decides(uint32_t linear, uint32_t size, uint32_t access)
+{
+	if (page_rest(linear, size) != size || in_hole(linear))
+		return false;
+	return !(access & ACCESS_USER) ||
+	       (vcpu.cpl == 3 && machine.user_limit && linear < machine.user_limit - size);
+}
+
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access)
 {
-	if (!(access & ACCESS_USER) && page_rest(linear, size) == size && raw_load(linear + control.slide, to, size))
+	if (mapping_decides(linear, size, access) && raw_load(linear + control.slide, to, size))
 		return true;
 	return copy(linear, to, size, access & ~(uint32_t)ACCESS_WRITE);
 }
 
 bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t access)
 {
-	if (!(access & ACCESS_USER) && !in_hole(linear) && page_rest(linear, size) == size &&
-	    raw_store(linear + control.slide, from, size))
+	if (mapping_decides(linear, size, access) && raw_store(linear + control.slide, from, size))
 		return true;
 	return copy(linear, (uint8_t *)from, size, access | ACCESS_WRITE);
 }

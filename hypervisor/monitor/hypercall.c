@@ -139,11 +139,11 @@ bool hypercall_run(uint32_t number)
 	return collect(&call) && operation_run(&call);
 }
 
-void hypercall_from_gate(uint32_t number)
+/* The general case. */
+void hypercall_long_way(uint32_t number)
 {
 	uint32_t eip;
 
-	number &= 255;
 	machine.resume_failures = 0;
 	machine.instruction_eip = vcpu.eip;
 	if (!pop32(&eip)) {
@@ -157,4 +157,15 @@ void hypercall_from_gate(uint32_t number)
 	if (!hypercall_run(number))
 		fault_deliver();
 	trace_end();
+}
+
+void hypercall_from_gate(uint32_t number)
+{
+	number &= 255;
+	machine.gate_number = number;
+	if (!control.trace_mask && (number == HC_INT ? fast_int() : number == HC_IRET && fast_iret())) {
+		control.calls[number]++;
+		return;
+	}
+	hypercall_long_way(number);
 }

@@ -3,7 +3,7 @@
 #include "monitor.h"
 #include "sys.h"
 
-uint32_t host_ss_lost;
+uint32_t host_ss_lost, host_flags_lost;
 
 /* Tell the VMM why this guest cannot go on, then end. Works before the state file is mapped only by
  * its exit status, which is the error code + 64. */

@@ -95,6 +95,8 @@ struct fault {
 struct machine {
 	volatile uint32_t events; /* something to look at before guest code runs again */
 	uint32_t segments_lost;	  /* load DS, ES, FS, GS from the vCPU before guest code runs */
+	uint32_t gate_number;	  /* hypercall that came in by a gate last */
+	uint32_t reserved;
 	/* Interrupts */
 	struct pic_chip pic[2];
 	struct pit_channel pit[3];
@@ -131,6 +133,9 @@ struct machine {
 
 extern struct vcpu vcpu;
 extern struct machine machine;
+/* entry.S reaches these by the offsets in monitor.ld. */
+_Static_assert(offsetof(struct machine, segments_lost) == 4, "monitor.ld");
+_Static_assert(offsetof(struct machine, gate_number) == 8, "monitor.ld");
 
 static inline bool interrupts_on(void) { return !shared.upcall_mask; }
 static inline bool paging_on(void) { return (shared.cr0 & CR0_PG) != 0; }
@@ -158,7 +163,7 @@ void pool_flush_all(void);
 
 /* entry.S */
 _Noreturn void resume(void);
-extern uint8_t resume_window[], resume_window_end[];
+extern uint8_t resume_window[], resume_window_end[], gate_restart[];
 
 /* landing.c: the code pages and tables in the hole */
 void landing_write(uint8_t *file);
@@ -194,6 +199,7 @@ void vtlb_drop(uint32_t linear);
 void vtlb_validate(bool globals);
 bool vtlb_is_kernel_only(uint32_t cr3);
 void vtlb_enter_user(void);
+bool vtlb_user_is_clean(void);
 void vtlb_learn_user_limit(void);
 
 /* guest.c: guest memory by linear address, from the monitor */
@@ -289,8 +295,14 @@ bool emulate_trapped(uint32_t vector, uint32_t error);
 bool emulate_gate_call(void);
 bool emulate_memory(const struct instruction *instruction);
 
+/* fast.c: int and iret in the ordinary case */
+bool fast_int(void);
+bool fast_iret(void);
+extern uint8_t fast_start[], fast_end[];
+
 /* hypercall.c: arrival by a gate */
 void hypercall_from_gate(uint32_t number);
+void hypercall_long_way(uint32_t number);
 bool hypercall_run(uint32_t number);
 
 /* query.c: lar, lsl, verr, verw, arpl */

@@ -93,6 +93,10 @@ static void in_monitor_signal(int number, struct frame *frame)
 		frame->rip = (uint64_t)raw_failed;
 		return;
 	}
+	if (frame->rip >= (uint64_t)fast_start && frame->rip < (uint64_t)fast_end) {
+		frame->rip = (uint64_t)gate_restart;
+		return;
+	}
 	/* Leaving for the guest failed: its selector or flags are such that the jump itself faults. */
 	if (frame->rip >= (uint64_t)resume_window && frame->rip < (uint64_t)resume_window_end &&
 	    frame->trap != VECTOR_PF) {
@@ -176,7 +180,7 @@ static void guest_system_call(const struct siginfo *info)
 
 static void on_signal(int number, struct siginfo *info, struct frame *frame)
 {
-	host_ss_lost = 1;
+	host_ss_lost = host_flags_lost = 1;
 	control.signals++;
 	if (number == SIGCHLD) {
 		int32_t status = 0;

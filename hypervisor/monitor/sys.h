@@ -19,6 +19,9 @@ enum { EINTR = 4, EAGAIN = 11, ENOMEM = 12 };
  * so the guest's SS must be loaded again before its code runs. */
 extern uint32_t host_ss_lost __attribute__((visibility("hidden")));
 
+/* Set by every signal: DF, TF, NT, AC and ID are not known to be clear. */
+extern uint32_t host_flags_lost __attribute__((visibility("hidden")));
+
 static inline int64_t syscall6(int64_t number, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e, int64_t f)
 {
 	register int64_t r10 __asm__("r10") = d;

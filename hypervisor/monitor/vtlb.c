@@ -358,6 +358,12 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
 	return FILL_MAPPED;
 }
 
+/* Is nothing mapped that ring 3 must not reach? */
+bool vtlb_user_is_clean(void)
+{
+	return !low_count;
+}
+
 /* Ring 3 begins: unmap the supervisor pages that its segments could reach. */
 void vtlb_enter_user(void)
 {

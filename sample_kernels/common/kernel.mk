@@ -5,16 +5,19 @@
 
 COMMON := $(dir $(lastword $(MAKEFILE_LIST)))
 OUT ?= build
+# A kernel with another memory layout brings its own entry and linker script.
+START ?= start.S
+LINKER_SCRIPT ?= $(COMMON)kernel.ld
 
 CFLAGS = -m32 -std=gnu11 -O2 -g -Wall -Wextra -ffreestanding -fno-pic -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -mgeneral-regs-only -I$(COMMON)
-LDFLAGS = -m32 -nostdlib -static -no-pie -Wl,-T,$(COMMON)kernel.ld -Wl,--build-id=none
+LDFLAGS = -m32 -nostdlib -static -no-pie -Wl,-T,$(LINKER_SCRIPT) -Wl,--build-id=none
 
-COMMON_SOURCES = start.S vectors.S segments.c interrupts.c timer.c serial.c memory.c power.c
+COMMON_SOURCES = $(START) vectors.S segments.c interrupts.c timer.c serial.c memory.c power.c
 OBJECTS = $(patsubst %,$(OUT)/common-%.o,$(basename $(COMMON_SOURCES))) \
 	$(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
 
-$(OUT)/$(KERNEL).elf: $(OBJECTS) $(COMMON)kernel.ld
+$(OUT)/$(KERNEL).elf: $(OBJECTS) $(LINKER_SCRIPT)
 	$(CC) $(LDFLAGS) -o $@ $(OBJECTS)
 
 $(OUT)/common-%.o: $(COMMON)%.c | $(OUT)
