@@ -11,11 +11,11 @@ from hypercalls.table import HYPERCALLS, Operand
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.ExitReason, structs.Shutdown, structs.TraceKind,
-    structs.ConfigFlag, structs.MonitorError,
+    structs.DeviceAccess, structs.ConfigFlag, structs.MonitorError,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "ExitReason": "EXIT", "Shutdown": "SHUTDOWN",
-    "TraceKind": "TRACE", "ConfigFlag": "CONFIG", "MonitorError": "ERROR",
+    "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "ConfigFlag": "CONFIG", "MonitorError": "ERROR",
 }
 
 

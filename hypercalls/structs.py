@@ -104,24 +104,32 @@ class Shutdown(IntEnum):
 
 
 class TraceKind(IntEnum):
-    """What a trace record tells."""
+    """What a trace record tells, and what `args` holds."""
 
-    HYPERCALL = 1
-    EXIT = 2
-    INTERRUPT = 3
-    EXCEPTION = 4
-    EMULATED = 5
-    DEVICE = 6
-    TLB_FILL = 7
-    SWITCH = 8
-    IDLE = 9
+    HYPERCALL = 1  # registers at entry
+    EXIT = 2  # port, guest-physical address, bytes per item, items, value written
+    INTERRUPT = 3  # nothing; eip is the instruction interrupted
+    EXCEPTION = 4  # error code, address of a page fault, CS
+    EMULATED = 5  # first 12 bytes of the instruction, exception by which it trapped, its error code
+    DEVICE = 6  # port or guest-physical address, value written, bytes
+    TLB_FILL = 7  # guest-linear address, guest-physical address, pages mapped
+    SWITCH = 8  # from this process of the pool, to that one, guest CR3, 1 = a new process
+    IDLE = 9  # nothing
+
+
+class DeviceAccess(IntEnum):
+    """`number` of DEVICE records."""
+
+    MMIO_READ = 0
+    MMIO_WRITE = 1
+    PORT_IN = 2
+    PORT_OUT = 3
 
 
 class ConfigFlag(IntFlag):
     """Bits of control.flags, set by the VMM before the start."""
 
     FORCE_SLIDE = 1  # use the mmap_min_addr slide even where address 0 could be mapped
-    TRACE_OFF = 2
 
 
 class MonitorError(IntEnum):
@@ -226,6 +234,24 @@ RECENT = Struct(
     Field("number", "u32", "hypercall"), Field("eip", "u32", "caller"),
 )
 
+TRACE = Struct(
+    "trace_record",
+    "One trace record (64 bytes).",
+    Field("tsc", "u64", "host TSC at the start"),
+    Field("kind", "u8", "TraceKind"),
+    Field("cpl", "u8", "guest privilege level of the caller"),
+    Field("number", "u8", "hypercall, exit reason, vector, opcode, DeviceAccess or rights of a TLB fill, by kind"),
+    Field("in_memory", "u8", "hypercalls: 1 = operand[0] is the address of the operand, not its value"),
+    Field("eip", "u32", "caller"),
+    Field("cr3", "u32", "address space"),
+    Field("esp", "u32", "guest stack pointer"),
+    Field("args", "u32", "hypercalls: EAX, EBX, ECX, EDX, ESI at entry; else see TraceKind", 5),
+    Field("result", "u32", "hypercalls: EAX at the end; exits: the answer; reads of devices: the value"),
+    Field("latency", "u32", "TSC cycles until the guest went on, 0xffffffff: that or more; 0 for events"),
+    Field("sequence", "u32", "low half of the record's number, counted from 1"),
+    Field("operand", "u32", "hypercalls: explicit operands of the instruction, else EDI at entry and 0", 2),
+)
+
 CONTROL = Struct(
     "control_block",
     "Configuration, state and counters, shared by the monitor and the VMM.",
@@ -234,16 +260,17 @@ CONTROL = Struct(
     Field("flags", "u32", "ConfigFlag"),
     Field("slide", "u32", "out: base of the guest segments, 0 or 0x10000"),
     Field("ram_size", "u64", "bytes of guest RAM, from physical 0"),
-    Field("tsc_hz", "u64", "host TSC frequency"),
     Field("pool_max", "u32", "address-space processes at most"),
     Field("trap_count", "u32", "entries in the side table of replaced instructions"),
     Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),
     Field("rom_size", "u32", ""),
     Field("trace_mask", "u32", "bit TraceKind set: record this kind"),
-    Field("trace_slots", "u32", "records in the ring; a power of two"),
+    Field("trace_slots", "u32", "records in the ring: a power of two, at least 8; 0: no ring"),
     Field("trace_head", "u64", "records ever written by the monitor"),
     Field("trace_tail", "u64", "records ever read by the VMM"),
     Field("trace_lost", "u64", "records dropped because the ring was full"),
+    Field("open_operation", "trace_record", "the traced hypercall or emulation in progress; tsc 0: none"),
+    Field("open_exit", "trace_record", "the traced exit in progress; tsc 0: none"),
     Field("run_state", "u32", "0 starting, 1 running, 2 halted, 3 asking, 4 ended"),
     Field("current_pid", "u32", "host process that runs the guest"),
     Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
@@ -275,23 +302,6 @@ CONTROL = Struct(
     Field("members", "u64", "address-space processes created"),
     Field("halts", "u64", "times idle"),
     Field("signals", "u64", "host signals taken"),
-)
-
-TRACE = Struct(
-    "trace_record",
-    "One trace record (64 bytes).",
-    Field("tsc", "u64", "host TSC at the start"),
-    Field("kind", "u8", "TraceKind"),
-    Field("cpl", "u8", "guest privilege level of the caller"),
-    Field("number", "u16", "hypercall, exit reason, vector or port class, by kind"),
-    Field("eip", "u32", "caller"),
-    Field("cr3", "u32", "address space"),
-    Field("esp", "u32", "guest stack pointer"),
-    Field("args", "u32", "by kind and number", 5),
-    Field("result", "u32", ""),
-    Field("latency", "u32", "TSC cycles until the guest went on; 0 for events"),
-    Field("sequence", "u32", "low half of the record's number, set last: tells a torn record"),
-    Field("reserved", "u64", "zero"),
 )
 
 ABI_MAGIC = 0x33676E72  # "rng3"

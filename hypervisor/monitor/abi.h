@@ -248,8 +248,11 @@
 #define TRACE_TLB_FILL 7
 #define TRACE_SWITCH 8
 #define TRACE_IDLE 9
+#define ACCESSED_MMIO_READ 0
+#define ACCESSED_MMIO_WRITE 1
+#define ACCESSED_PORT_IN 2
+#define ACCESSED_PORT_OUT 3
 #define CONFIG_FORCE_SLIDE 1
-#define CONFIG_TRACE_OFF 2
 #define ERROR_NONE 0
 #define ERROR_MAP 1
 #define ERROR_LDT 2
@@ -369,6 +372,24 @@ struct recent_call {
 };
 _Static_assert(sizeof(struct recent_call) == 8, "recent_call");
 
+/* One trace record (64 bytes). */
+struct trace_record {
+	uint64_t tsc; /* host TSC at the start */
+	uint8_t kind; /* TraceKind */
+	uint8_t cpl; /* guest privilege level of the caller */
+	uint8_t number; /* hypercall, exit reason, vector, opcode, DeviceAccess or rights of a TLB fill, by kind */
+	uint8_t in_memory; /* hypercalls: 1 = operand[0] is the address of the operand, not its value */
+	uint32_t eip; /* caller */
+	uint32_t cr3; /* address space */
+	uint32_t esp; /* guest stack pointer */
+	uint32_t args[5]; /* hypercalls: EAX, EBX, ECX, EDX, ESI at entry; else see TraceKind */
+	uint32_t result; /* hypercalls: EAX at the end; exits: the answer; reads of devices: the value */
+	uint32_t latency; /* TSC cycles until the guest went on, 0xffffffff: that or more; 0 for events */
+	uint32_t sequence; /* low half of the record's number, counted from 1 */
+	uint32_t operand[2]; /* hypercalls: explicit operands of the instruction, else EDI at entry and 0 */
+};
+_Static_assert(sizeof(struct trace_record) == 64, "trace_record");
+
 /* Configuration, state and counters, shared by the monitor and the VMM. */
 struct control_block {
 	uint32_t magic; /* ABI_MAGIC */
@@ -376,16 +397,17 @@ struct control_block {
 	uint32_t flags; /* ConfigFlag */
 	uint32_t slide; /* out: base of the guest segments, 0 or 0x10000 */
 	uint64_t ram_size; /* bytes of guest RAM, from physical 0 */
-	uint64_t tsc_hz; /* host TSC frequency */
 	uint32_t pool_max; /* address-space processes at most */
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
 	uint32_t rom_size;
 	uint32_t trace_mask; /* bit TraceKind set: record this kind */
-	uint32_t trace_slots; /* records in the ring; a power of two */
+	uint32_t trace_slots; /* records in the ring: a power of two, at least 8; 0: no ring */
 	uint64_t trace_head; /* records ever written by the monitor */
 	uint64_t trace_tail; /* records ever read by the VMM */
 	uint64_t trace_lost; /* records dropped because the ring was full */
+	struct trace_record open_operation; /* the traced hypercall or emulation in progress; tsc 0: none */
+	struct trace_record open_exit; /* the traced exit in progress; tsc 0: none */
 	uint32_t run_state; /* 0 starting, 1 running, 2 halted, 3 asking, 4 ended */
 	uint32_t current_pid; /* host process that runs the guest */
 	uint32_t exit_pending; /* 1 = the monitor waits for an answer */
@@ -418,24 +440,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 5904, "control_block");
-
-/* One trace record (64 bytes). */
-struct trace_record {
-	uint64_t tsc; /* host TSC at the start */
-	uint8_t kind; /* TraceKind */
-	uint8_t cpl; /* guest privilege level of the caller */
-	uint16_t number; /* hypercall, exit reason, vector or port class, by kind */
-	uint32_t eip; /* caller */
-	uint32_t cr3; /* address space */
-	uint32_t esp; /* guest stack pointer */
-	uint32_t args[5]; /* by kind and number */
-	uint32_t result;
-	uint32_t latency; /* TSC cycles until the guest went on; 0 for events */
-	uint32_t sequence; /* low half of the record's number, set last: tells a torn record */
-	uint64_t reserved; /* zero */
-};
-_Static_assert(sizeof(struct trace_record) == 64, "trace_record");
+_Static_assert(sizeof(struct control_block) == 6024, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

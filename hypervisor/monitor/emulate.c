@@ -189,8 +189,7 @@ bool emulate_gate_call(void)
 		return false;
 	}
 	vcpu.eip += in.length;
-	if (!hypercall_run((in.rm.offset - first) / 4))
-		fault_deliver();
+	hypercall_serve((in.rm.offset - first) / 4);
 	return true;
 }
 
@@ -235,12 +234,31 @@ static bool beyond_user_limit(const struct instruction *in)
 	return machine.user_limit != old;
 }
 
+static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint32_t error)
+{
+	uint32_t start = vcpu.eip;
+	bool mine, done;
+
+	vcpu.eip = start + in->length;
+	done = sensitive(in, &mine);
+	if (mine)
+		return done;
+	vcpu.eip = start;
+	if (vector != VECTOR_PF && vcpu.cpl < 3 && segments_widen())
+		return true;
+	machine.fault = (struct fault){ vector == VECTOR_PF ? VECTOR_GP : vector, error, 1, 0 };
+	if (beyond_user_limit(in))
+		return true;
+	if (machine.fault.vector == VECTOR_PF)
+		return false;
+	vcpu.eip = start + in->length;
+	return emulate_memory(in);
+}
+
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
 bool emulate_trapped(uint32_t vector, uint32_t error)
 {
 	struct instruction in;
-	bool mine, done;
-	uint32_t start = vcpu.eip;
 
 	if (vector == VECTOR_UD)
 		return raise_plain(VECTOR_UD);
@@ -249,26 +267,11 @@ bool emulate_trapped(uint32_t vector, uint32_t error)
 	if (!decode(vcpu.eip, &in))
 		return false;
 	control.emulated++;
-	vcpu.eip = start + in.length;
-	done = sensitive(&in, &mine);
-	if (mine) {
-		if (done && tracing(TRACE_EMULATED))
-			trace_event(TRACE_EMULATED, in.opcode | in.opcode_map << 8, start, vector, error);
-		return done;
-	}
-	vcpu.eip = start;
-	if (vector != VECTOR_PF && vcpu.cpl < 3 && segments_widen())
-		return true;
-	machine.fault = (struct fault){ vector == VECTOR_PF ? VECTOR_GP : vector, error, 1, 0 };
-	if (beyond_user_limit(&in))
-		return true;
-	if (machine.fault.vector == VECTOR_PF)
-		return false;
-	vcpu.eip = start + in.length;
-	if (emulate_memory(&in)) {
-		if (tracing(TRACE_EMULATED))
-			trace_event(TRACE_EMULATED, in.opcode | in.opcode_map << 8, start, vector, error);
-		return true;
-	}
-	return false;
+	if (!tracing(TRACE_EMULATED))
+		return emulate_decoded(&in, vector, error);
+	trace_instruction_begins(&in, vector, error);
+	bool done = emulate_decoded(&in, vector, error);
+
+	trace_operation_ends();
+	return done;
 }

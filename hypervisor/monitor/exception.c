@@ -53,7 +53,8 @@ void fault_deliver(void)
 		}
 		control.exceptions[fault.vector & 31]++;
 		if (tracing(TRACE_EXCEPTION))
-			trace_event(TRACE_EXCEPTION, fault.vector, fault.error, fault.address, vcpu.cs.selector);
+			trace_event(TRACE_EXCEPTION, fault.vector,
+				    (uint32_t[5]){ fault.error, fault.address, vcpu.cs.selector }, 0);
 		if (interrupt_enter(fault.vector, false, fault.has_error, fault.error))
 			return;
 		if (fault.vector == VECTOR_DF)

@@ -19,7 +19,7 @@ void doorbell(void)
 	ring();
 }
 
-/* The trace ring is half full. */
+/* The trace ring fills. */
 void trace_doorbell(void)
 {
 	ring();
@@ -46,7 +46,7 @@ static uint32_t wait_for_answer(void)
 /* Ask what exit_prepare set up; returns the answer (`value`). */
 uint32_t exit_to_vmm(uint32_t reason)
 {
-	uint64_t start = tracing(TRACE_EXIT) ? read_tsc() : 0;
+	bool traced = tracing(TRACE_EXIT);
 	uint32_t value;
 
 	control.exits[reason & 31]++;
@@ -54,16 +54,16 @@ uint32_t exit_to_vmm(uint32_t reason)
 	control.exit.eip = machine.instruction_eip;
 	control.exit.cr3 = shared.cr3;
 	control.run_state = 3;
+	if (traced)
+		trace_exit_begins();
 	__atomic_store_n(&control.exit_pending, 1, __ATOMIC_RELEASE);
 	ring();
 	value = wait_for_answer();
 	control.run_state = 1;
 	/* The answer may have come with interrupt requests. */
 	machine.events = 1;
-	if (start)
-		trace_span(TRACE_EXIT, reason, machine.instruction_eip, start,
-			   (uint32_t[5]){ control.exit.port, (uint32_t)control.exit.address, control.exit.size,
-					  control.exit.count, control.exit.value }, value);
+	if (traced)
+		trace_exit_ends(value);
 	return value;
 }
 

@@ -125,8 +125,21 @@ static bool xen_call(uint32_t number)
 	}
 }
 
-/* Run hypercall `number` for the guest at vcpu.eip (behind the call). */
-bool hypercall_run(uint32_t number)
+static bool traced_operation(const struct call *call)
+{
+	uint8_t form = operand_form[call->number];
+	bool carried = form == FORM_CARRIER || form == FORM_CARRIER2;
+
+	if (form != FORM_NONE)
+		trace_operands(call, carried);
+	if (!operation_run(call))
+		return false;
+	if (carried)
+		trace_operands(call, carried);
+	return true;
+}
+
+static bool run(uint32_t number, bool traced)
 {
 	struct call call = { .number = number };
 	struct recent_call *recent = &control.recent[control.recent_head++ % 64];
@@ -136,7 +149,20 @@ bool hypercall_run(uint32_t number)
 	recent->eip = machine.instruction_eip;
 	if (number < 64 && number != HC_IRET)
 		return xen_call(number);
-	return collect(&call) && operation_run(&call);
+	return collect(&call) && (traced ? traced_operation(&call) : operation_run(&call));
+}
+
+/* Serve hypercall `number` for the guest at vcpu.eip (behind the call). */
+void hypercall_serve(uint32_t number)
+{
+	bool traced = tracing(TRACE_HYPERCALL);
+
+	if (traced)
+		trace_call_begins(number);
+	if (!run(number, traced))
+		fault_deliver();
+	if (traced)
+		trace_operation_ends();
 }
 
 /* The general case. */
@@ -152,11 +178,7 @@ void hypercall_long_way(uint32_t number)
 	}
 	vcpu.eip = eip;
 	machine.instruction_eip = eip - GATE_BYTES;
-	if (tracing(TRACE_HYPERCALL))
-		trace_begin(number);
-	if (!hypercall_run(number))
-		fault_deliver();
-	trace_end();
+	hypercall_serve(number);
 }
 
 void hypercall_from_gate(uint32_t number)

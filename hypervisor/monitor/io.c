@@ -103,12 +103,13 @@ uint32_t port_in(uint32_t port, uint32_t size)
 {
 	uint32_t class = in_class(port), value = 0;
 
-	if (tracing(TRACE_DEVICE))
-		trace_event(TRACE_DEVICE, 2, port, 0, size);
 	if (size == 1 || !is_byte_wide(class))
-		return in_one(port, size, class);
-	for (uint32_t i = 0; i < size; i++)
-		value |= (in_one(port + i, 1, in_class(port + i)) & 0xff) << i * 8;
+		value = in_one(port, size, class);
+	else
+		for (uint32_t i = 0; i < size; i++)
+			value |= (in_one(port + i, 1, in_class(port + i)) & 0xff) << i * 8;
+	if (tracing(TRACE_DEVICE))
+		trace_event(TRACE_DEVICE, ACCESSED_PORT_IN, (uint32_t[5]){ port, 0, size }, value);
 	return value;
 }
 
@@ -150,7 +151,7 @@ void port_out(uint32_t port, uint32_t size, uint32_t value)
 	uint32_t class = out_class(port);
 
 	if (tracing(TRACE_DEVICE))
-		trace_event(TRACE_DEVICE, 3, port, value, size);
+		trace_event(TRACE_DEVICE, ACCESSED_PORT_OUT, (uint32_t[5]){ port, value, size }, 0);
 	if (size == 1 || !is_byte_wide(class)) {
 		out_one(port, size, value, class);
 		return;

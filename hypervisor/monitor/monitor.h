@@ -83,11 +83,6 @@ struct member {
 	uint32_t flush; /* drop everything before the next use */
 };
 
-struct trace_call {
-	uint64_t start; /* TSC; 0: no hypercall is being traced */
-	uint32_t number, eip, args[5];
-};
-
 struct fault {
 	uint32_t vector, error, has_error, address;
 };
@@ -107,7 +102,6 @@ struct machine {
 	struct uart_state uart;
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
-	struct trace_call trace_call;
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
 	uint64_t ldt_wanted[HOST_LDT_ENTRIES];
@@ -303,7 +297,7 @@ extern uint8_t fast_start[], fast_end[];
 /* hypercall.c: arrival by a gate */
 void hypercall_from_gate(uint32_t number);
 void hypercall_long_way(uint32_t number);
-bool hypercall_run(uint32_t number);
+void hypercall_serve(uint32_t number);
 
 /* query.c: lar, lsl, verr, verw, arpl */
 bool query_lar_lsl(uint32_t selector, bool limit, uint32_t *result);
@@ -369,10 +363,14 @@ void timer_soon(void);
 void idle(void);
 
 /* trace.c */
-void trace_event(uint32_t kind, uint32_t number, uint32_t a, uint32_t b, uint32_t c);
-void trace_begin(uint32_t number);
-void trace_end(void);
-void trace_span(uint32_t kind, uint32_t number, uint32_t eip, uint64_t start, const uint32_t args[5], uint32_t result);
+void trace_event(uint32_t kind, uint32_t number, const uint32_t args[5], uint32_t result);
+void trace_span(uint32_t kind, uint32_t number, uint64_t start, const uint32_t args[5]);
+void trace_call_begins(uint32_t number);
+void trace_instruction_begins(const struct instruction *in, uint32_t vector, uint32_t error);
+void trace_operands(const struct call *call, bool carried);
+void trace_operation_ends(void);
+void trace_exit_begins(void);
+void trace_exit_ends(uint32_t answer);
 static inline bool tracing(uint32_t kind) { return (control.trace_mask >> kind) & 1; }
 
 #endif

@@ -75,12 +75,15 @@ static bool access_memory(uint32_t linear, uint32_t size, uint32_t *value, bool 
 	uint32_t physical = to.physical | (linear & PAGE_MASK);
 
 	if (!is_ram(physical)) {
-		if (tracing(TRACE_DEVICE))
-			trace_event(TRACE_DEVICE, write, physical, write ? *value : 0, size);
+		uint32_t written = write ? *value : 0;
+
 		if (write)
 			device_write(physical, size, *value);
 		else
 			*value = device_read(physical, size);
+		if (tracing(TRACE_DEVICE))
+			trace_event(TRACE_DEVICE, write ? ACCESSED_MMIO_WRITE : ACCESSED_MMIO_READ,
+				    (uint32_t[5]){ physical, written, size }, write ? 0 : *value);
 	} else if (!write) {
 		*value = 0;
 		memcpy(value, ram + physical, size);

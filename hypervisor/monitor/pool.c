@@ -59,7 +59,7 @@ static _Noreturn void become_current(void)
 		vtlb_validate(true);
 	}
 	timers_rearm();
-	trace_end();
+	trace_operation_ends();
 	resume();
 }
 
@@ -136,13 +136,12 @@ void pool_switch(uint32_t cr3)
 	if (next == self)
 		return;
 	uint32_t me = self;
-	uint64_t start = tracing(TRACE_SWITCH) ? read_tsc() : 0;
 
 	segments_save();
 	fpu_save();
 	control.switches++;
-	if (start)
-		trace_event(TRACE_SWITCH, next, me, cr3, create);
+	if (tracing(TRACE_SWITCH))
+		trace_event(TRACE_SWITCH, 0, (uint32_t[5]){ me, next, cr3, create }, 0);
 	machine.current = next;
 	if (create) {
 		machine.members = next + 1;

@@ -46,9 +46,9 @@ static void deliver(void)
 	if (vector < 0)
 		return;
 	control.interrupts[vector & 255]++;
-	if (tracing(TRACE_INTERRUPT))
-		trace_event(TRACE_INTERRUPT, (uint32_t)vector, vcpu.eip, 0, 0);
 	machine.instruction_eip = vcpu.eip;
+	if (tracing(TRACE_INTERRUPT))
+		trace_event(TRACE_INTERRUPT, (uint32_t)vector, (uint32_t[5]){ 0 }, 0);
 	if (!interrupt_enter((uint32_t)vector, false, false, 0))
 		fault_deliver();
 }

@@ -108,5 +108,5 @@ void idle(void)
 	}
 	control.run_state = 1;
 	if (start)
-		trace_span(TRACE_IDLE, 0, vcpu.eip, start, (uint32_t[5]){ 0 }, 0);
+		trace_span(TRACE_IDLE, 0, start, (uint32_t[5]){ 0 });
 }

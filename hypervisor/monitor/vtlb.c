@@ -346,7 +346,7 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
 	control.tlb_fills++;
 	control.tlb_pages += count;
 	if (start)
-		trace_event(TRACE_TLB_FILL, access, linear, to.physical, count);
+		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, to.physical, count });
 	/* What user code must not reach although its segments do, or may only read. */
 	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.pte & ACCESS_USER)) && paging_on()) {
 		if (low_count + count > LOW_SUPERVISOR_MAX)
