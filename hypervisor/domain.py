@@ -135,10 +135,10 @@ class Domain:
     def _build(self, held: contextlib.ExitStack) -> None:
         config = self.config
         memory_map.check_size(config.memory)
-        drives = self._open_drives(held)
         self.memory = GuestMemory(config.memory)
         held.callback(self.memory.close)
         self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
+        drives = self._open_drives(held)
         self.shared = StateFile(config.trace_slots)
         held.callback(self.shared.close)
         self.control = self.shared.control

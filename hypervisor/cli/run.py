@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
 
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
+_SHORTEST = 1e-3  # seconds: a timer set to 0 would never go off
 
 
 class _TimeIsUp(Exception):
@@ -30,9 +32,10 @@ def main(arguments: list[str]) -> int:
     """Run a kernel as `arguments` say; the exit status is the guest's."""
     options = _parser().parse_args(arguments)
     config = configuration(options)
+    deadline = time.monotonic() + options.timeout if options.timeout else None
     while True:
         try:
-            result = _run(config, options)
+            result = _run(config, options, deadline)
         except Terminated as ended:
             return raise_again(ended.signum)
         if result.ending is not Ending.RESET or options.no_reboot:
@@ -133,12 +136,12 @@ def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _run(config: DomainConfig, options: argparse.Namespace) -> Outcome:
+def _run(config: DomainConfig, options: argparse.Namespace, deadline: float | None) -> Outcome:
     with Domain(config) as domain:
         domain.build()
         for notice in domain.notices:
             _tell(notice)
-        result = _to_the_end(domain, options)
+        result = _to_the_end(domain, deadline)
         if result.died and not options.no_report:
             print(crash_report(domain, result), file=sys.stderr)
         elif result.died or result.ending is Ending.TIMEOUT:
@@ -148,20 +151,21 @@ def _run(config: DomainConfig, options: argparse.Namespace) -> Outcome:
         return result
 
 
-def _to_the_end(domain: Domain, options: argparse.Namespace) -> Outcome:
-    """Run a built domain until the guest, the user or the time ends it."""
+def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
+    """Run a built domain until the guest, the user or the time (monotonic seconds) ends it."""
 
     def alarm(_number: int, _frame: Any) -> None:
         raise _TimeIsUp
 
     before = signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, options.timeout or 0)
     try:
+        if deadline is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), _SHORTEST))
         return domain.run(TerminalConsole())
     except UserQuit:
         return outcome(Ending.QUIT, "ended by the user")
     except _TimeIsUp:
-        return outcome(Ending.TIMEOUT, f"{options.timeout:g} s are over")
+        return outcome(Ending.TIMEOUT, "the time given is over")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,67 @@
+"""Names for addresses."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hypervisor.loaders.symbols import Symbols
+
+SOURCE = r"""
+.globl _start
+.type first, @function
+.type second, @function
+.text
+_start: nop
+first: nop; nop; nop; nop
+.size first, 4
+.skip 12
+second: nop
+label: nop
+.size second, 2
+.data
+datum: .long 1
+.set absolute, 0x100002
+"""
+
+
+@pytest.fixture(scope="module")
+def symbols(tmp_path_factory: pytest.TempPathFactory) -> Symbols:
+    folder = tmp_path_factory.mktemp("symbols")
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    assert compiler, "the tests need a C compiler"
+    (folder / "a.S").write_text(SOURCE)
+    command = [compiler, "-m32", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x100000,-n,--build-id=none"]
+    subprocess.run([*command, "-o", str(folder / "a"), str(folder / "a.S")], check=True, capture_output=True)
+    return Symbols(folder / "a")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (0x100000, "_start"),
+        (0x100001, "first"),
+        (0x100004, "first+0x3"),
+        (0x100006, "0x00100006"),
+        (0x100011, "second"),
+        (0x100012, "label"),
+        (0xFFFFF, "0x000fffff"),
+    ],
+)
+def test_describe(symbols: Symbols, address: int, text: str) -> None:
+    assert symbols.describe(address) == text
+
+
+def test_data_and_absolute_symbols_are_left_out(symbols: Symbols) -> None:
+    assert len(symbols) == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"text"])
+def test_other_files_have_no_symbols(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert len(Symbols(path)) == 0
+    assert len(Symbols(tmp_path / "missing")) == 0

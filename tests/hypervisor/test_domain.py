@@ -1,0 +1,203 @@
+"""Domains with a real engine: how guests end, what they find, what is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+from hypervisor.domain import DiskConfig, Domain, DomainConfig, DomainState
+from hypervisor.errors import RingError
+from hypervisor.memory_map import MIB
+from hypervisor.outcome import Ending, Outcome
+from hypervisor.report import crash_report, statistics
+from tests.hypervisor import guests
+
+pytestmark = pytest.mark.usefixtures("monitor")
+
+
+class Transcript:
+    """A console that keeps what the guest prints, and may type when it begins."""
+
+    def __init__(self, typed: bytes = b"") -> None:
+        self.output, self._typed, self.closed = b"", typed, 0
+
+    def open(self, domain: Domain) -> None:
+        assert domain.type_bytes(self._typed) == len(self._typed)
+
+    def write(self, data: bytes) -> None:
+        self.output += data
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def config(folder: Path, code: bytes, **fields: object) -> DomainConfig:
+    return DomainConfig(guests.write(folder, code), memory=4 * MIB, **fields)  # type: ignore[arg-type]
+
+
+def run(folder: Path, code: bytes, **fields: object) -> tuple[Outcome, bytes]:
+    console = Transcript()
+    with Domain(config(folder, code, **fields)) as domain:
+        domain.build()
+        result = domain.run(console)
+    assert console.closed == 1
+    return result, console.output
+
+
+@pytest.mark.parametrize(
+    ("code", "ending", "status"),
+    [
+        (guests.POWEROFF, Ending.POWEROFF, 0),
+        (guests.RESET, Ending.RESET, 0),
+        (guests.out(0x64, 0xFE), Ending.RESET, 0),
+        (guests.out(0xF4, 3), Ending.EXIT, 7),
+        (guests.HALT, Ending.DEAD_HALT, 6),
+        (guests.TRIPLE_FAULT, Ending.TRIPLE_FAULT, 4),
+    ],
+)
+def test_endings(tmp_path: Path, code: bytes, ending: Ending, status: int) -> None:
+    result, output = run(tmp_path, guests.say(b"last words") + code)
+    assert (result.ending, result.status) == (ending, status)
+    assert output == b"last words"
+
+
+@pytest.mark.parametrize("slide", [False, True])
+def test_typed_input_reaches_the_guest(tmp_path: Path, slide: bool) -> None:
+    console = Transcript(b"hello, guest q")
+    with Domain(config(tmp_path, guests.ECHO, slide=slide)) as domain:
+        domain.build()
+        assert domain.run(console).ending is Ending.POWEROFF
+    assert console.output == b"hello, guest q"
+
+
+def test_absent_ports_are_told(tmp_path: Path) -> None:
+    with Domain(config(tmp_path, guests.in_(0xCFC, 4) + guests.out(0x999, 1) + guests.POWEROFF)) as domain:
+        domain.build()
+        domain.run(Transcript())
+        assert domain.bus.absent == {("in", 0xCFC): 1, ("out", 0x999): 1}
+        assert "probed, absent ports: 0x999 0xcfc" in statistics(domain)
+
+
+def test_the_report_of_a_dead_guest(tmp_path: Path) -> None:
+    load_esp = b"\xbc\x00\x30\x10\x00"
+    push = b"\x68\xef\xbe\xad\xde"
+    with Domain(config(tmp_path, load_esp + push + b"\xb8\x78\x56\x34\x12" + guests.HALT)) as domain:
+        domain.build()
+        result = domain.run(Transcript())
+        text = crash_report(domain, result)
+    assert "halted with interrupts off at 0x00100030" in text
+    assert "eax 12345678" in text and "esp 00102ffc" in text
+    assert "00102ffc  deadbeef" in text
+    assert "interrupts off, ring 0" in text
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    domain = Domain(config(tmp_path, guests.POWEROFF))
+    domain.build()
+    domain.run(Transcript())
+    pids = domain.engine.pids
+    domain.close()
+    domain.close()
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    del domain
+    gc.collect()  # the state file's mapping goes with the last view of it
+    links = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    assert not [link for link in links if "ring3-ram" in link or str(tmp_path) in link]
+
+
+def test_states(tmp_path: Path) -> None:
+    domain = Domain(config(tmp_path, guests.POWEROFF))
+    with pytest.raises(RuntimeError, match="is new"):
+        domain.run(Transcript())
+    domain.build()
+    with pytest.raises(RuntimeError, match="is built"):
+        domain.build()
+    domain.run(Transcript())
+    with pytest.raises(RuntimeError, match="is ended"):
+        domain.run(Transcript())
+    domain.close()
+    assert domain.state is DomainState.CLOSED
+    with pytest.raises(RuntimeError, match="is closed"):
+        domain.build()
+
+
+class Failing(Transcript):
+    """A console that breaks at the first output."""
+
+    def write(self, data: bytes) -> None:
+        raise BrokenPipeError
+
+
+def test_a_failing_console_ends_the_guest(tmp_path: Path) -> None:
+    console = Failing()
+    with Domain(config(tmp_path, guests.say(b"x") + guests.SPIN)) as domain:
+        domain.build()
+        with pytest.raises(BrokenPipeError):
+            domain.run(console)
+        assert domain.state is DomainState.ENDED
+        assert not [pid for pid in domain.engine.pids if Path(f"/proc/{pid}").exists()]
+    assert console.closed == 1
+
+
+# --- disks
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"disk{number}" for number in range(5)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]) * 1024)
+    return paths
+
+
+def places(folder: Path, *wanted: DiskConfig) -> list[Path | None]:
+    with Domain(config(folder, guests.POWEROFF, disks=wanted)) as domain:
+        domain.build()
+        return [
+            drive.image.path if drive else None
+            for device in domain.bus.devices if device.name.startswith("IDE")
+            for drive in device.drives  # type: ignore[attr-defined]
+        ]  # fmt: skip
+
+
+def test_the_first_place_shows_the_kernel_unless_taken(tmp_path: Path, disks: list[Path]) -> None:
+    kernel = tmp_path / "kernel"
+    assert places(tmp_path) == [kernel, None, None, None]
+    assert places(tmp_path, DiskConfig(disks[0]), DiskConfig(disks[1])) == [kernel, disks[0], disks[1], None]
+    assert places(tmp_path, DiskConfig(disks[0]), DiskConfig(disks[1], index=0)) == [disks[1], disks[0], None, None]
+
+
+def test_disks_without_a_place_are_refused(tmp_path: Path, disks: list[Path]) -> None:
+    with pytest.raises(RingError, match="disk3: no place left"):
+        places(tmp_path, *[DiskConfig(path) for path in disks[:4]])
+    with pytest.raises(RingError, match="index 2 is taken"):
+        places(tmp_path, DiskConfig(disks[0], index=2), DiskConfig(disks[1], index=2))
+    with pytest.raises(RingError, match="index 4 is not one of 0 to 3"):
+        places(tmp_path, DiskConfig(disks[0], index=4))
+
+
+def test_a_refused_domain_releases_its_disks(tmp_path: Path, disks: list[Path]) -> None:
+    for _ in range(2):
+        with pytest.raises(RingError, match="does not exist"):
+            places(tmp_path, DiskConfig(disks[0]), DiskConfig(tmp_path / "missing"))
+
+
+def test_an_incomplete_sector_is_told(tmp_path: Path, disks: list[Path]) -> None:
+    disks[0].write_bytes(b"x" * 600)
+    with Domain(config(tmp_path, guests.POWEROFF, disks=(DiskConfig(disks[0]),))) as domain:
+        domain.build()
+        assert domain.notices == [f"disk {disks[0]}: the last 88 bytes are no sector and are left out"]
+
+
+def test_a_guest_reads_its_disk(tmp_path: Path, disks: list[Path]) -> None:
+    """Select drive 1, read sector 1, print its first word's low byte + 'A'."""
+    setup = b"".join(
+        guests.out(port, value)
+        for port, value in ((0x1F6, 0xF0), (0x1F2, 1), (0x1F3, 1), (0x1F4, 0), (0x1F5, 0), (0x1F7, 0x20))
+    )
+    show = guests.in_(0x1F0, 2) + b"\x04\x41\x66\xba\xf8\x03\xee"  # add $'A',%al; mov $0x3f8,%dx; out
+    result, output = run(tmp_path, setup + show + guests.POWEROFF, disks=(DiskConfig(disks[3], read_only=True),))
+    assert result.ending is Ending.POWEROFF and output == b"D"
