@@ -41,6 +41,7 @@ class Flow:
         )
         self._functions = [(s.address, s.address + s.size) for s in image.functions if s.size]
         self._function_starts = [start for start, _ in self._functions]
+        self._table_entries: set[int] = set()
         self._pending: list[int] = []
         for symbol in image.objects:
             self.exclude(symbol.address, symbol.address + symbol.size, Evidence.DATA)
@@ -218,8 +219,10 @@ class Flow:
         entry = table
         while entry + 4 <= region.end and entry - table < 4 * _TABLE_LIMIT:
             target = int.from_bytes(region.data[entry - region.base : entry - region.base + 4], "little")
-            if not low <= target < high:
+            # Without symbols a table seems to go on into the next one: read every word once only.
+            if not low <= target < high or entry in self._table_entries:
                 break
+            self._table_entries.add(entry)
             self._pending.append(target)
             entry += 4
         self.exclude(table, entry, Evidence.DATA)
