@@ -33,9 +33,10 @@ def _joined(item: Sensitive, text: str, template: bool) -> Sensitive:
     (whole,) = decide(f"{prefix} {text[item.start:item.end]}", template)
     if not whole.changes:
         return item._replace(changes=(), reason=whole.reason)
-    (change,) = whole.shifted(item.start - len(prefix) - 1).changes
-    return whole.shifted(0)._replace(start=item.start, end=item.end, changes=(
-        removal, change._replace(start=item.start)))
+    macro, *segment = [change.parts for change in whole.changes]
+    parts = macro + ((Part(" "), *segment[0]) if segment else ())
+    return whole._replace(start=item.start, end=item.end, changes=(
+        removal, Change(item.start, item.end, parts)))
 
 
 def _is_pair(first: Sensitive, second: Sensitive, text: str) -> bool:

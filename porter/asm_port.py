@@ -136,7 +136,8 @@ class _File:
         try:
             return [item.shifted(start) for item in decide(piece)]
         except Unparsable as error:
-            if self.lenient or self.text[start:end].lstrip().startswith("#") or not names_i386(self.clean):
+            foreign = self.unpreprocessed and not names_i386(self.clean)
+            if foreign or self.lenient or self.text[start:end].lstrip().startswith("#"):
                 return []  # C, a C macro whose body is no statement, or another processor's assembler
             line, column = self.lines(start + error.position)
             raise PortError(f"{self.name}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: "

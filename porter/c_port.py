@@ -88,8 +88,8 @@ class _Source:
             try:
                 found += [item.shifted(start) for item in decide(text[start:end], template.extended)]
             except Unparsable as error:
-                if not names_i386(text):
-                    continue  # another processor's
+                if template.fragment or not names_i386(text):
+                    continue  # an operand, or another processor's
                 line, column = self.lines(template.source_offset(start + error.position))
                 raise PortError(f"{self.name}:{line}:{column}: cannot parse `{text[start:end].strip()}`: correct the "
                                 f"statement, or keep the file out with --exclude") from None

@@ -27,7 +27,7 @@ def _decode(escape: str) -> str:
         return escape
     if escape[1] in "\r\n":
         return ""
-    if escape[1] == "x":
+    if escape[1] == "x" and len(escape) > 2:
         return chr(int(escape[2:], 16) & 0xFF)
     if escape[1].isdigit():
         return chr(int(escape[1:], 8) & 0xFF)
@@ -49,9 +49,11 @@ class Unwritable(Exception):
 class Template:
     """A template: `text` as the assembler will see it, `extended` where it has operands."""
 
-    def __init__(self, text: str, chars: list[_Char], extended: bool, names: frozenset[str]) -> None:
+    def __init__(self, text: str, chars: list[_Char], extended: bool, names: frozenset[str], *,
+                 fragment: bool) -> None:
         self._chars = chars
         self.extended = extended
+        self.fragment = fragment  # part of a template: it need not be whole statements
         self.names = names  # the macros that it is written with
         # Of the dialect alternatives {att|intel} only the first is assembled.
         self.text = _DIALECTS.sub(lambda m: f" {m[1]}{' ' * (len(m[0]) - len(m[1]) - 1)}", text) if extended else text
@@ -129,4 +131,4 @@ def parse(source: str, start: int, end: int, macros: Mapping[str, str], rule: st
         chars += [_Char(at, stop, False)] if known is None else [_Char(-1, -1, False)] * len(known)
     if rule == "template" and "%" in "".join(text) and "%%" not in "".join(text):
         extended = False
-    return Template("".join(text), chars, extended, frozenset(names))
+    return Template("".join(text), chars, extended, frozenset(names), fragment=rule == "template")

@@ -97,7 +97,7 @@ def port_tree(root: Path, exclude: Sequence[str] = ()) -> Result:
     """
     result = Result()
     texts: dict[str, str] = {}
-    for path in _sources(root):
+    for path in sorted(_sources(root)):
         if any(fnmatchcase(path, pattern) for pattern in exclude):
             continue
         text = _read(root / path)

@@ -124,7 +124,7 @@ def _real_assembler(compiler: str, search: str, more: list[str]) -> tuple[str, b
 def _compile(compiler: str, args: list[str]) -> int:
     stage = _Stage()
     search = f"-B{stage.directory}/"
-    # Clang assembles by itself unless told otherwise. With -pipe our ``as`` would have to pass text on.
+    # Clang assembles by itself unless told otherwise.
     external = ["-fno-integrated-as"] if "clang" in os.path.basename(compiler) else []
     ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
     pid = spawn(ours, env=stage.environment)
@@ -138,8 +138,6 @@ def _compile(compiler: str, args: list[str]) -> int:
         try:
             if failure:
                 raise failure
-            if not request or request[-1] == "-":
-                raise PortError("-pipe in a response file: leave it out, it does not change what is built")
             stage.reply(_assemble(real, request))
         except PortError as error:
             failure = error
@@ -178,7 +176,8 @@ def cc_main(argv: list[str] | None = None) -> int:
         if not args or any(arg in _NOT_ASSEMBLING or arg.startswith(("-print-", "--print-")) for arg in seen):
             replace_process([compiler, *args])
         _refuse_lto(seen)
-        return _ended(_compile(compiler, args), argv)
+        # A -pipe is taken out, and so looked for in response files: our ``as`` reads files only.
+        return _ended(_compile(compiler, seen if "-pipe" in seen else args), argv)
     except PortError as error:
         return _ended(_fail(error), argv)
     except KeyboardInterrupt:

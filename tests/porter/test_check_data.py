@@ -114,6 +114,21 @@ def test_descriptor_table_and_boot_header(tmp_path: Path) -> None:
     assert _left(path) == ["start: cli"]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        ".long 0x1badb002, 3, -0x1badb005",
+        ".long 0x1badb002, 0x10000, -0x1badb002 - 0x10000, 0x100000, 0x100000, 0, 0, 0xfafafafa",
+        ".long 0x1badb002, 4, -0x1badb006, 0, 0, 0, 0, 0, 0, 0xf4fa, 0xf4fa, 0x9cfa",
+        ".long 0xe85250d6, 0, 24, -0xe85250d6 - 24; .word 0, 0; .long 8",
+    ],
+)
+def test_boot_header_is_no_hint_either(tmp_path: Path, header: str) -> None:
+    result = survey(compiled.kernel(tmp_path, f".globl start\nheader: {header}\nstart: cli\nret\n"))
+    assert [site.text for site in result.left] == ["cli"]
+    assert not result.unreached
+
+
 def test_table_of_labels(tmp_path: Path) -> None:
     path = compiled.kernel(
         tmp_path,

@@ -1,0 +1,251 @@
+"""``ring3 cc`` and ``ring3 as``, run as a build runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = 'void f(void) { asm volatile("cli"); }\nint main(void) { f(); return 0; }\n'
+FLAGS = ["-m32", "-ffreestanding", "-fno-pie", "-O1"]
+
+
+class Bench:
+    """A directory with sources, and the wrappers run in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "tmp").mkdir()
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(directory / "tmp"),
+                            "XDG_CACHE_HOME": str(directory / "cache")}
+        self.write("a.c", '#include "a.h"\n' + CODE)
+        self.write("a.h", "/* nothing */\n")
+        self.write("b.S", "#define OFF cli\n\t.globl g\ng:\tOFF\n\tret\n")
+        self.write("c.s", "\t.globl h\nh:\thlt\n\tret\n")
+
+    def write(self, name: str, text: str) -> None:
+        (self.directory / name).write_text(text)
+
+    def run(self, entry: str, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        program = f"import sys; from porter.wrapper import {entry}; sys.exit({entry}())"
+        return subprocess.run([sys.executable, "-c", program, *args], cwd=self.directory, env=self.environment,
+                              input=stdin, text=True, capture_output=True, timeout=60)
+
+    def cc(self, *args: str, stdin: str = "", status: int = 0) -> str:
+        """Run ``ring3 cc gcc``; its messages."""
+        run = self.run("cc_main", "gcc", *args, stdin=stdin)
+        assert run.returncode == status, run.stderr
+        assert not list((self.directory / "tmp").iterdir()), "temporary files were left"
+        return run.stderr
+
+    def code(self, name: str) -> str:
+        return subprocess.run(["objdump", "-d", "--no-show-raw-insn", name], cwd=self.directory, text=True,
+                              capture_output=True, check=True).stdout
+
+    def is_ported(self, name: str) -> bool:
+        code = self.code(name)
+        assert "\tcli" not in code and "\thlt" not in code, code
+        return "%ss:" in code or "%cs:" in code
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.directory.iterdir() if path.is_file()} - {"a.c", "a.h", "b.S", "c.s"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.mark.parametrize(("source", "target"), [("a.c", "a.o"), ("b.S", "b.o"), ("c.s", "c.o")])
+def test_each_language(bench: Bench, source: str, target: str) -> None:
+    assert bench.cc(*FLAGS, "-c", source) == ""
+    assert bench.files() == {target}
+    assert bench.is_ported(target)
+
+
+def test_the_second_compile_needs_no_parser(bench: Bench) -> None:
+    for name in ("first.o", "second.o"):
+        bench.cc(*FLAGS, "-c", "a.c", "-o", name)
+    assert (bench.directory / "first.o").read_bytes() == (bench.directory / "second.o").read_bytes()
+
+
+def test_several_sources_at_once(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-c", "a.c", "b.S", "c.s")
+    assert bench.files() == {"a.o", "b.o", "c.o"}
+    assert all(bench.is_ported(name) for name in ("a.o", "b.o", "c.o"))
+
+
+def test_compile_and_link_in_one_go(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-nostdlib", "-static", "-Wl,-e,main", "a.c", "b.S", "-o", "prog")
+    assert bench.files() == {"prog"}
+    assert bench.is_ported("prog")
+
+
+def test_linking_alone(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-c", "a.c")
+    bench.cc(*FLAGS, "-nostdlib", "-static", "-Wl,-e,main", "a.o", "-o", "prog")
+    assert bench.is_ported("prog")
+
+
+def test_dependency_files_are_those_of_the_build(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-MD", "-c", "a.c", "-o", "x.o")
+    assert (bench.directory / "x.d").read_text() == "x.o: a.c a.h\n"
+    bench.cc(*FLAGS, "-MMD", "-MP", "-MF", "deps", "-MT", "goal", "-c", "a.c", "-o", "x.o")
+    assert (bench.directory / "deps").read_text().startswith("goal: a.c a.h\n")
+
+
+def test_pipe_and_standard_input(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-pipe", "-c", "a.c", "-o", "a.o")
+    bench.write("flags", "-pipe -c")
+    bench.cc(*FLAGS, "@flags", "a.c", "-o", "response.o")
+    bench.cc(*FLAGS, "-c", "-x", "c", "-", "-o", "in.o", stdin=CODE)
+    bench.cc(*FLAGS, "-c", "-x", "assembler", "-", "-o", "as.o", stdin="\tcli\n")
+    assert all(bench.is_ported(name) for name in ("a.o", "response.o", "in.o", "as.o"))
+
+
+def test_languages_named_by_option(bench: Bench) -> None:
+    bench.write("source.txt", "\tcli\n")
+    bench.cc(*FLAGS, "-x", "assembler", "-c", "source.txt", "-o", "a.o")
+    bench.cc(*FLAGS, "-x", "assembler-with-cpp", "-c", "source.txt", "-o", "b.o")
+    assert bench.is_ported("a.o") and bench.is_ported("b.o")
+
+
+def test_response_files(bench: Bench) -> None:
+    bench.write("flags", "-m32 -ffreestanding -fno-pie\n-c a.c -o a.o")
+    bench.cc("@flags")
+    assert bench.is_ported("a.o")
+
+
+def test_saved_temporaries_are_the_compilers(bench: Bench) -> None:
+    bench.cc(*FLAGS, "-save-temps", "-c", "a.c")
+    assert bench.files() == {"a.i", "a.s", "a.o"}
+    assert "\tcli" in (bench.directory / "a.s").read_text()
+    assert bench.is_ported("a.o")
+
+
+def test_assembler_options_pass(bench: Bench) -> None:
+    bench.write("d.s", "\t.if VALUE == 7\n\tcli\n\t.endif\n")
+    bench.cc(*FLAGS, "-Wa,--defsym,VALUE=7", "-c", "d.s")
+    assert bench.is_ported("d.o")
+
+
+@pytest.mark.parametrize("flag", ["-E", "-S", "-M", "--version", "-dumpspecs", "-dumpmachine",
+                                  "-print-libgcc-file-name"])
+def test_what_assembles_nothing_is_the_compilers_own(bench: Bench, flag: str) -> None:
+    args = [*FLAGS, flag] + (["a.c", "-o", "-"] if flag in ("-E", "-S", "-M") else [])
+    ours = bench.run("cc_main", "gcc", *args)
+    own = subprocess.run(["gcc", *args], cwd=bench.directory, text=True, capture_output=True)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (own.returncode, own.stdout, own.stderr)
+
+
+def test_64_bit_code_is_not_touched(bench: Bench) -> None:
+    bench.cc("-m64", "-c", "a.c", "-o", "a.o")
+    assert "\tcli" in bench.code("a.o")
+    bench.write("host.c", "int main(void) { return 3; }\n")
+    bench.cc("host.c", "-o", "host")
+    assert subprocess.run([str(bench.directory / "host")]).returncode == 3
+
+
+def test_messages_and_status_of_the_compiler(bench: Bench) -> None:
+    bench.write("bad.c", "int main(void) { return x; }\n")
+    own = subprocess.run(["gcc", *FLAGS, "-c", "bad.c"], cwd=bench.directory, text=True, capture_output=True)
+    assert bench.cc(*FLAGS, "-c", "bad.c", status=own.returncode) == own.stderr
+    assert bench.files() == {"bad.c"}
+
+
+def test_messages_of_the_assembler_name_the_authors_line(bench: Bench) -> None:
+    bench.write("bad.S", "#define A 1\n\tcli\n\tmovl A\n")
+    assert "bad.S:3: Error" in bench.cc(*FLAGS, "-c", "bad.S", status=1)
+    bench.write("bad.c", 'void f(void) {\n asm("cli");\n asm("bogus");\n}\n')
+    assert "bad.c:3: Error" in bench.cc(*FLAGS, "-c", "bad.c", status=1)
+    assert not (bench.directory / "bad.o").exists()
+
+
+def test_debug_lines(bench: Bench) -> None:
+    bench.write("d.S", "\n\tnop\n\tpushf\n\n\tret\n")
+    bench.cc("-m32", "-g", "-c", "d.S")
+    lines = subprocess.run(["objdump", "-dl", "d.o"], cwd=bench.directory, text=True, capture_output=True).stdout
+    assert [line.rpartition(":")[2] for line in lines.splitlines() if "/d.S:" in line or line.startswith("d.S:")] == [
+        "2", "3", "5"]
+
+
+def test_included_assembly_is_ported(bench: Bench) -> None:
+    (bench.directory / "inc").mkdir()
+    bench.write("inc/part.inc", "\tcli\n")
+    bench.write("d.s", '\tnop\n\t.include "part.inc"\n\tmovl bad\n')
+    assert "d.s:3: Error" in bench.cc(*FLAGS, "-Wa,-I,inc", "-c", "d.s", status=1)
+    bench.write("d.s", '\tnop\n\t.include "part.inc"\n')
+    bench.cc(*FLAGS, "-Wa,-Iinc", "-c", "d.s")
+    assert bench.is_ported("d.o")
+
+
+def test_what_stays_unported_is_told_once(bench: Bench) -> None:
+    bench.write("d.S", "#include \"a.h\"\n\t.code16\n\tcli\n\thlt\n\t.code32\n\tnop\n")
+    assert bench.cc(*FLAGS, "-c", "d.S") == (
+        "d.S:3: ring3: `cli` and 1 more not ported: 16-bit code does not run in an i386 guest\n")
+
+
+def one_line(run: subprocess.CompletedProcess[str]) -> str:
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert run.stderr.startswith("ring3: ")
+    return run.stderr
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    (["no-such-compiler", "-c", "a.c"], ["no-such-compiler", "PATH"]),
+    (["gcc", "-flto", *FLAGS, "-c", "a.c"], ["-flto", "-fno-lto"]),
+    ([], ["no compiler"]),
+])
+def test_bad_calls_are_refused_in_a_line(bench: Bench, args: list[str], words: list[str]) -> None:
+    message = one_line(bench.run("cc_main", *args))
+    assert all(word in message for word in words)
+    assert bench.files() == set()
+
+
+def test_lto_switched_off_again_is_fine(bench: Bench) -> None:
+    bench.cc("-flto", "-fno-lto", *FLAGS, "-c", "a.c")
+    assert bench.is_ported("a.o")
+
+
+def test_unparsable_assembly_leaves_no_object(bench: Bench) -> None:
+    bench.write("bad.s", "\tnop\n\tmovl (%eax, %cr0\n")
+    message = one_line(bench.run("cc_main", "gcc", *FLAGS, "-c", "bad.s"))
+    assert "bad.s:2:" in message and "movl (%eax, %cr0" in message
+    assert not (bench.directory / "bad.o").exists()
+
+
+def test_intel_syntax_is_refused(bench: Bench) -> None:
+    message = one_line(bench.run("cc_main", "gcc", *FLAGS, "-masm=intel", "-c", "a.c"))
+    assert "Intel syntax" in message and "-masm=att" in message
+
+
+def test_the_assembler_door(bench: Bench) -> None:
+    assert bench.run("as_main", "--32", "-o", "c.o", "c.s").returncode == 0
+    assert bench.is_ported("c.o")
+    assert bench.run("as_main", "--32", "-o", "in.o", stdin="\tcli\n").returncode == 0
+    assert bench.is_ported("in.o")
+    bench.write("e.s", "\tsti\n")
+    assert bench.run("as_main", "--32", "-o", "two.o", "c.s", "e.s").returncode == 0
+    assert bench.is_ported("two.o")
+    assert bench.run("as_main", "--64", "-o", "wide.o", "c.s").returncode == 0
+    assert "\thlt" in bench.code("wide.o")
+    assert "GNU assembler" in bench.run("as_main", "--version").stdout
+
+
+def test_the_assembler_door_refuses_in_a_line(bench: Bench) -> None:
+    assert "nothing.s" in one_line(bench.run("as_main", "--32", "-o", "x.o", "nothing.s"))
+    assert "AT&T" in one_line(bench.run("as_main", "--32", "-msyntax=intel", "-o", "x.o", "c.s"))
+    bench.environment["RING3_AS"] = "no-such-as"
+    assert "no-such-as" in one_line(bench.run("as_main", "--32", "-o", "x.o", "c.s"))
+    assert bench.files() == set()
+
+
+def test_an_unusable_cache_changes_nothing(bench: Bench) -> None:
+    bench.write("cache", "a file where a directory should be")
+    bench.cc(*FLAGS, "-c", "a.c")
+    assert bench.is_ported("a.o")
