@@ -28,7 +28,7 @@ class Evidence(IntEnum):
     SYMBOL = 2  # a label, or a place inside a function, that decodes as code to its end
     REFERENCE = 3  # a pointer in code or data leads there, and it decodes as code to its end
     ADJACENT = 4  # in a file without symbols: between known code, and it decodes as code to its end
-    DATA = 0x80  # an object symbol or jump table covers it
+    DATA = 0x80  # an object symbol, a jump table or a boot header covers it
     REAL_MODE = 0x81
 
 

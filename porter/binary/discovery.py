@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from capstone import x86
 
+from porter.binary.boot_header import find_boot_headers
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.flow import Flow
 from porter.binary.image import Image
@@ -39,6 +40,8 @@ class Discovery:
         self.real_mode: list[RealModeCode] = find_real_mode(image)
         for block in self.real_mode:
             self.flow.exclude(block.start, block.end, Evidence.REAL_MODE)
+        for start, end in find_boot_headers(image):
+            self.flow.exclude(start, end, Evidence.DATA)
         self._trial = Trial(self.flow, frozenset(symbol.address for symbol in image.symbols))
         self._follow_certain()
         self._follow_labels()

@@ -3,7 +3,7 @@
 Assembly labels have no type: `gdt:`, `message:` and `vector32:` look alike in the symbol table. A place
 is taken for code only if everything reachable from it decodes, stays clear of other symbols' middles, of
 data and of known code's middles, and ends in a return or jump. Data passes that rarely by chance, and the
-usual kinds of data are excluded first: text, pointer tables, zeros, boot headers.
+usual kinds of data are excluded first: text, pointer tables, zeros.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _TEXT = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{4,}\x00")
 _TEXT_HEAD = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{8}")
 _TEXT_LIMIT = 256  # bytes of a string that follows a call
-# Boot headers lie in the text section because they must come first in the file.
-_HEADER_MAGIC = (b"\x02\xb0\xad\x1b", b"\xd6\x50\x52\xe8")  # Multiboot 3.1.1, Multiboot2 3.1.1
 _PEEK = 16
 _LIMIT = 4096  # instructions of one trial
 _ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
@@ -34,9 +32,9 @@ def looks_like_text(image: Image, address: int) -> bool:
 
 
 def looks_like_data(image: Image, address: int) -> bool:
-    """True where the first bytes are text, zeros, a boot header or a table of addresses."""
+    """True where the first bytes are text, zeros or a table of addresses."""
     head = image.read(address, _PEEK)
-    if head.startswith(_HEADER_MAGIC) or _TEXT_HEAD.match(head) or looks_like_text(image, address):
+    if _TEXT_HEAD.match(head) or looks_like_text(image, address):
         return True
     words = [int.from_bytes(head[at : at + 4], "little") for at in (0, 4)]
     return len(head) >= 8 and all(image.region_at(word) for word in words)
