@@ -57,10 +57,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    details = (__doc__ or "").partition("\n\n")[2]
     parser = argparse.ArgumentParser(
         prog="ring3 check",
         description="List the privileged and sensitive instructions that are left in compiled i386 code.",
-        epilog="Exit status: 0 nothing left, 1 something left, 2 the file cannot be checked.",
+        epilog=details.replace("``", ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", help="i386 ELF executable or object file")
     parser.add_argument(
@@ -68,9 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also list the instructions that rightly stay and those in unreached bytes",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write everything as JSON; - writes only that, to stdout"
-    )
+    parser.add_argument("--json", metavar="FILE", help="also write everything as JSON; - writes only that, to stdout")
     return parser
 
 
