@@ -43,7 +43,10 @@ class MachineStop(Exception):
 
 
 class Device:
-    """A device on the bus. Subclasses say what they occupy and override what they answer."""
+    """A device on the bus. Subclasses say what they occupy and override what they answer.
+
+    There is no reset: a machine that restarts is a new domain with new devices.
+    """
 
     name = "device"
     ports: tuple[range, ...] = ()
@@ -51,9 +54,6 @@ class Device:
 
     def attach(self, bus: Bus) -> None:
         """Called once, when the device is added: the place to ask for latches, FIFOs, posted ports."""
-
-    def reset(self) -> None:
-        """Return to the power-on state."""
 
     def port_in(self, port: int, size: int) -> int:
         """Value that a read of `size` bytes gives; bits above the size are ignored."""
@@ -233,11 +233,6 @@ class Bus:
         self._state.set_port_out(port, PortClass.FIFO, index)
         window = self._state.window(layout.FIFO_OFFSET + index * layout.FIFO_SIZE, layout.FIFO_SIZE)
         return Fifo(self._control.fifo[index], window, index)
-
-    def reset(self) -> None:
-        """Reset every device."""
-        for device in self.devices:
-            device.reset()
 
     # --- service ------------------------------------------------------------------------------------
 

@@ -44,9 +44,6 @@ class I8042(ByteDevice):
     ports = (range(DATA, DATA + 1), range(COMMAND, COMMAND + 1))
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
         self._config, self._output_port = CONFIG_RESET, OUTPUT_PORT_RESET
         self._queue: deque[tuple[bool, int]] = deque()  # (from the mouse, byte)
         self._last = 0

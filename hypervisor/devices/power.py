@@ -37,9 +37,6 @@ class ResetControl(ByteDevice):
     def __init__(self) -> None:
         self._values = {RESET_CONTROL: 0, PORT_A: 2}
 
-    def reset(self) -> None:
-        self._values = {RESET_CONTROL: 0, PORT_A: 2}
-
     def read(self, port: int) -> int:
         return self._values[port]
 

@@ -34,18 +34,15 @@ class Vga(ByteDevice):
     ports = (range(0x3C0, 0x3D0), range(CRTC, CRTC + 2), range(STATUS, STATUS + 1))
 
     def __init__(self) -> None:
-        self.reset()
-
-    def attach(self, bus: Bus) -> None:
-        super().attach(bus)
-        bus.post([CRTC, CRTC + 1, SEQUENCER, SEQUENCER + 1, GRAPHICS, GRAPHICS + 1])
-
-    def reset(self) -> None:
         self._index = dict.fromkeys(_INDEXED, 0)
         self._registers = {port: bytearray(256) for port in _INDEXED}
         self._attributes, self._attribute_index, self._attribute_data = bytearray(32), 0, False
         self._dac, self._dac_read, self._dac_write, self._dac_mask = bytearray(_DAC_BYTES), 0, 0, 0xFF
         self._misc, self._retrace = MISC_RESET, False
+
+    def attach(self, bus: Bus) -> None:
+        super().attach(bus)
+        bus.post([CRTC, CRTC + 1, SEQUENCER, SEQUENCER + 1, GRAPHICS, GRAPHICS + 1])
 
     def read(self, port: int) -> int:
         if port in self._index:
