@@ -180,17 +180,23 @@ _insn(157, "int", "flow", "Software interrupt through the guest's IDT, with the 
       (Arg("vector", "u8", "in", "stack"),), errors="#GP(vector * 8 + 2), #NP")
 _insn(159, "iret16", "flow", "iretw: return from an interrupt by a 16-bit frame.", errors="as IRET")
 _insn(160, "sysenter", "flow", "Enter ring 0 as IA32_SYSENTER_CS, _ESP and _EIP say.", errors="#GP(0) if CS MSR is 0")
-_insn(161, "sysexit", "flow", "Return to ring 3 at EDX with stack ECX.", errors="#GP(0)")
+_insn(161, "sysexit", "flow", "Return to ring 3 at EDX with stack ECX.",
+      args=(Arg("eip", "u32", "in", "edx"), Arg("esp", "u32", "in", "ecx")), errors="#GP(0)")
 _insn(162, "syscall", "flow", "AMD's fast call; #UD unless the virtual CPU offers it.", errors="#UD")
 _insn(163, "sysret", "flow", "AMD's fast return; #UD unless the virtual CPU offers it.", errors="#UD")
 
 _insn(164, "invlpg", "memory", "Drop one page from the virtual TLB.", Operand.CARRIER, (_MEM,), xen="update_va_mapping")
 _insn(165, "invpcid", "memory", "#UD: the virtual CPU does not offer it.", Operand.CARRIER2, (_MEM, _REG32_IN),
       errors="#UD")
-_insn(166, "rdmsr", "cpu", "Read the MSR that ECX names.", result="EDX:EAX", errors="#GP(0): unknown MSR, not ring 0")
-_insn(167, "wrmsr", "cpu", "Write EDX:EAX to the MSR that ECX names.", errors="#GP(0): unknown MSR, not ring 0")
+_MSR = Arg("msr", "u32", "in", "ecx")
+_insn(166, "rdmsr", "cpu", "Read the MSR that ECX names.", args=(_MSR,), result="EDX:EAX",
+      errors="#GP(0): unknown MSR, not ring 0")
+_insn(167, "wrmsr", "cpu", "Write EDX:EAX to the MSR that ECX names.",
+      args=(_MSR, Arg("high", "u32", "in", "edx"), Arg("low", "u32", "in", "eax")),
+      errors="#GP(0): unknown MSR, not ring 0")
 _insn(168, "rdpmc", "cpu", "#GP(0): the virtual CPU has no counters.", errors="#GP(0)")
-_insn(169, "cpuid", "cpu", "Identity of the virtual CPU for leaf EAX, sub-leaf ECX.", result="EAX, EBX, ECX, EDX",
+_insn(169, "cpuid", "cpu", "Identity of the virtual CPU for leaf EAX, sub-leaf ECX.",
+      args=(Arg("leaf", "u32", "in", "eax"), Arg("subleaf", "u32", "in", "ecx")), result="EAX, EBX, ECX, EDX",
       errors="none", xen="the forced-emulation cpuid prefix")
 _insn(170, "rdtscp", "cpu", "#UD: the virtual CPU does not offer it.", errors="#UD")
 _insn(171, "xsetbv", "cpu", "#UD: the virtual CPU does not offer XSAVE.", errors="#UD")
