@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
-_CTYPES: dict[str, type[ctypes._SimpleCData]] = {
+_CTYPES: dict[str, Any] = {
     "u8": ctypes.c_uint8,
     "u16": ctypes.c_uint16,
     "u32": ctypes.c_uint32,
@@ -31,6 +32,8 @@ class Field:
 
 class Struct:
     """A record of the contract; `ctype` is its ctypes image, `size` its length in bytes."""
+
+    ctype: Any
 
     def __init__(self, name: str, doc: str, *fields: Field) -> None:
         self.name, self.doc, self.fields = name, doc, fields

@@ -52,8 +52,9 @@ _rows: list[Hypercall] = []
 
 def _xen(number: int, name: str, summary: str, args: str, errors: str, result: str = "0") -> None:
     registers = ("ebx", "ecx", "edx", "esi", "edi")
+    words = [part.split(":") for part in args.split()]
     parsed = tuple(
-        Arg(*part.split(":"), where=reg) for part, reg in zip(args.split(), registers, strict=False)
+        Arg(name, kind, way, reg) for (name, kind, way), reg in zip(words, registers[: len(words)], strict=True)
     )
     _rows.append(Hypercall(number, name, summary, parsed, result, errors, name, Operand.NONE, "xen"))
 
@@ -83,7 +84,8 @@ _REG32_OUT = Arg("value", "u32", "out", "carrier")
 _SEG_ERRORS = "#GP, #NP or #SS(selector) as the load of a segment register"
 
 _xen(10, "update_descriptor", "Write one segment descriptor at a machine address and refresh its mirror.",
-     "address_lo:u32:in address_hi:u32:in descriptor_lo:u32:in descriptor_hi:u32:in", "-EINVAL: address not in RAM or not 8-aligned")
+     "address_lo:u32:in address_hi:u32:in descriptor_lo:u32:in descriptor_hi:u32:in",
+     "-EINVAL: address not in RAM or not 8-aligned")
 _xen(17, "xen_version", "Command 0: version of this ABI, major << 16 | minor; command 1: extra version string.",
      "command:u32:in buffer:ptr:out", "-ENOSYS: unknown command, -EFAULT: bad buffer", "version or 0")
 _xen(18, "console_io", "Command 0: write bytes to the console; command 1: read what was typed.",
@@ -97,8 +99,10 @@ _xen(29, "sched_op", "Command 0 yield, 1 block (as sti; hlt), 2 shutdown with th
 
 _insn(64, "deliver_pending", "interrupt", "Deliver the interrupt that became pending while the virtual IF was clear "
       "(the slow half of sti and popf).", errors="none", xen="event channel upcall")
-_insn(65, "safe_halt", "interrupt", "sti; hlt as one operation: enable interrupts and wait for one.", xen="sched_op block")
-_insn(66, "halt", "interrupt", "hlt: wait for an interrupt; with the virtual IF clear the guest is dead.", xen="sched_op")
+_insn(65, "safe_halt", "interrupt", "sti; hlt as one operation: enable interrupts and wait for one.",
+      xen="sched_op block")
+_insn(66, "halt", "interrupt", "hlt: wait for an interrupt; with the virtual IF clear the guest is dead.",
+      xen="sched_op")
 _insn(67, "pushf16", "interrupt", "pushfw: push FLAGS with the virtual IF and IOPL.", errors="#SS, #PF")
 _insn(68, "popf16", "interrupt", "popfw: pop FLAGS; the virtual IF follows.", errors="#SS, #PF")
 

@@ -1,0 +1,1 @@
+"""Benchmarks (``make bench``): micro-benchmarks of the engine and whole runs of a kernel beside QEMU."""

@@ -1,0 +1,151 @@
+"""Measures ring3 against this host: ``make bench``, or ``python bench/run.py --help``.
+
+Micro-benchmarks: a guest kernel (guest/) and a host program (host.c) run in turn on one CPU, several rounds;
+each figure is the median of its rounds and is compared with the host's figure of the same run. With a kernel
+of the reader's, ported and unported, whole runs are compared with QEMU (``--ported``, ``--unported``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.whole import WholeRun, compare_whole
+from hypervisor.monitor.build import compiler
+
+HERE = Path(__file__).resolve().parent
+RING3 = [sys.executable, "-m", "hypervisor.cli.main"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`guest` is to cost at most `factor` times `host`, or `limit_ns`."""
+
+    title: str
+    guest: str
+    host: str = ""
+    factor: float = 0.0
+    limit_ns: float = 0.0
+
+
+BOUNDS = (
+    Bound("null hypercall", "null", "getppid", 0.5),
+    Bound("system call, engine alone", "bare_call", "getppid", 1.2),
+    Bound("system call, with a kernel's entry and exit", "full_call", "getppid", 3.0),
+    Bound("cli and sti", "cli_sti", limit_ns=3.0),
+    Bound("CR3 load, another address space", "cr3", "futex", 1.5),
+    Bound("compute loop, per step", "compute", "compute", 1 / 0.98),
+    Bound("exit to the VMM (unknown port)", "exit", limit_ns=10_000.0),
+)
+
+
+def parse(output: str) -> dict[str, list[float]]:
+    """Lines "NAME OPERATIONS CYCLES" to cycles per operation."""
+    figures: dict[str, list[float]] = {}
+    for line in output.splitlines():
+        parts = line.split()
+        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
+            figures.setdefault(parts[0], []).append(int(parts[2]) / int(parts[1]))
+    return figures
+
+
+def build(scratch: Path) -> tuple[Path, Path]:
+    """The host program and the guest kernel, built into `scratch`."""
+    host = scratch / "host"
+    subprocess.run([*compiler(), "-O2", "-o", str(host), str(HERE / "host.c")], check=True)
+    wrapper = " ".join([*RING3, "cc", *compiler()])
+    subprocess.run(["make", "-s", "-C", str(HERE / "guest"), f"CC={wrapper}", f"OUT={scratch}"], check=True,
+                   env=environment())
+    return host, scratch / "micro.elf"
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, with this tree's modules first."""
+    return {**os.environ, "PYTHONPATH": str(HERE.parent)}
+
+
+def measure(command: list[str], cpu: int) -> dict[str, list[float]]:
+    """Run on one CPU and parse what it prints."""
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, stdin=subprocess.DEVNULL,
+                         env=environment(), preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    return parse(run.stdout)
+
+
+def micro(rounds: int, cpu: int, console: Console) -> bool:
+    """Guest and host in turn; prints the table; whether every bound holds."""
+    guest: dict[str, list[float]] = {}
+    host: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        host_program, kernel = build(Path(directory))
+        for _ in range(rounds):
+            for figures, command in ((host, [str(host_program)]), (guest, [*RING3, "run", str(kernel)])):
+                for name, values in measure(command, cpu).items():
+                    figures.setdefault(name, []).append(statistics.median(values))
+    ns = 1 / statistics.median(host["tsc"])
+    # The loop around each inline pair is no part of it.
+    guest["cli_sti"] = [both - empty for both, empty in zip(guest["cli_sti"], guest["empty"], strict=True)]
+    table = Table("what", "guest ns", "host ns", "ratio", "bound", "")
+    met = True
+    for bound in BOUNDS:
+        mine = statistics.median(guest[bound.guest]) * ns
+        theirs = statistics.median(host[bound.host]) * ns if bound.host else 0.0
+        ok = mine <= theirs * bound.factor if bound.host else mine <= bound.limit_ns
+        met &= ok
+        table.add_row(bound.title, f"{mine:.1f}", f"{theirs:.1f} ({bound.host})" if bound.host else "",
+                      f"{mine / theirs:.2f}" if bound.host else "",
+                      f"{bound.factor:.2f} x" if bound.host else f"{bound.limit_ns:.0f} ns", "ok" if ok else "MISSED")
+    console.print(table)
+    return met
+
+
+def launch(rounds: int, console: Console) -> bool:
+    """How long the engine alone takes from its start to the guest's end (a guest that only powers off)."""
+    from bench.launch import engine_milliseconds
+
+    figures = [engine_milliseconds() for _ in range(rounds)]
+    median = statistics.median(figures)
+    console.print(f"engine alone, start to a guest's power-off: {median:.1f} ms (bound 30 ms) "
+                  f"{'ok' if median < 30 else 'MISSED'}")
+    return median < 30
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cpu", type=int, default=min(os.sched_getaffinity(0)))
+    parser.add_argument("--ported", type=Path, help="a kernel built with ring3 cc")
+    parser.add_argument("--unported", type=Path, help="the same kernel as its own build makes it, for QEMU")
+    parser.add_argument("--disk", type=Path, help="its second disk; each run gets a copy")
+    parser.add_argument("--unported-disk", type=Path, help="the disk for QEMU, if it holds unported programs")
+    parser.add_argument("--prompt", default="$ ", help="what the console shows when it takes commands")
+    parser.add_argument("--type", default="", help="command to type there")
+    parser.add_argument("--until", default="", help="what ends the measurement")
+    options = parser.parse_args()
+    console = Console()
+    began = time.monotonic()
+    met = micro(options.rounds, options.cpu, console)
+    met &= launch(options.rounds, console)
+    if options.ported:
+        if not shutil.which("qemu-system-i386"):
+            console.print("no qemu-system-i386 on the path: the kernel is measured alone")
+        runs = WholeRun(options.prompt, options.type, options.until)
+        met &= compare_whole(runs, RING3, options, console)
+    console.print(f"{time.monotonic() - began:.0f} s")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
