@@ -42,6 +42,7 @@ from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import ConsoleRings
 from hypervisor.state import StateFile
+from hypervisor.trace.recorder import Recorder, TraceConfig
 
 DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
@@ -75,7 +76,7 @@ class DomainConfig:
     slide: bool = False
     cpu: int | None = None
     keyboard: bool = False
-    trace_slots: int = 0
+    trace: TraceConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
@@ -139,8 +140,9 @@ class Domain:
         held.callback(self.memory.close)
         self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
         drives = self._open_drives(held)
-        self.shared = StateFile(config.trace_slots)
+        self.shared = StateFile(config.trace.slots if config.trace else 0)
         held.callback(self.shared.close)
+        self._recorder = Recorder(config.trace, self.shared, config.kernel) if config.trace else None
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.kill)
@@ -224,6 +226,8 @@ class Domain:
         self._require(DomainState.BUILT)
         self.state = DomainState.RUNNING
         try:
+            if self._recorder:
+                self._recorder.start()
             self.engine.start()
             try:
                 console.open(self)
@@ -234,8 +238,18 @@ class Domain:
                 console.close()
         finally:
             self.engine.kill()
+            self._stop_recorder()
             self.state = DomainState.ENDED
         return result
+
+    def _stop_recorder(self) -> None:
+        recorder = self._recorder
+        if recorder:
+            recorder.stop()
+            if recorder.problem:
+                self.notices.append(recorder.problem)
+            if recorder.lost:
+                self.notices.append(f"trace {recorder.config.path}: {recorder.lost:,} records came too fast")
 
     def _drain(self, console: Console) -> None:
         data = self.rings.drain()
@@ -244,16 +258,20 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        control, rings = self.control, self.rings
+        control, rings, recorder = self.control, self.rings, self._recorder
         try:
             while True:
                 try:
                     record = wait()
+                except InterruptedError:
+                    continue  # a signal was handled, for example SIGTSTP: eventfd_read does not go on by itself
                 except RingError as ended:
                     return outcome(Ending.MONITOR, str(ended))
                 if control.console_out_head != rings.tail:
                     self._drain(console)
                 if record is None:
+                    if recorder:
+                        recorder.call()
                     continue
                 end = _ENDINGS.get(record.reason)
                 if end:

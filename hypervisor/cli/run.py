@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from hypervisor.loaders.boot import ModuleFile
 from hypervisor.memory_map import parse_size
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
+from hypervisor.trace.format import ALL_KINDS, parse_kinds
+from hypervisor.trace.recorder import TraceConfig
 
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
 _SHORTEST = 1e-3  # seconds: a timer set to 0 would never go off
@@ -41,6 +44,8 @@ def main(arguments: list[str]) -> int:
         if result.ending is not Ending.RESET or options.no_reboot:
             return result.status
         _tell(f"{result.cause}; the guest starts again")
+        if config.trace:
+            config = replace(config, trace=replace(config.trace, append=True))
 
 
 def _parser() -> Parser:
@@ -92,8 +97,13 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         slide=options.slide,
         cpu=_cpu(options.cpu),
         keyboard=options.keyboard,
+        trace=_trace(options) if options.trace else None,
         traps=_traps(options.kernel) if options.unported else (),
     )
+
+
+def _trace(options: argparse.Namespace) -> TraceConfig:
+    return TraceConfig(options.trace, parse_kinds(options.trace_only) if options.trace_only else ALL_KINDS)
 
 
 def _cpu(text: str) -> int | None:
@@ -139,9 +149,9 @@ def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
 def _run(config: DomainConfig, options: argparse.Namespace, deadline: float | None) -> Outcome:
     with Domain(config) as domain:
         domain.build()
-        for notice in domain.notices:
-            _tell(notice)
+        _tell_all(domain)
         result = _to_the_end(domain, deadline)
+        _tell_all(domain)
         if result.died and not options.no_report:
             print(crash_report(domain, result), file=sys.stderr)
         elif result.died or result.ending is Ending.TIMEOUT:
@@ -169,6 +179,13 @@ def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _tell_all(domain: Domain) -> None:
+    """Tell the domain's notices, each once."""
+    for notice in domain.notices:
+        _tell(notice)
+    domain.notices.clear()
 
 
 def _tell(message: str) -> None:
