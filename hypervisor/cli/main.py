@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "as": ("porter.wrapper", "as_main", "assemble with a given assembler, porting on the way"),
     "check": ("porter.check", "main", "list the sensitive instructions left in a linked kernel"),
     "run": ("hypervisor.cli.run", "main", "run a kernel"),
-    "trace": ("hypervisor.trace.command", "main", "show and summarise what a kernel asked for"),
+    "trace": ("hypervisor.cli.trace", "main", "show and summarise what a kernel asked for"),
     "doctor": ("hypervisor.cli.doctor", "main", "tell whether this host can run guests"),
     "abi": ("hypervisor.cli.abi", "main", "print the reference page of all hypercalls"),
 }

@@ -62,7 +62,7 @@ def unpack_header(data: bytes, name: str) -> tuple[Header, int]:
         raise TraceError(f"{name} is not a trace; record one with 'ring3 run KERNEL --trace FILE'")
     if len(data) < _FIXED.size:
         raise TraceError(f"{name} ends within its header; record again")
-    (_, version, abi, size, record_size, tsc_hz, start_tsc, start_ns, kinds, crc, path_size, _) = _FIXED.unpack_from(data)
+    _, version, abi, size, record_size, tsc_hz, start_tsc, start_ns, kinds, crc, path_size, _ = _FIXED.unpack_from(data)
     if version > VERSION or abi > ABI_VERSION:
         raise TraceError(f"{name} was written by a newer ring3 (format {version}, hypercall ABI {abi}); upgrade ring3")
     if version != VERSION or record_size != TRACE_RECORD_SIZE or not tsc_hz or size < _FIXED.size + path_size:

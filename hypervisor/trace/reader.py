@@ -94,7 +94,7 @@ class Trace:
         for first in range(0, len(indices), _BATCH):
             batch = self._raw[indices[first : first + _BATCH]].tobytes()
             for fields in _UNPACKER.iter_unpack(batch):
-                yield Record(*fields[:8], fields[8:13], *fields[13:16], fields[16:18])
+                yield Record._make((*fields[:8], fields[8:13], *fields[13:16], fields[16:18]))
 
     @property
     def seconds(self) -> float:

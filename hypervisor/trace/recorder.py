@@ -61,19 +61,19 @@ class Recorder:
         path = self.config.path
         if path.exists() and path.samefile(self.kernel):
             raise TraceError(f"trace {path} is the kernel itself; choose another file")
-        start_tsc = read_tsc()
+        frequency, start_tsc = tsc_hz(), read_tsc()
+        mask = sum(1 << kind for kind in self.config.kinds)
         try:
             image = self.kernel.read_bytes()
             how = os.O_APPEND if self.config.append else os.O_TRUNC
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o666)
             if not self.config.append:
-                mask = sum(1 << kind for kind in self.config.kinds)
-                header = Header(tsc_hz(), start_tsc, time.time_ns(), mask, str(self.kernel.resolve()), zlib.crc32(image))
-                _write(self._fd, header.pack())
+                crc, kernel = zlib.crc32(image), str(self.kernel.resolve())
+                _write(self._fd, Header(frequency, start_tsc, time.time_ns(), mask, kernel, crc).pack())
             _write(self._fd, mark(Mark.START, start_tsc, 0))
         except OSError as error:
             raise TraceError(f"trace {path} cannot be written ({error.strerror}); choose another file") from error
-        self._control.trace_mask = sum(1 << kind for kind in self.config.kinds)
+        self._control.trace_mask = mask
         self._thread.start()
 
     def call(self) -> None:

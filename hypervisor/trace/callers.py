@@ -1,0 +1,47 @@
+"""Names for the places in a guest that asked for something."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from hypervisor.loaders.symbols import Symbols
+from hypervisor.trace.format import TraceError
+from hypervisor.trace.reader import Trace
+
+USER_RING = 3
+
+
+class Callers:
+    """Symbols of a trace's kernel: those of the file it was recorded from, or of `symbols`.
+
+    A file that was named must be readable and have symbols (TraceError); the recorded one may be gone or have
+    changed since: `notice` then says so.
+    """
+
+    def __init__(self, trace: Trace, symbols: Path | None = None) -> None:
+        path = symbols or Path(trace.header.kernel)
+        self.notice = ""
+        try:
+            changed = zlib.crc32(path.read_bytes()) != trace.header.kernel_crc
+        except OSError as error:
+            if symbols:
+                raise TraceError(f"symbols {path} cannot be read ({error.strerror}); name an ELF file") from error
+            self.notice = f"kernel {path} is gone; name another file that has its symbols with --symbols"
+            changed = False
+        self._symbols = Symbols(path)
+        if symbols and not len(self._symbols):
+            raise TraceError(f"{path} has no symbols; name an ELF file that was not stripped")
+        if changed and not symbols:
+            self.notice = f"kernel {path} has changed since the recording; names of callers may be wrong"
+
+    def symbol(self, cpl: int, eip: int) -> str:
+        """The function that holds `eip`; user code, of which nothing is known, is one place."""
+        if cpl == USER_RING:
+            return "(user code)"
+        found = self._symbols.lookup(eip)
+        return found[0] if found else f"{eip:#010x}"
+
+    def describe(self, cpl: int, eip: int) -> str:
+        """The place as precisely as possible."""
+        return f"user {eip:#010x}" if cpl == USER_RING else self._symbols.describe(eip)
