@@ -6,19 +6,16 @@ object. Line markers keep messages and debug information on the author's lines.
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 
 from porter.errors import PortError
-from porter.prefilter import candidates
+from porter.quickscan import may_be_sensitive
 
 TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from porter.model import Site
-    from porter.rewrite import Ported
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
 _WITH_VALUE = frozenset({
@@ -26,9 +23,6 @@ _WITH_VALUE = frozenset({
     "--listing-lhs-width2", "--listing-rhs-width", "--listing-cont-lines",
 })
 _UNPORTABLE_OPTIONS = frozenset({"-msyntax=intel", "-mmnemonic=intel", "-mnaked-reg"})
-_DEEPEST_INCLUDE = 20  # files that include each other end here; the assembler then says so
-_LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\])*)"', re.MULTILINE)
-_INCLUDE = re.compile(r'^[ \t]*\.include[ \t]+"([^"\n]+)"[^\n]*', re.MULTILINE)
 
 
 class Call:
@@ -67,33 +61,6 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
-def _port(text: str, name: str, include_path: Sequence[str], depth: int = 0) -> Ported | None:
-    """Port a text, and in place of each `.include` whose file needs porting, the ported file.
-
-    None: nothing in it is sensitive.
-    """
-    includes = ".include" in text and depth < _DEEPEST_INCLUDE
-    if not includes and not candidates(text):
-        return None
-    from porter.asm_port import port_assembly
-    from porter.rewrite import Ported
-
-    ported = port_assembly(text, name)
-    sites = list(ported.sites)
-
-    def include(match: re.Match[str]) -> str:
-        places = [match[1], *(os.path.join(directory, match[1]) for directory in include_path)]
-        path = next((place for place in places if os.path.isfile(place)), None)
-        inner = _port(read_text(path), path, include_path, depth + 1) if path else None
-        if inner is None:
-            return match[0]
-        sites.extend(inner.sites)
-        line = ported.text.count("\n", 0, match.start()) + 2
-        return f'# 1 "{path}"\n{inner.text}\n# {line} "{name}"'
-
-    return Ported(_INCLUDE.sub(include, ported.text) if includes else ported.text, tuple(sites))
-
-
 def port_call(call: Call) -> tuple[str | None, list[Site]]:
     """Port the inputs of an assembler call.
 
@@ -109,26 +76,19 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
     for path in call.inputs:
         name = STANDARD_INPUT if path == "-" else path
         text = read_text(path)
-        ported = _port(text, name, call.include_path)
-        if ported:
+        if ".include" in text or may_be_sensitive(text):
+            from porter.asm_includes import port_with_includes
+
+            ported = port_with_includes(text, name, call.include_path)
             changed = changed or ported.text != text
-            unported += [_located(site, text) for site in ported.sites if not site.item.changes]
-        pieces.append(f'# 1 "{name}"\n{ported.text if ported else text}')
+            unported += [site for site in ported.sites if not site.item.changes]
+            text = ported.text
+        pieces.append(f'# 1 "{name}"\n{text}')
     if not changed:
         return ("".join(pieces) if "-" in call.inputs else None), unported
     from porter.statements import macro_text
 
     return macro_text() + "".join(pieces), unported
-
-
-def _located(site: Site, text: str) -> Site:
-    """A site with the file and line that the author knows, as told by the line marker above it."""
-    lines = text.split("\n")
-    for index in range(site.line - 2, -1, -1):
-        marker = _LINE_MARKER.match(lines[index])
-        if marker:
-            return site._replace(file=marker[2], line=int(marker[1]) + site.line - index - 2)
-    return site
 
 
 def report(sites: Sequence[Site]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from porter.adjacent import combine
-from porter.asm_port import States, lines_with, names_i386
+from porter.asm_text import States, lines_with, names_i386
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
 from porter.model import Sensitive, Site

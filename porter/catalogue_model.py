@@ -5,6 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+SEGMENT_REGISTERS = ("ds", "es", "fs", "gs", "ss", "cs")
+CONTROL_REGISTERS = ("cr0", "cr2", "cr3", "cr4")  # i386 has no other: a mov of those is #UD everywhere
+DEBUG_REGISTERS = tuple(f"{prefix}{number}" for prefix in ("dr", "db") for number in range(8))  # GAS takes both
+
 
 class Kind(StrEnum):
     """What an operand is, as far as the catalogue must tell operands apart."""
@@ -13,7 +17,7 @@ class Kind(StrEnum):
     DX = "dx"  # dx, or (%dx) in a port instruction
     REG = "reg"  # any other general register
     SREG = "sreg"  # cs ds es fs gs ss
-    CR = "cr"  # cr0, cr2, cr3, cr4: i386 has no other (a mov of those is #UD everywhere)
+    CR = "cr"
     CR8 = "cr8"  # the task priority, in 64-bit mode
     DR = "dr"
     IMM = "imm"

@@ -11,13 +11,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from porter.catalogue import SPELLINGS, find
-from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, SAME, Form, Kind, Row, Slot
+from porter.catalogue_model import (
+    CONTROL_REGISTERS,
+    DEBUG_REGISTERS,
+    IMPLIED_ACC,
+    NO_MACRO,
+    SAME,
+    SEGMENT_REGISTERS,
+    Form,
+    Kind,
+    Row,
+    Slot,
+)
 from porter.model import RESOLVE, Change, Part, Sensitive
 from porter.syntax import Atom, Statement
 
 _ACCUMULATORS = {"b": "%al", "w": "%ax", "l": "%eax", "": "%eax"}
 _ACC_NAMES = frozenset({"al", "ax", "eax"})
-_SREG_NAMES = frozenset({"cs", "ds", "es", "fs", "gs", "ss"})
 _GENERAL = re.compile(r"(?:e?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][hl])\Z")
 _REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
 
@@ -37,13 +47,13 @@ def _register_kind(name: str) -> Kind | None:
         return Kind.ACC
     if name == "dx":
         return Kind.DX
-    if name in _SREG_NAMES:
+    if name in SEGMENT_REGISTERS:
         return Kind.SREG
-    if re.fullmatch(r"cr[0234]", name):
+    if name in CONTROL_REGISTERS:
         return Kind.CR
     if name == "cr8":
         return Kind.CR8
-    if re.fullmatch(r"d[rb][0-7]", name):
+    if name in DEBUG_REGISTERS:
         return Kind.DR
     return Kind.REG if _GENERAL.match(name) else None
 
@@ -98,7 +108,7 @@ def _segment_of(memory: Operand) -> str:
     """The segment override of a string instruction's source operand, '' where there is none."""
     first = memory.atoms[0]
     name = first.text.lower()
-    return name if first.type == "PERCENT" and name.lstrip("%") in _SREG_NAMES else ""
+    return name if first.type == "PERCENT" and name.lstrip("%") in SEGMENT_REGISTERS else ""
 
 
 def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> bool:
@@ -167,7 +177,7 @@ def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
 def _string_arguments(row: Row, operands: Sequence[Operand],
                       prefixes: Sequence[str]) -> list[tuple[Part, ...]]:
     """outs takes the segment that its source is in, where that is not DS."""
-    overrides = [f"%{prefix}" for prefix in prefixes if prefix in _SREG_NAMES]
+    overrides = [f"%{prefix}" for prefix in prefixes if prefix in SEGMENT_REGISTERS]
     overrides += [_segment_of(operand) for operand in operands if operand.kind is Kind.MEM]
     segment = overrides[0] if row.key == "outs" and overrides else ""
     return [(Part(segment),)] if segment.strip("%") not in ("", "ds") else []
@@ -175,7 +185,7 @@ def _string_arguments(row: Row, operands: Sequence[Operand],
 
 def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], suffix: str,
                source: str) -> list[tuple[Part, ...]]:
-    segments = [prefix for prefix in prefixes if prefix in _SREG_NAMES]
+    segments = [prefix for prefix in prefixes if prefix in SEGMENT_REGISTERS]
     args: list[tuple[Part, ...]] = []
     for position, index in enumerate(form.args):
         if index == IMPLIED_ACC:

@@ -23,7 +23,7 @@ _MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlb]?[ \t][^\n;\"]*[\\\x02]")
 MODE = re.compile(r"[\n;:/][ \t]*\.(code(?:16gcc|16|32|64)|intel_syntax|att_syntax|(?:no)?altmacro)\b")
 
 
-def _mnemonics() -> tuple[str, ...]:
+def mnemonics() -> tuple[str, ...]:
     """The mnemonics that are sensitive whatever their operands, or that the expressions above do not tell."""
     from porter.catalogue import SPELLINGS
     from porter.catalogue_model import Slot
@@ -39,18 +39,15 @@ def _mnemonics() -> tuple[str, ...]:
 def mentions(text: str) -> bool:
     """Whether a text has any word in it that could be part of something sensitive, wherever it stands."""
     lower = text.lower()
-    return not frozenset(_WORD.findall(lower)).isdisjoint(remembered("mnemonics", _mnemonics)) or any(
+    return not frozenset(_WORD.findall(lower)).isdisjoint(remembered("mnemonics", mnemonics)) or any(
         expression.search(lower) for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT))
 
 
 def candidates(text: str) -> list[int]:
     """Offsets into `text`, ascending, at which something sensitive may be written."""
-    names = remembered("mnemonics", _mnemonics)
+    names = frozenset(remembered("mnemonics", mnemonics))
     lower = "\n" + text.lower()
-    found: list[int] = []
-    if not frozenset(_MNEMONIC.findall(lower)).isdisjoint(names):
-        wanted = frozenset(names)
-        found += [match.start(1) - 1 for match in _MNEMONIC.finditer(lower) if match[1] in wanted]
+    found = [match.start(1) - 1 for match in _MNEMONIC.finditer(lower) if match[1] in names]
     expressions = [_REGISTER, _FAR]
     if "\\" in lower or "\2" in lower:
         expressions.append(_MACRO_ARGUMENT)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from porter.catalogue import BY_KEY
-from porter.catalogue_model import Slot
+from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Slot
 from porter.model import RESOLVE
 
 _REGISTERS = {
-    Slot.SREG: ("ds", "es", "fs", "gs", "ss", "cs"),
-    Slot.CR: ("cr0", "cr2", "cr3", "cr4"),
-    Slot.DR: tuple(f"dr{n}" for n in range(8)),
+    Slot.SREG: SEGMENT_REGISTERS,
+    Slot.CR: CONTROL_REGISTERS,
+    Slot.DR: DEBUG_REGISTERS,
 }
 _INVALID = frozenset({"load_cs", "pop_cs", "popw_cs"})
 
@@ -27,7 +27,7 @@ def _targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator
         (form,) = BY_KEY[key].forms
         for register in _REGISTERS[form.slots[position]]:
             template = form.word if suffix == "w" and len(form.slots) == 1 else form.macro
-            macro = template.format(*([register] * len(form.slots)))
+            macro = template.format(*([register.replace("db", "dr")] * len(form.slots)))
             if macro not in _INVALID:
                 yield register, f"r3_{macro}"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from porter.asm_port import port_assembly, port_header, port_source
+from porter.asm_port import port_assembly
 from porter.errors import PortError
+from porter.source_port import port_header, port_source
 from tests.porter.toolchain import assemble, disassemble, with_macros
 
 PRESERVED = [

@@ -7,9 +7,10 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from porter.asm_port import port_assembly, port_source
+from porter.asm_port import port_assembly
 from porter.c_port import port_c
 from porter.errors import PortError
+from porter.source_port import port_source
 from tests.porter.spellings import ORDINARY, PORTED
 
 STATEMENTS = [line.split("->")[0].strip() for line in PORTED.strip().splitlines()] + ORDINARY.strip().splitlines()

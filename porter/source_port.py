@@ -1,0 +1,74 @@
+"""Porting assembler source that the C preprocessor has yet to see.
+
+Only the lines that the prefilter points at are parsed, the bodies of ``#define`` among them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from porter.asm_text import AssemblyText, blank, lines_with
+from porter.prefilter import candidates, mentions
+from porter.rewrite import Ported
+
+_QUOTED = r"""(?P<quoted>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^\n])'?)"""
+_COMMENT = r"""(?P<comment>/\*.*?\*/|//[^\n]*)"""
+_LINE_COMMENT = r"(?P<line_comment>\#[^\n]*)"
+_LOGICAL_LINE = r"(?:/\*.*?\*/|\\\r?\n|[^\n])*"
+_CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|[a-z]+\b){_LOGICAL_LINE}"
+
+_SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
+_DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
+# A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
+_ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
+
+
+def as_assembled(source: str) -> str:
+    """What of a ``.S`` source is assembler text, the rest as blanks: same length.
+
+    The body of a ``#define`` is kept, as one line; pasting and stringising become a character that the
+    grammar takes for part of a name. Other directives and comments are blanked.
+    """
+
+    def token(match: re.Match[str]) -> str:
+        if match["quoted"]:
+            return match[0]
+        if match["define"] is None:
+            return blank(match[0])
+        head = match.end("define") - match.start()
+        body = match[0][head:]
+        body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), body)
+        body = re.sub(r"\\\r?\n", lambda joint: " " * len(joint[0]), body)
+        if match["params"] is None:
+            body = re.sub(r"(?<!#)#(?!#).*", lambda comment: " " * len(comment[0]), body)
+        return " " * head + body.replace("#", "@")
+
+    return _SOURCE_TOKEN.sub(token, source)
+
+
+def port_source(text: str, name: str) -> Ported:
+    """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
+
+    Raises PortError for Intel syntax and for sensitive lines that do not parse.
+    """
+    if not mentions(text):
+        return Ported(text)
+    clean = as_assembled(text)
+    found = candidates(clean)
+    if not found:
+        return Ported(text)
+    return AssemblyText(name, text, clean, source=True).port(lines_with(clean, found))
+
+
+def port_header(text: str, name: str) -> Ported:
+    """Port the assembler macros of a header that C and assembly share.
+
+    What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
+    """
+    if not mentions(text):
+        return Ported(text)
+    clean = as_assembled(text)
+    positions = [p for p in candidates(clean) if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
+    if not positions:
+        return Ported(text)
+    return AssemblyText(name, text, clean, lenient=True).port(lines_with(clean, positions))
