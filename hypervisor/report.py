@@ -55,7 +55,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
     sections = [
         ("", [f"guest {domain.name} ended: {result.cause}"]),
         ("registers", list(_registers(domain, symbols))),
-        ("backtrace", list(_backtrace(domain.shared.vcpu, space, symbols))),
+        ("backtrace", list(_backtrace(domain, result, space, symbols))),
         ("stack", list(_stack(domain.shared.vcpu, space, symbols))),
         (f"last {_RECENT} hypercalls, the latest first", list(_recent(domain, symbols))),
         ("counters", statistics(domain).splitlines()),
@@ -82,16 +82,18 @@ def _registers(domain: Domain, symbols: Symbols) -> Iterator[str]:
     yield f"gdt {vcpu.gdt_base:08x} limit {vcpu.gdt_limit:04x}  idt {vcpu.idt_base:08x} limit {vcpu.idt_limit:04x}"
 
 
-def _backtrace(vcpu: Any, space: AddressSpace, symbols: Symbols) -> Iterator[str]:
+def _backtrace(domain: Domain, result: Outcome, space: AddressSpace, symbols: Symbols) -> Iterator[str]:
     """Return addresses along the chain of saved EBPs (kernels built with -fno-omit-frame-pointer)."""
+    vcpu = domain.shared.vcpu
     base = vcpu.ss.base
-    yield f"{vcpu.eip:08x}  {symbols.describe(vcpu.eip)}"
+    last = result.record.eip if result.record else vcpu.eip
+    yield f"{last:08x}  {symbols.describe(last)}"
     frame = vcpu.ebp
     for _ in range(_FRAMES):
         caller, back = space.word(base + frame & _U32), space.word(base + frame + 4 & _U32)
         if not back or caller is None:
             return
-        yield f"{back:08x}  {symbols.describe(back)}"
+        yield f"{back:08x}  {symbols.describe_return(back)}"
         if caller <= frame:
             return  # the stack grows down: callers' frames lie higher
         frame = caller
@@ -101,8 +103,8 @@ def _stack(vcpu: Any, space: AddressSpace, symbols: Symbols) -> Iterator[str]:
     data = space.read(vcpu.ss.base + vcpu.esp & _U32, 4 * _STACK_WORDS)
     for at in range(0, len(data) - 3, 4):
         word = int.from_bytes(data[at : at + 4], "little")
-        found = symbols.lookup(word)
-        yield f"{vcpu.esp + at & _U32:08x}  {word:08x}" + (f"  {symbols.describe(word)}" if found else "")
+        name = f"  {symbols.describe_return(word)}" if symbols.lookup(word - 1) else ""
+        yield f"{vcpu.esp + at & _U32:08x}  {word:08x}{name}"
 
 
 def _recent(domain: Domain, symbols: Symbols) -> Iterator[str]:

@@ -10,18 +10,27 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-_EXECUTABLE = 0x4  # SHF_EXECINSTR
+_WRITE, _ALLOC, _EXECUTABLE = 1, 2, 4  # section flags SHF_*
 
 
 class Symbols:
-    """Symbols of code by virtual address; empty for a stripped or foreign file."""
+    """Symbols of code; empty for a stripped or foreign file.
+
+    Code that still runs where it was loaded, before paging, is found too: an address without a symbol of
+    its own is looked up where the segment that was loaded there is linked.
+    """
 
     def __init__(self, path: Path) -> None:
         found: dict[int, tuple[bool, str, int]] = {}
+        self._loaded: list[tuple[int, int, int]] = []  # physical start, bytes, distance to the linked address
         try:
             with path.open("rb") as file:
                 elf = ELFFile(file)
-                code = {number for number, part in enumerate(elf.iter_sections()) if part["sh_flags"] & _EXECUTABLE}
+                code = {number for number, part in enumerate(elf.iter_sections()) if _may_hold_code(part["sh_flags"])}
+                self._loaded = [
+                    (part["p_paddr"], part["p_memsz"], part["p_vaddr"] - part["p_paddr"])
+                    for part in elf.iter_segments("PT_LOAD")
+                ]
                 for section in elf.iter_sections():
                     if isinstance(section, SymbolTableSection):
                         _collect(section, code, found)
@@ -35,6 +44,18 @@ class Symbols:
 
     def lookup(self, address: int) -> tuple[str, int] | None:
         """Name of the symbol that holds `address` and the offset into it; None if none does."""
+        found = self._linked(address)
+        for start, size, distance in self._loaded:
+            if found is None and start <= address < start + size:
+                found = self._linked(address + distance)
+        return found
+
+    def describe_return(self, address: int) -> str:
+        """As `describe`, for a return address: named for its call, which may be the last of a function."""
+        found = self.lookup(address - 1)
+        return f"{found[0]}+{found[1] + 1:#x}" if found else self.describe(address)
+
+    def _linked(self, address: int) -> tuple[str, int] | None:
         at = bisect_right(self._addresses, address) - 1
         if at < 0:
             return None
@@ -57,6 +78,11 @@ class Symbols:
         if at + 1 < len(self._addresses):
             return self._addresses[at + 1] - self._addresses[at]
         return 4096
+
+
+def _may_hold_code(flags: int) -> bool:
+    """Executable sections, and read-only ones: start-up code is often in a section without the flag."""
+    return bool(flags & _EXECUTABLE) or flags & (_ALLOC | _WRITE) == _ALLOC
 
 
 def _collect(section: SymbolTableSection, code: set[int], found: dict[int, tuple[bool, str, int]]) -> None:

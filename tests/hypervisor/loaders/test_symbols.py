@@ -27,6 +27,8 @@ datum: .long 1
 .set absolute, 0x100002
 """
 
+SCRIPT = "SECTIONS { . = 0xC0100000; .text : AT(0x100000) { *(.text) } .data : { *(.data) } }"
+
 
 @pytest.fixture(scope="module")
 def symbols(tmp_path_factory: pytest.TempPathFactory) -> Symbols:
@@ -53,6 +55,16 @@ def symbols(tmp_path_factory: pytest.TempPathFactory) -> Symbols:
 )
 def test_describe(symbols: Symbols, address: int, text: str) -> None:
     assert symbols.describe(address) == text
+
+
+def test_code_that_runs_where_it_was_loaded_is_found(tmp_path: Path) -> None:
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    (tmp_path / "a.S").write_text(SOURCE)
+    (tmp_path / "a.ld").write_text(SCRIPT)
+    command = [compiler or "cc", "-m32", "-nostdlib", "-static", "-no-pie", f"-Wl,-T,{tmp_path}/a.ld,--build-id=none"]
+    subprocess.run([*command, "-o", str(tmp_path / "a"), str(tmp_path / "a.S")], check=True, capture_output=True)
+    high = Symbols(tmp_path / "a")
+    assert high.describe(0xC010_0002) == high.describe(0x10_0002) == "first+0x1"
 
 
 def test_data_and_absolute_symbols_are_left_out(symbols: Symbols) -> None:
