@@ -116,27 +116,33 @@ static void drop_region(uint32_t region)
 			drop_later(word * 64 + (uint32_t)__builtin_ctzll(bits));
 }
 
-static void validate_region(uint32_t region, uint32_t pde, uint32_t ignore)
+/* Do 64 consecutive entries agree in the bits of `compared`? Two entries at a time: a kernel's direct map
+ * is tens of thousands of entries, compared at each CR3 load. */
+static bool same_word(const uint32_t *now, const uint32_t *then, uint32_t compared)
+{
+	const uint64_t *a = (const uint64_t *)now, *b = (const uint64_t *)then;
+	uint64_t mask = (uint64_t)compared << 32 | compared, different = 0;
+
+	for (uint32_t i = 0; i < 32; i += 4)
+		different |= (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]);
+	return !(different & mask);
+}
+
+static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
 {
 	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK)) - region * 1024;
 
 	for (uint32_t word = region * 16; word < region * 16 + 16; word++) {
 		uint64_t bits = mapped[word];
 
-		if (bits == ~0ull) { /* common and quick: 64 pages in a row, all as they were */
-			uint32_t different = 0;
-
-			for (uint32_t i = word * 64; i < word * 64 + 64; i++)
-				different |= (table[i] ^ entry[i]) & ignore;
-			if (!different) {
-				drop_now();
-				continue;
-			}
+		if (bits == ~0ull && same_word(table + word * 64, entry + word * 64, compared)) {
+			drop_now();
+			continue;
 		}
 		for (; bits; bits &= bits - 1) {
 			uint32_t page = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
-			if ((table[page] ^ entry[page]) & ignore)
+			if ((table[page] ^ entry[page]) & compared)
 				drop_later(page);
 			else
 				drop_now();
