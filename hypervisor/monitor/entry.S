@@ -26,6 +26,7 @@ gate_entry:
 	mov %ebp, V(EBP)
 	mov %esi, V(ESI)
 	mov %edi, V(EDI)
+	lea monitor_stack_top-8(%rip), %rsp	/* where it is, unless the guest jumped into a stub's middle */
 	pushfq
 	pop %rax
 	mov %eax, V(EFLAGS)
@@ -97,7 +98,9 @@ resume_window:
 	mov V(ESP), %esp
 	ljmp *V(EIP)
 	/* Single step: only iret sets TF so that the guest's next instruction is the one to trap. */
-4:	mov V(HOST_SS), %ecx
+4:	push $2				/* the guest's NT would make iretq fault */
+	popfq
+	mov V(HOST_SS), %ecx
 	push %rcx
 	mov V(ESP), %ecx
 	push %rcx
