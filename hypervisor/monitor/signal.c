@@ -68,18 +68,22 @@ static void registers_from(const struct frame *frame)
 	vcpu.eflags = (uint32_t)frame->rflags & ~FLAG_RF;
 }
 
-static bool in_monitor(const struct frame *frame)
+/* The landing stubs cannot fault when entered at their start: a fault there is the guest's, which jumped
+ * somewhere else. */
+static bool in_monitor(int number, const struct frame *frame)
 {
-	return frame->cs == HOST_CS64 &&
-	       ((frame->rip >= (uint64_t)text_start && frame->rip < (uint64_t)text_end) ||
-		(frame->rip >= LANDING && frame->rip < LANDING + LANDING_COUNT * LANDING_STUB_SIZE));
+	bool landing = frame->rip >= LANDING && frame->rip < LANDING + LANDING_COUNT * LANDING_STUB_SIZE;
+
+	if (frame->cs != HOST_CS64)
+		return false;
+	return (frame->rip >= (uint64_t)text_start && frame->rip < (uint64_t)text_end) ||
+	       (landing && (number == SIGALRM || number == SIGUSR1 || frame->trap == VECTOR_DB));
 }
 
 /* A signal in the monitor's own code: note it and go back to where it came. */
 static void in_monitor_signal(int number, struct frame *frame)
 {
 	if (number == SIGALRM || number == SIGUSR1) {
-		machine.events = 1;
 		if (frame->rip >= (uint64_t)resume_window && frame->rip < (uint64_t)resume_window_end)
 			frame->rip = (uint64_t)resume;
 		return;
@@ -150,6 +154,12 @@ static void guest_fault(const struct frame *frame)
 			fault_deliver();
 		return;
 	case VECTOR_AC:
+		/* The host checks alignment in its ring 3, which the guest's inner rings are too: there the
+		 * flag is without effect (SDM vol. 3, 6.15). */
+		if (vcpu.cpl != 3 || !(shared.cr0 & CR0_AM)) {
+			vcpu.eflags &= ~FLAG_AC;
+			return;
+		}
 		raise_fault(VECTOR_AC, 0);
 		fault_deliver();
 		return;
@@ -165,7 +175,7 @@ static void guest_system_call(const struct siginfo *info)
 	enum { ARCH_I386 = 0x40000003 };
 
 	machine.instruction_eip = vcpu.eip - 2;
-	if (info->arch == ARCH_I386 && info->address >> 32 == 0 && (uint32_t)info->address - control.slide == vcpu.eip) {
+	if (info->arch == ARCH_I386 && info->address == vcpu.eip) {
 		uint8_t bytes[2];
 
 		if (guest_read(vcpu.eip - 2 + vcpu.cs.base, bytes, 2, 0) && bytes[0] == 0xcd) {
@@ -178,21 +188,44 @@ static void guest_system_call(const struct siginfo *info)
 	fault_deliver();
 }
 
+/* The host leaves EFLAGS.AC as the guest had it: the monitor's own accesses need not be aligned. */
+static void alignment_check_off(void)
+{
+	uint64_t flags;
+
+	__asm__ volatile("pushfq; pop %0" : "=r"(flags));
+	if (flags & FLAG_AC)
+		__asm__ volatile("push %0; popfq" : : "r"(flags & ~(uint64_t)FLAG_AC) : "cc");
+}
+
+/* In the zygote. A member ends only with its guest: by `guest_ends`, which has told why, or by a death
+ * that nobody has told. Shared memory is the dead member's word, so it decides only what is said. */
+static void on_member_death(void)
+{
+	int32_t status = 0;
+	int64_t pid = syscall4(SYS_wait4, -1, &status, 1 /* WNOHANG */, 0);
+
+	if (pid <= 0)
+		return;
+	if (control.run_state != 4) {
+		exit_prepare(0, (uint64_t)pid, 0, 0, 0);
+		guest_ends(EXIT_MEMBER_DIED, (uint32_t)status & 0x7f);
+	}
+	syscall3(SYS_exit_group, 0, 0, 0);
+}
+
 static void on_signal(int number, struct siginfo *info, struct frame *frame)
 {
+	alignment_check_off();
 	host_ss_lost = host_flags_lost = 1;
 	control.signals++;
 	if (number == SIGCHLD) {
-		int32_t status = 0;
-		int64_t pid = syscall4(SYS_wait4, -1, &status, 1 /* WNOHANG */, 0);
-
-		if (pid > 0 && control.run_state != 4) {
-			exit_prepare(0, (uint64_t)pid, 0, 0, 0);
-			guest_ends(EXIT_MEMBER_DIED, (uint32_t)status & 0x7f);
-		}
+		on_member_death();
 		return;
 	}
-	if (in_monitor(frame)) {
+	if (number == SIGALRM || number == SIGUSR1)
+		machine.events = 1;
+	if (in_monitor(number, frame)) {
 		in_monitor_signal(number, frame);
 		return;
 	}
@@ -207,11 +240,9 @@ static void on_signal(int number, struct siginfo *info, struct frame *frame)
 		resume();
 	}
 	vcpu.host_ss = frame->ss;
-	if (number == SIGALRM || number == SIGUSR1)
-		machine.events = 1;
-	else if (number == SIGSYS)
+	if (number == SIGSYS)
 		guest_system_call(info);
-	else
+	else if (number != SIGALRM && number != SIGUSR1)
 		guest_fault(frame);
 	resume();
 }
