@@ -138,7 +138,9 @@ class Engine:
         os.eventfd_write(self._resume_fd, 1)
 
     def _add_member(self, pid: int) -> None:
-        """Take note of an address-space process, if it is one: a child of the zygote."""
+        """Take note of an address-space process, if it is a new one: a child of the zygote."""
+        if pid in self._members:
+            return
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
             parent = int(stat[stat.rindex(")") + 2 :].split()[1])

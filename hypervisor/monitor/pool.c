@@ -78,10 +78,13 @@ static _Noreturn void member_main(uint32_t index, int64_t zygote_pid)
 	become_current();
 }
 
-/* The zygote: fork what is asked for. Its SIGCHLD handler (signal.c) ends the guest. */
+/* The zygote: fork what is asked for. Its SIGCHLD handler (signal.c) ends the guest. How many there are
+ * and may be it knows by itself: what lies in shared memory is the guest's word. */
 _Noreturn void pool_run(void)
 {
 	int64_t zygote_pid = syscall3(SYS_getpid, 0, 0, 0);
+	const uint32_t most = control.pool_max;
+	uint32_t forked = 0;
 
 	fpu_save(); /* the guest starts with the FPU as the host gives it to a new process */
 	sandbox_enter(true);
@@ -91,16 +94,15 @@ _Noreturn void pool_run(void)
 	mirror_table();
 	machine.request = 1;
 	for (;;) {
-		uint32_t wanted = machine.request;
-
-		if (wanted) {
+		if (machine.request && forked < most) {
 			machine.request = 0;
 			int64_t pid = syscall3(SYS_fork, 0, 0, 0);
 
 			if (pid == 0)
-				member_main(wanted - 1, zygote_pid);
+				member_main(forked, zygote_pid);
 			if (pid < 0)
 				fatal(ERROR_FORK, (uint64_t)-pid);
+			forked++;
 		}
 		wait_for(&machine.zygote_turn);
 	}
@@ -145,7 +147,7 @@ void pool_switch(uint32_t cr3)
 	machine.current = next;
 	if (create) {
 		machine.members = next + 1;
-		machine.request = next + 1;
+		machine.request = 1;
 		give(&machine.zygote_turn);
 	} else {
 		give(&machine.pool[next].turn);
