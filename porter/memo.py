@@ -1,8 +1,9 @@
 """Results remembered between runs, so that a build imports Lark for new statements only.
 
 A build starts the porter once for each file, and kernels have the same few sensitive statements in all of
-them. The file is a sequence of marshalled (key, value) records, appended to by any number of processes;
-it is a cache: whatever is wrong with it is as if it were empty.
+them. The file is a sequence of records, appended to by any number of processes: the lengths of key and value
+in four bytes each, then the key's `repr` and the value as `marshal` writes it. Values are read when they are
+asked for. It is a cache: whatever is wrong with it is as if it were empty.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import zlib
 TYPE_CHECKING = False  # as `typing` has it, whose import would cost more than this module does
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     _Value = TypeVar("_Value")
 
 _LIMIT = 1 << 20  # bytes; past that a load would cost more than it saves
-_values: dict[object, Any] = {}
+_values: dict[bytes, bytes] = {}
 _path = ""
 
 
@@ -47,25 +48,45 @@ def _load() -> None:
     _path = os.path.join(directory(), f"memo-{_fingerprint()}")
     try:
         with open(_path, "rb") as file:
-            while True:
-                key, value = marshal.load(file)
-                _values[key] = value
-    except (OSError, EOFError, ValueError, TypeError):
-        pass  # absent, or ends in a record cut short
+            data = file.read()
+    except OSError:
+        return
+    position = 0
+    while position + 8 <= len(data):
+        key = position + 8
+        value = key + int.from_bytes(data[position:position + 4], "little")
+        position = value + int.from_bytes(data[position + 4:key], "little")
+        _values[data[key:value]] = data[value:position]
+
+
+def _append(key: bytes, value: bytes) -> None:
+    try:
+        os.makedirs(directory(), exist_ok=True)
+        if not os.path.exists(_path):
+            _remove_older()
+        with open(_path, "ab", buffering=0) as file:
+            if file.tell() < _LIMIT:
+                file.write(len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little") + key + value)
+    except OSError:
+        pass  # no home, or a read-only one
+
+
+def _remove_older() -> None:
+    """What other versions of the porter remembered is of no use any more."""
+    for name in os.listdir(directory()):
+        if name.startswith("memo-"):
+            os.unlink(os.path.join(directory(), name))
 
 
 def remembered(key: str | tuple[object, ...], make: Callable[[], _Value]) -> _Value:
-    """The value of `key`, made by `make()` where it is new. Both must be such as `marshal` takes."""
+    """The value of `key`, made by `make()` where it is new. It must be such as `marshal` takes."""
     if not _path:
         _load()
-    if key not in _values:
-        value = _values[key] = make()
-        try:
-            os.makedirs(directory(), exist_ok=True)
-            with open(_path, "ab", buffering=0) as file:
-                if file.tell() < _LIMIT:
-                    file.write(marshal.dumps((key, value)))  # type: ignore[arg-type]
-        except OSError:
-            pass  # no home, or a read-only one
-    known: _Value = _values[key]
+    name = repr(key).encode()  # not marshal: it writes equal values in more than one way
+    try:
+        known: _Value = marshal.loads(_values[name])
+    except (KeyError, EOFError, ValueError, TypeError):  # new, or cut short
+        known = make()
+        _values[name] = marshal.dumps(known)  # type: ignore[arg-type]
+        _append(name, _values[name])
     return known
