@@ -1,0 +1,41 @@
+"""Trace files made record by record, so that each can be wrong in one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypercalls.structs import TRACE, TraceKind
+from hypervisor.trace.format import Header, Mark, mark
+
+HZ = 1_000_000_000
+"""One cycle is one nanosecond, so that what is expected can be written as it is."""
+START = 5_000
+HEADER = Header(HZ, START, 1_700_000_000_000_000_000, 0x3FE, "/no/such/kernel.elf", 0)
+BEGIN = mark(Mark.START, START, 0)
+
+
+def record(kind: TraceKind = TraceKind.HYPERCALL, number: int = 70, after: int = 0, **fields: object) -> bytes:
+    """One record, `after` cycles into the recording."""
+    return bytes(TRACE.ctype(tsc=START + after, kind=kind, number=number, **fields))
+
+
+def numbered(*records: bytes, first: int = 1) -> bytes:
+    """The records with sequence numbers as the monitor gives them."""
+    found = b""
+    for sequence, data in enumerate(records, first):
+        image = TRACE.ctype.from_buffer_copy(data)
+        image.sequence = sequence
+        found += bytes(image)
+    return found
+
+
+def end(after: int, taken: int) -> bytes:
+    """The end mark of a recording in which the ring took so many records."""
+    return mark(Mark.END, START + after, taken)
+
+
+def write(folder: Path, *parts: bytes, header: Header = HEADER) -> Path:
+    """A trace file in `folder`."""
+    path = folder / "trace"
+    path.write_bytes(header.pack() + b"".join(parts))
+    return path
