@@ -38,7 +38,7 @@ def statistics(domain: Domain) -> str:
         f"{control.switches:,} address-space switches, {control.low_unmaps:,} supervisor pages unmapped",
         f"emulated    {control.emulated:,} instructions; {control.signals:,} host signals; {control.halts:,} halts",
     ]
-    absent = sorted({address for what, address in domain.bus.absent if what in ("in", "out")})
+    absent = sorted({address for what, address in list(domain.bus.absent) if what in ("in", "out")})
     if absent:
         lines.append("probed, absent ports: " + " ".join(f"{port:#x}" for port in absent[:_MAX_ABSENT]))
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Entry point of ``ring3``: choose the subcommand, turn errors into one line and an exit status.
 
-Exit statuses: 0 success, 1 a check found something, 2 bad input, 130 interrupted, 141 nobody reads the
-output; ``ring3 run`` adds those of `hypervisor.outcome`.
+Exit statuses: 0 success, 1 a check found something, 2 bad input, 74 the host failed (a full disk, for
+example), 130 interrupted, 141 nobody reads the output; ``ring3 run`` adds those of `hypervisor.outcome`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+BAD_INPUT, HOST_FAILURE, INTERRUPTED, BROKEN_PIPE = 2, 74, 130, 141
 
 # name -> (module, function, what it does); the function takes the arguments and returns the exit status
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -53,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
+        _abandon_output()
         return BROKEN_PIPE
+    except OSError as error:
+        _abandon_output()
+        what = f": {error.filename}" if error.filename else ""
+        return _complain(f"the host failed: {error.strerror}{what}", HOST_FAILURE)
     except Exception as error:
         if _is_refusal(error):
             return _complain(str(error))
@@ -69,9 +73,14 @@ def _is_refusal(error: Exception) -> bool:
     )
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = BAD_INPUT) -> int:
     print(f"ring3: {message}", file=sys.stderr)
-    return BAD_INPUT
+    return status
+
+
+def _abandon_output() -> None:
+    """Let the interpreter's last flush of standard output go nowhere instead of failing once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _version() -> int:

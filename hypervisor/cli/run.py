@@ -24,7 +24,7 @@ from hypervisor.trace.format import ALL_KINDS, parse_kinds
 from hypervisor.trace.recorder import TraceConfig
 
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
-_SHORTEST = 1e-3  # seconds: a timer set to 0 would never go off
+_SHORTEST, _LONGEST = 1e-3, 1e9  # seconds: a timer set to 0 would never go off, nor can it be set to infinity
 
 
 class _TimeIsUp(Exception):
@@ -83,8 +83,8 @@ def _parser() -> Parser:
 
 def configuration(options: argparse.Namespace) -> DomainConfig:
     """The domain that the options describe. Raises RingError for values that make no sense."""
-    if options.timeout is not None and not options.timeout > 0:
-        raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0")
+    if options.timeout is not None and not 0 < options.timeout <= _LONGEST:
+        raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0, up to {_LONGEST:.0e}")
     if options.trace_only and not options.trace:
         raise RingError("--trace-only needs --trace FILE")
     return DomainConfig(

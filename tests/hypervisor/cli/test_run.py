@@ -75,6 +75,15 @@ def test_a_reader_that_goes_away_ends_the_guest(tmp_path: Path) -> None:
         assert process.wait(10) == 141 and process.stderr.read() == b""
 
 
+def test_output_that_cannot_be_written_is_a_failure_of_the_host(tmp_path: Path) -> None:
+    kernel = guests.write(tmp_path, guests.say(b"x") + guests.SPIN)
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run([*RING3, "run", str(kernel)], stdin=subprocess.DEVNULL, stdout=full,
+                             stderr=subprocess.PIPE, env=environment(), timeout=10)  # fmt: skip
+    assert run.returncode == 74
+    assert run.stderr == b"ring3: the host failed: No space left on device\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_end_the_run_and_tell_the_parent(tmp_path: Path, number: signal.Signals) -> None:
     kernel = guests.write(tmp_path, guests.say(b"up") + guests.SPIN)
@@ -107,6 +116,7 @@ def kernel(tmp_path: Path) -> Path:
         (["--cpu", "one"], "--cpu one is not available"),
         (["--timeout", "0"], "--timeout 0 is no time"),
         (["--timeout", "nan"], "--timeout nan is no time"),
+        (["--timeout", "inf"], "--timeout inf is no time"),
         (["--timeout", "soon"], "invalid float value"),
         (["--trace-only", "exit"], "--trace-only needs --trace FILE"),
     ],
