@@ -19,6 +19,7 @@ _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
     re.MULTILINE | re.IGNORECASE)
 _LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"', re.MULTILINE)
+_CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b", re.MULTILINE)
 _FOREIGN = "the file names no i386 register: it may be for another processor"
 
 
@@ -31,21 +32,42 @@ class State(NamedTuple):
 
 
 class States:
-    """The assembler's state along a text."""
+    """The assembler's state along a text.
 
-    def __init__(self, text: str) -> None:
+    `source`, where the text is still to be preprocessed, tells its conditionals: each branch starts in the
+    state in front of the first, and where they end in different ones, 32-bit code is what goes on.
+    """
+
+    def __init__(self, text: str, source: str = "") -> None:
         self._positions: list[int] = []
         self._states = [State()]
-        for match in prefilter.MODE.finditer("\n" + text.lower()):
-            state, word = self._states[-1], match[1]
-            if word.startswith("code"):
+        branches: list[list[State]] = []  # for each open conditional, the state before it and those at branch ends
+        events = [(match.end() - 1, match[1]) for match in prefilter.MODE.finditer("\n" + text.lower())]
+        events += [(match.end(), f"#{match[1]}") for match in _CONDITIONAL.finditer(source)]
+        for position, word in sorted(events):
+            state = self._states[-1]
+            if word.startswith("#"):
+                state = self._branch(branches, word, state)
+            elif word.startswith("code"):
                 state = state._replace(bits=word[4:6])
             elif word.endswith("_syntax"):
                 state = state._replace(intel=word.startswith("intel"))
             else:
                 state = state._replace(alternate_macros=word == "altmacro")
-            self._positions.append(match.end() - 1)
+            self._positions.append(position)
             self._states.append(state)
+
+    @staticmethod
+    def _branch(branches: list[list[State]], word: str, state: State) -> State:
+        if word.startswith("#if"):
+            branches.append([state])
+        elif branches:
+            branches[-1].append(state)
+            if word != "#endif":
+                return branches[-1][0]
+            ends = branches.pop()[1:]
+            return next((end for end in ends if end.bits == "32"), state)
+        return state
 
     def at(self, offset: int) -> State:
         return self._states[bisect_right(self._positions, offset)]
@@ -93,7 +115,7 @@ class AssemblyText:
         self.name, self.text, self.clean = name, text, clean
         self.lenient = lenient
         self.foreign = source and not names_i386(clean)
-        self.states, self.place = States(clean), Places(name, text)
+        self.states, self.place = States(clean, text if source or lenient else ""), Places(name, text)
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
 

@@ -111,6 +111,14 @@ def test_16_bit_code_is_left_and_reported() -> None:
     assert reasons == [(2, "16-bit"), (3, "16-bit"), (6, "64-bit"), (8, "16-bit")]
 
 
+def test_each_branch_of_a_conditional_starts_in_the_state_before_it() -> None:
+    text = ("\tmov %esp, %ebp\n.code16\n#if A\n.code32\n# if B\n.code64\n\tcli\n# else\n\tcli\n# endif\n\tcli\n"
+            "#else\n\tcli\n#endif\n\tcli\n")
+    ported = port_source(text, "x.S")
+    assert [(site.line, site.treatment) for site in ported.sites] == [
+        (7, "left"), (9, "ported"), (11, "ported"), (13, "left"), (15, "ported")]
+
+
 @pytest.mark.parametrize(("text", "place", "detail"), [
     ("\tnop\n.intel_syntax noprefix\n\tmov cr0, eax\n\tcli\n", "x.s:4:", "Intel syntax"),
     ("\tnop\n\tcli)\n", "x.s:2:5:", "cannot parse `cli)`"),
