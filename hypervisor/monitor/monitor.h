@@ -195,6 +195,14 @@ void vtlb_validate(bool globals);
 bool vtlb_is_kernel_only(uint32_t cr3);
 void vtlb_enter_user(void);
 bool vtlb_user_is_clean(void);
+bool vtlb_is_mapped(uint32_t page);
+void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
+
+/* run.c: how far one fill reaches */
+struct run {
+	uint32_t first, count, physical; /* pages; address of the first */
+};
+struct run run_choose(uint32_t page, uint32_t physical, bool alone);
 void vtlb_learn_user_limit(void);
 
 /* guest.c: guest memory by linear address, from the monitor */

@@ -13,8 +13,6 @@
 #define PTE_G 0x100u
 #define PTE_PS 0x80u
 #define PDE_COMPARED 0x87u /* P, W, U, PS */
-#define RUN_FIRST 16u
-#define RUN_MAX 1024u
 #define LOW_SUPERVISOR_MAX 512u
 
 static uint32_t entry[PAGES]; /* guest PTE that a page was mapped by */
@@ -22,16 +20,13 @@ static uint64_t mapped[PAGES / 64];
 static uint16_t region_count[REGIONS];
 static uint32_t region_pde[REGIONS];
 static bool region_global[REGIONS];
-static uint32_t validated_cr3[2]; /* by half: user, kernel */
+static uint32_t validated_cr3; /* whose user half the entries below the user limit are */
 
 /* Pages below the user limit that user code must not reach: dropped on return to ring 3. */
 static uint32_t low_supervisor[LOW_SUPERVISOR_MAX];
 static uint32_t low_count;
 
-/* Sequential fills take longer and longer runs. */
-static uint32_t next_page, run_length = RUN_FIRST;
-
-static bool is_mapped(uint32_t page) { return mapped[page / 64] >> (page % 64) & 1; }
+bool vtlb_is_mapped(uint32_t page) { return mapped[page / 64] >> (page % 64) & 1; }
 
 static uint32_t host_page(uint32_t page) { return (page + (control.slide >> 12)) & (PAGES - 1); }
 
@@ -81,7 +76,7 @@ void vtlb_drop(uint32_t linear)
 	uint32_t dropped = 0;
 
 	for (uint32_t i = page; i < page + count; i++)
-		if (is_mapped(i)) {
+		if (vtlb_is_mapped(i)) {
 			forget(i);
 			dropped++;
 		}
@@ -168,8 +163,9 @@ bool vtlb_is_kernel_only(uint32_t cr3)
 
 /* Drop whatever the tables at CR3 no longer say. `globals`: global pages too. The user half stays while
  * a kernel-only directory is loaded (a kernel switches there and back at each change of process) and is
- * compared when a directory with a user half comes. Accessed and dirty bits count only against the
- * tables that the entries came from. */
+ * compared when a directory with a user half comes. Accessed and dirty bits count for user pages, against
+ * the tables that the entries came from: kernels take those bits back to find out which pages are used,
+ * and do so with user pages only, whereas fresh tables for the same kernel half have them clear. */
 void vtlb_validate(bool globals)
 {
 	if (!paging_on())
@@ -187,7 +183,7 @@ void vtlb_validate(bool globals)
 
 	drop_first = drop_end = 0;
 	for (uint32_t region = first; region < REGIONS; region++) {
-		uint32_t compared = validated_cr3[region >= kernel] == shared.cr3 ? ~0u : ~PTE_AD;
+		uint32_t compared = region < kernel && validated_cr3 == shared.cr3 ? ~0u : ~PTE_AD;
 
 		if (!region_count[region] || (keep_global && region_global[region]))
 			continue;
@@ -210,9 +206,8 @@ void vtlb_validate(bool globals)
 		validate_region(region, pde, compared);
 	}
 	drop_now();
-	validated_cr3[1] = shared.cr3;
 	if (!first)
-		validated_cr3[0] = shared.cr3;
+		validated_cr3 = shared.cr3;
 	machine.pool[self].global_generation = machine.global_generation;
 }
 
@@ -234,60 +229,19 @@ static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool wri
 	return true;
 }
 
-static void remember(uint32_t page, uint32_t pte, uint32_t pde, bool global)
+/* Note that `page` is mapped by guest entry `pte` under directory entry `pde`. */
+void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde)
 {
 	uint32_t region = page >> 10;
 
 	entry[page] = pte;
-	if (!is_mapped(page)) {
+	if (!vtlb_is_mapped(page)) {
 		mapped[page / 64] |= 1ull << (page % 64);
 		if (region_count[region]++ == 0)
 			region_global[region] = true;
 	}
 	region_pde[region] = pde;
-	region_global[region] &= global;
-}
-
-/* How many pages from `page` can be mapped by one call: as far as the guest's tables go on with the
- * next physical page and the same rights. Marks those accessed (and dirty, if writable). */
-static uint32_t paged_run(uint32_t page, uint32_t limit, uint32_t physical)
-{
-	uint32_t pde = *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4);
-	uint32_t count = 1;
-
-	if (limit > 1024 - (page & 0x3ff))
-		limit = 1024 - (page & 0x3ff);
-	if (limit > pages_of_ram(physical))
-		limit = pages_of_ram(physical);
-	if (pde & PTE_PS && shared.cr4 & CR4_PSE) {
-		for (; count < limit && !is_mapped(page + count); count++)
-			;
-		for (uint32_t i = 0; i < count; i++)
-			remember(page + i, pde, pde, pde & PTE_G);
-		return count;
-	}
-	uint32_t *table = (uint32_t *)(ram + (pde & ~PAGE_MASK)), index = page & 0x3ff;
-	uint32_t first = table[index];
-
-	remember(page, first, pde, first & PTE_G);
-	for (; count < limit && !is_mapped(page + count); count++) {
-		uint32_t *next = &table[index + count];
-
-		if ((*next ^ (first + (count << 12))) & ~PTE_AD)
-			break;
-		*next |= 0x20 | (first & pde & 2 ? 0x40 : 0);
-		remember(page + count, *next, pde, *next & PTE_G);
-	}
-	return count;
-}
-
-static uint32_t choose_run(uint32_t page)
-{
-	if (page == next_page)
-		run_length = run_length * 2 > RUN_MAX ? RUN_MAX : run_length * 2;
-	else
-		run_length = RUN_FIRST;
-	return run_length;
+	region_global[region] &= (pte & PTE_G) != 0;
 }
 
 static bool in_hole(uint32_t linear) { return linear - HOLE < HOLE_SIZE; }
@@ -322,44 +276,28 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
 			uint32_t pde = paging_on() ? *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4) : 0;
 			bool large = to.pte & PTE_PS;
 
-			remember(page, large || !paging_on() ? pde :
-				 *((uint32_t *)(ram + (pde & ~PAGE_MASK)) + (page & 0x3ff)), pde, false);
+			vtlb_remember(page, large || !paging_on() ? pde :
+				      *((uint32_t *)(ram + (pde & ~PAGE_MASK)) + (page & 0x3ff)), pde);
 			return FILL_MAPPED;
 		}
 		return FILL_DEVICE;
 	}
-	uint32_t limit = choose_run(page), count;
 	bool writable = (to.pte & 2) && !rom, forced = !(to.pte & 2) && (access & ACCESS_WRITE);
-
-	if (rom || forced)
-		limit = 1;
-	if (limit > (HOLE >> 12) - page && page < HOLE >> 12)
-		limit = (HOLE >> 12) - page;
-	if (paging_on()) {
-		count = paged_run(page, limit, to.physical);
-	} else {
-		count = limit < pages_of_ram(to.physical) ? limit : pages_of_ram(to.physical);
-		if (control.rom_size && to.physical < control.rom_base &&
-		    count > (control.rom_base - to.physical) >> 12)
-			count = (control.rom_base - to.physical) >> 12;
-		for (uint32_t i = 0; i < count; i++)
-			remember(page + i, 0, 0, false);
-	}
+	struct run run = run_choose(page, to.physical, rom || forced);
 	uint64_t start = tracing(TRACE_TLB_FILL) ? read_tsc() : 0;
 
-	map_pages(page, count, to.physical, writable || forced);
-	next_page = page + count;
+	map_pages(run.first, run.count, run.physical, writable || forced);
 	control.tlb_fills++;
-	control.tlb_pages += count;
+	control.tlb_pages += run.count;
 	if (start)
-		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, to.physical, count });
+		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, to.physical, run.count });
 	/* What user code must not reach although its segments do, or may only read. */
 	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.pte & ACCESS_USER)) && paging_on()) {
-		if (low_count + count > LOW_SUPERVISOR_MAX)
+		if (low_count + run.count > LOW_SUPERVISOR_MAX)
 			low_count = LOW_SUPERVISOR_MAX + 1;
 		else
-			for (uint32_t i = 0; i < count; i++)
-				low_supervisor[low_count++] = page + i;
+			for (uint32_t i = 0; i < run.count; i++)
+				low_supervisor[low_count++] = run.first + i;
 	}
 	return FILL_MAPPED;
 }
@@ -384,7 +322,7 @@ void vtlb_enter_user(void)
 	for (uint32_t i = 0; i < low_count; i++) {
 		uint32_t page = low_supervisor[i];
 
-		if (!is_mapped(page))
+		if (!vtlb_is_mapped(page))
 			continue;
 		if (drop_end != page)
 			drop_now();

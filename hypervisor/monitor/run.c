@@ -1,0 +1,84 @@
+/* How far one fill of the virtual TLB reaches: around the page that was touched, and further and further
+ * in the direction of a walk through memory. A mapping costs microseconds whatever its length, a page
+ * in it 0.3. */
+#include "monitor.h"
+
+#define RUN_FIRST 16u
+#define RUN_MAX 1024u
+#define PTE_AD 0x60u
+#define PTE_PS 0x80u
+
+/* Pages at which a walk up or down would go on, and its length so far. Private to a process. */
+static uint32_t next_up, next_down, length = RUN_FIRST;
+
+struct bounds {
+	uint32_t first, end;
+};
+
+/* Where pages may lie: the walk's direction, or the aligned block around a first touch. */
+static struct bounds choose(uint32_t page)
+{
+	bool up = page == next_up, down = page == next_down;
+
+	length = !up && !down ? RUN_FIRST : length * 2 > RUN_MAX ? RUN_MAX : length * 2;
+	if (up)
+		return (struct bounds){ page, page + length };
+	if (down)
+		return (struct bounds){ page >= length ? page + 1 - length : 0, page + 1 };
+	return (struct bounds){ page & ~(RUN_FIRST - 1), (page & ~(RUN_FIRST - 1)) + RUN_FIRST };
+}
+
+/* No further than the hole, the page table, RAM, or the read-only part of it. */
+static struct bounds clip(struct bounds b, uint32_t page, uint32_t physical)
+{
+	uint32_t frame = physical >> 12, rom = control.rom_base >> 12, rom_end = rom + (control.rom_size >> 12);
+	uint32_t table = page & ~0x3ffu, lowest = table, highest = table + 1024;
+
+	if (page < HOLE >> 12 && highest > HOLE >> 12)
+		highest = HOLE >> 12;
+	else if (page > HOLE >> 12 && lowest < (HOLE + HOLE_SIZE) >> 12)
+		lowest = (HOLE + HOLE_SIZE) >> 12;
+	if (highest - page > pages_of_ram(physical))
+		highest = page + pages_of_ram(physical);
+	if (page - lowest > frame)
+		lowest = page - frame;
+	if (control.rom_size && frame < rom && highest - page > rom - frame)
+		highest = page + rom - frame;
+	if (control.rom_size && frame >= rom_end && page - lowest > frame - rom_end)
+		lowest = page - (frame - rom_end);
+	return (struct bounds){ b.first > lowest ? b.first : lowest, b.end < highest ? b.end : highest };
+}
+
+/* Entry of `page` in its table goes on where `page - distance` is, with the same rights. */
+static bool continues(const uint32_t *table, uint32_t from, uint32_t page)
+{
+	return !((table[page & 0x3ff] ^ (table[from & 0x3ff] + ((page - from) << 12))) & ~PTE_AD);
+}
+
+/* The pages to map with `page`, which maps `physical`; only itself where `alone`. Notes them as mapped
+ * (vtlb_remember) and marks them accessed, and dirty if they may be written. */
+struct run run_choose(uint32_t page, uint32_t physical, bool alone)
+{
+	struct bounds b = clip(choose(page), page, physical);
+	uint32_t first = page, end = page + 1, pde = 0, *table = NULL;
+
+	if (paging_on()) {
+		pde = *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4);
+		if (!(pde & PTE_PS && shared.cr4 & CR4_PSE))
+			table = (uint32_t *)(ram + (pde & ~PAGE_MASK));
+	}
+	while (!alone && end < b.end && !vtlb_is_mapped(end) && (!table || continues(table, page, end)))
+		end++;
+	while (!alone && first > b.first && !vtlb_is_mapped(first - 1) && (!table || continues(table, page, first - 1)))
+		first--;
+	for (uint32_t i = first; i < end; i++) {
+		uint32_t *pte = table ? &table[i & 0x3ff] : &pde;
+
+		if (table)
+			*pte |= 0x20 | (*pte & pde & 2 ? 0x40 : 0);
+		vtlb_remember(i, *pte, pde);
+	}
+	next_up = end;
+	next_down = first - 1;
+	return (struct run){ first, end - first, physical - ((page - first) << 12) };
+}
