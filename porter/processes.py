@@ -18,7 +18,7 @@ def spawn(args: list[str], *, env: dict[str, str] | None = None, stdin: int | No
     try:
         return os.posix_spawnp(args[0], args, dict(os.environ if env is None else env), file_actions=actions)
     except OSError as error:
-        raise _not_found(args[0], error) from None
+        raise not_found(args[0], error) from None
 
 
 def replace_process(args: list[str]) -> None:
@@ -26,10 +26,11 @@ def replace_process(args: list[str]) -> None:
     try:
         os.execvp(args[0], args)
     except OSError as error:
-        raise _not_found(args[0], error) from None
+        raise not_found(args[0], error) from None
 
 
-def _not_found(program: str, error: OSError) -> PortError:
+def not_found(program: str, error: OSError) -> PortError:
+    """What to say of a program that does not start."""
     return PortError(f"{program}: {error.strerror}: check that it is installed and on PATH")
 
 

@@ -16,11 +16,13 @@ import os
 import sys
 
 from porter.errors import PortError
-from porter.processes import feed, output, replace_process, spawn, wait
+from porter.processes import feed, not_found, output, replace_process, spawn, wait
 
 # The driver does not reach its assembler with these.
 _NOT_ASSEMBLING = frozenset({"-E", "-S", "-M", "-MM", "-fsyntax-only", "--version", "-dumpversion",
                              "-dumpfullversion", "-dumpmachine", "-dumpspecs", "--help", "-###"})
+
+_DEEPEST_RESPONSE = 20
 
 
 def _fail(error: PortError) -> int:
@@ -28,22 +30,23 @@ def _fail(error: PortError) -> int:
     return 2
 
 
-def _expanded(args: list[str]) -> list[str]:
-    """Arguments with response files read in, for looking at only.
+def _expanded(args: list[str], depth: int = 0) -> list[str]:
+    """Arguments with response files read in.
 
-    Files that cannot be read are the compiler's to complain about.
+    Files that cannot be read, and those that name themselves, are the compiler's to complain about.
     """
-    if not any(arg.startswith("@") for arg in args):
-        return list(args)
-    import shlex
-
     out: list[str] = []
     for arg in args:
-        try:
-            with open(arg[1:], encoding="utf-8", errors="surrogateescape") as file:
-                out += _expanded(shlex.split(file.read())) if arg.startswith("@") else [arg]
-        except (OSError, ValueError):
-            out.append(arg)
+        if arg.startswith("@") and depth < _DEEPEST_RESPONSE:
+            import shlex
+
+            try:
+                with open(arg[1:], encoding="utf-8", errors="surrogateescape") as file:
+                    out += _expanded(shlex.split(file.read()), depth + 1)
+                continue
+            except (OSError, ValueError):
+                pass
+        out.append(arg)
     return out
 
 
@@ -107,18 +110,29 @@ def _assemble(real: str, args: list[str]) -> int:
     return wait(spawn([real, *args])) if text is None else feed([real, *call.options, "--"], text)
 
 
-def _real_assembler(compiler: str, search: str, more: list[str]) -> tuple[str, bool]:
-    """The assembler that a compiler would run, and whether it would run that one in spite of `search`."""
+def _real_assembler(compiler: str, search: str, more: list[str]) -> str:
+    """The assembler that a compiler would run without the option `search`; `more` are such options of the build's.
+
+    Raises PortError where there is no such compiler, or it would run that one in spite of `search`.
+    """
     from porter.memo import remembered
 
-    path = next((p for p in (os.path.join(d, compiler) for d in os.get_exec_path()) if os.path.isfile(p)), compiler)
-    status = os.stat(path)
+    places = [] if os.sep in compiler else [os.path.join(directory, compiler) for directory in os.get_exec_path()]
+    path = next((place for place in places if os.access(place, os.X_OK)), compiler)
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise not_found(compiler, error) from None
 
     def ask() -> tuple[str, bool]:
         real = output([compiler, *more, "-print-prog-name=as"])
         return real, output([compiler, search, "-print-prog-name=as"]) != _Stage.program
 
-    return remembered(("as", path, status.st_mtime_ns, status.st_size, search, *more), ask)
+    real, fixed = remembered(("as", path, status.st_mtime_ns, status.st_size, search, *more), ask)
+    if fixed:
+        raise PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler stage by "
+                        f"hand with `ring3 as`")
+    return real
 
 
 def _compile(compiler: str, args: list[str]) -> int:
@@ -127,17 +141,14 @@ def _compile(compiler: str, args: list[str]) -> int:
     # Clang assembles by itself unless told otherwise.
     external = ["-fno-integrated-as"] if "clang" in os.path.basename(compiler) else []
     ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
+    real = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
     pid = spawn(ours, env=stage.environment)
     stage.started()
-    from porter import assembler  # noqa: F401  (what porting needs is imported while the compiler works)
+    from porter import asm_includes  # noqa: F401  (what porting needs is imported while the compiler works)
 
-    real, fixed = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
-    failure = PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler "
-                        f"stage by hand with `ring3 as`") if fixed else None
+    failure: PortError | None = None
     while (request := stage.request()) is not None:
         try:
-            if failure:
-                raise failure
             stage.reply(_assemble(real, request))
         except PortError as error:
             failure = error
