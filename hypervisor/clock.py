@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import time
+from collections.abc import Callable
 from functools import cache
 
 from hypervisor.errors import RingError
@@ -18,7 +19,8 @@ _TRIES = 5
 
 
 @cache
-def _code() -> tuple[mmap.mmap, ctypes._CFuncPtr]:
+def _code() -> tuple[mmap.mmap, Callable[[], int]]:
+    """The page, which must live as long as it may be called, and the function in it."""
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     except OSError as error:
@@ -30,7 +32,7 @@ def _code() -> tuple[mmap.mmap, ctypes._CFuncPtr]:
 
 def read_tsc() -> int:
     """The time-stamp counter now, in cycles (SDM vol. 3, 18.17). RingError where the host does not let us."""
-    return int(_code()[1]())
+    return _code()[1]()
 
 
 def _pair() -> tuple[int, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hypervisor.state import StateFile
 
 _INTERVAL = 0.25  # seconds between two looks at a ring that fills slowly
+_PIECE = 1 << 14  # records written at once at most: their slots are free again as soon as that is done
 _SIZE = layout.TRACE_RECORD_SIZE
 
 
@@ -38,7 +39,7 @@ class TraceConfig:
 
     path: Path
     kinds: frozenset[TraceKind] = ALL_KINDS
-    slots: int = 1 << 17
+    slots: int = 1 << 18
     append: bool = False
 
 
@@ -113,7 +114,7 @@ class Recorder:
         end = self._tail + count
         while self._tail < end:
             first = self._tail % slots
-            last = min(first + end - self._tail, slots)
+            last = min(first + end - self._tail, first + _PIECE, slots)
             _write(self._fd, self._ring[first * _SIZE : last * _SIZE])
             self._tail += last - first
             self._control.trace_tail = self._tail

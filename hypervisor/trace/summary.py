@@ -125,10 +125,6 @@ class Summary:
         )  # fmt: skip
         return [table for table in (make() for make in makers) if table.rows]
 
-    def pages_filled(self) -> int:
-        """Pages mapped by the virtual TLB's fills."""
-        return int(self._trace.column("args")[self._kind == TraceKind.TLB_FILL, 2].sum(dtype=np.uint64))
-
     # --- how ------------------------------------------------------------------------------------------
 
     def _by_number(self, title: str, kind: TraceKind, name: Callable[[int], str]) -> Table:

@@ -60,9 +60,9 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, content: bytes, message:
 
 
 def test_missing_and_odd_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="cannot be read .No such file or directory"):
+    with pytest.raises(TraceError, match=r"cannot be read .No such file or directory"):
         open_trace(tmp_path / "none")
-    with pytest.raises(TraceError, match="cannot be read .Is a directory"):
+    with pytest.raises(TraceError, match=r"cannot be read .Is a directory"):
         open_trace(tmp_path)
     with pytest.raises(TraceError, match="is no regular file"):
         open_trace(Path("/dev/null"))

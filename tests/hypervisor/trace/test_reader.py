@@ -16,7 +16,7 @@ THREE = numbered(record(after=10), record(TraceKind.EXIT, 1, after=20), record(a
 
 def test_a_record_comes_back_field_by_field(tmp_path: Path) -> None:
     fields: dict[str, object] = {
-        "cpl": 3, "in_memory": 1, "eip": 0x8010_0000, "cr3": 0x3F_F000, "esp": 0x1234, "args": (1, 2, 3, 4, 0xFFFF_FFFF),
+        "cpl": 3, "in_memory": 1, "eip": 0x8010_0000, "cr3": 0x3F_F000, "esp": 0x1234, "args": (1, 2, 3, 4, 2**32 - 1),
         "result": 6, "latency": 7, "operand": (8, 9),
     }  # fmt: skip
     trace = open_trace(write(tmp_path, BEGIN, numbered(record(number=94, after=100, **fields)), end(200, 1)))
@@ -34,7 +34,8 @@ def test_records_come_in_the_order_in_which_they_began(tmp_path: Path) -> None:
 
 def test_more_records_than_one_batch(tmp_path: Path) -> None:
     count = 40_000
-    trace = open_trace(write(tmp_path, BEGIN, numbered(*[record(after=at, eip=at) for at in range(count)]), end(count, count)))
+    records = numbered(*[record(after=at, eip=at) for at in range(count)])
+    trace = open_trace(write(tmp_path, BEGIN, records, end(count, count)))
     assert [found.eip for found in trace] == list(range(count))
 
 

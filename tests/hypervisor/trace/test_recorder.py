@@ -53,7 +53,8 @@ def kernel(tmp_path: Path) -> Path:
 
 
 def recorder(ring: Ring, path: Path, kernel: Path, append: bool = False) -> Recorder:
-    return Recorder(TraceConfig(path, frozenset({TraceKind.HYPERCALL, TraceKind.EXIT}), SLOTS, append), ring.state, kernel)
+    kinds = frozenset({TraceKind.HYPERCALL, TraceKind.EXIT})
+    return Recorder(TraceConfig(path, kinds, SLOTS, append), ring.state, kernel)
 
 
 def recorded(ring: Ring, path: Path) -> Trace:

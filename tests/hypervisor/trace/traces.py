@@ -21,12 +21,12 @@ def record(kind: TraceKind = TraceKind.HYPERCALL, number: int = 70, after: int =
 
 def numbered(*records: bytes, first: int = 1) -> bytes:
     """The records with sequence numbers as the monitor gives them."""
-    found = b""
+    found = []
     for sequence, data in enumerate(records, first):
         image = TRACE.ctype.from_buffer_copy(data)
         image.sequence = sequence
-        found += bytes(image)
-    return found
+        found.append(bytes(image))
+    return b"".join(found)
 
 
 def end(after: int, taken: int) -> bytes:
