@@ -1,15 +1,16 @@
 """8042 keyboard controller with a keyboard and a mouse that never moves (ports 0x60 and 0x64).
 
-Sources: IBM PS/2 Hardware Technical Reference, "Keyboard and Auxiliary Device Controller"; the
+Kernels poll the status port, so it is a latch. Sources: IBM PS/2 Hardware Technical Reference, "Keyboard and Auxiliary Device Controller"; the
 keyboard delivers scan code set 1, as after the controller's translation.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 
-from hypervisor.bus import ByteDevice, MachineStop
+from hypervisor.bus import Bus, ByteDevice, MachineStop
 from hypervisor.devices.scancodes import keystrokes
 
 DATA, COMMAND = 0x60, 0x64
@@ -49,15 +50,28 @@ class I8042(ByteDevice):
         self._last = 0
         self._awaiting: Callable[[int], None] | None = None  # who takes the next byte written to 0x60
         self._last_was_command = self._mouse_argument = False
+        self._lock = threading.Lock()
+
+    def attach(self, bus: Bus) -> None:
+        super().attach(bus)
+        self._latch = bus.latch([COMMAND], self._status())
 
     def type_bytes(self, data: bytes) -> int:
         """Type `data` on the keyboard; the number of characters that fitted into the queue."""
         for count, byte in enumerate(data):
             strokes = keystrokes(chr(byte))
-            if len(self._queue) + len(strokes) > QUEUE:
-                return count
-            self._put(strokes)
+            with self._lock:
+                if len(self._queue) + len(strokes) > QUEUE:
+                    return count
+                self._put(strokes)
+                self._latch.set(self._status())
         return len(data)
+
+    def _status(self) -> int:
+        status = UNLOCKED | SYSTEM | (LAST_WAS_COMMAND if self._last_was_command else 0)
+        if self._queue:
+            status |= OUTPUT_FULL | (FROM_MOUSE if self._queue[0][0] else 0)
+        return status
 
     def _put(self, data: bytes, mouse: bool = False) -> None:
         self._queue.extend((mouse, byte) for byte in data)
@@ -66,26 +80,28 @@ class I8042(ByteDevice):
 
     def _interrupt(self) -> None:
         """Pulse the line of whoever filled the output buffer."""
-        try:
+        if self._queue:
             mouse = self._queue[0][0]
-        except IndexError:
-            return
-        if self._config & (INT_MOUSE if mouse else INT_KEYBOARD):
-            self.bus.pulse_irq(MOUSE_IRQ if mouse else KEYBOARD_IRQ)
+            if self._config & (INT_MOUSE if mouse else INT_KEYBOARD):
+                self.bus.pulse_irq(MOUSE_IRQ if mouse else KEYBOARD_IRQ)
 
     def read(self, port: int) -> int:
         if port == COMMAND:
-            status = UNLOCKED | SYSTEM | (LAST_WAS_COMMAND if self._last_was_command else 0)
+            return self._status()  # reached by wide accesses only; bytes are latched
+        with self._lock:
             if self._queue:
-                status |= OUTPUT_FULL | (FROM_MOUSE if self._queue[0][0] else 0)
-            return status
-        if self._queue:
-            self._last = self._queue.popleft()[1]
-            self._interrupt()
-        return self._last
+                self._last = self._queue.popleft()[1]
+                self._interrupt()
+                self._latch.set(self._status())
+            return self._last
 
     def write(self, port: int, value: int) -> None:
-        self._last_was_command = port == COMMAND
+        with self._lock:
+            self._last_was_command = port == COMMAND
+            self._take(port, value)
+            self._latch.set(self._status())
+
+    def _take(self, port: int, value: int) -> None:
         if port == COMMAND:
             self._command(value)
         elif self._awaiting:
@@ -151,7 +167,7 @@ class I8042(ByteDevice):
         self._put(bytes([value]), mouse=True)
 
 
-_REPLIES = {0xA9: 0x00, 0xAA: 0x55, 0xAB: 0x00, 0xC0: 0xA0, 0xE0: 0x00}  # tests and input ports
+_REPLIES = {0xA9: 0x00, 0xAA: 0x55, 0xAB: 0x00, 0xC0: 0xA0, 0xCA: 0x00, 0xE0: 0x00}  # tests, input ports, mode
 _CONFIG_CHANGES = {
     0xA7: (0, DISABLE_MOUSE), 0xA8: (DISABLE_MOUSE, 0), 0xAD: (0, DISABLE_KEYBOARD), 0xAE: (DISABLE_KEYBOARD, 0),
 }  # fmt: skip
