@@ -1,7 +1,8 @@
 """8042 keyboard controller with a keyboard and a mouse that never moves (ports 0x60 and 0x64).
 
-Kernels poll the status port, so it is a latch. Sources: IBM PS/2 Hardware Technical Reference, "Keyboard and Auxiliary Device Controller"; the
-keyboard delivers scan code set 1, as after the controller's translation.
+Kernels poll the status port, so it is a latch. The keyboard delivers scan code set 1, as after the
+controller's translation. Source: IBM PS/2 Hardware Technical Reference, "Keyboard and Auxiliary Device
+Controller".
 """
 
 from __future__ import annotations
