@@ -38,11 +38,12 @@ def _wait_for(process: subprocess.Popen[bytes], text: str, seen: bytearray) -> N
         seen += chunk
 
 
-def timed(run: WholeRun, command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds from launch to the prompt, and from typing the command to its end."""
+def timed(run: WholeRun, command: list[str], environment: dict[str, str], cpu: int) -> tuple[float, float]:
+    """Seconds from launch to the prompt, and from typing the command to its end, all on one CPU."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env=environment)
+                               stderr=subprocess.STDOUT, env=environment,
+                               preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
     seen = bytearray()
     try:
         _wait_for(process, run.prompt, seen)
@@ -71,13 +72,14 @@ def compare_whole(run: WholeRun, ring3: list[str], options: Namespace, console: 
             if options.disk:
                 shutil.copy(options.disk, disk)
                 arguments = ["--disk", str(disk)]
-            figures["ring3"].append(timed(run, [*ring3, "run", str(options.ported), *arguments], environment))
+            figures["ring3"].append(timed(run, [*ring3, "run", str(options.ported), *arguments], environment,
+                                          options.cpu))
             if qemu and round_number < max(1, options.rounds // 3):
                 emulator = [qemu, "-kernel", str(options.unported), "-m", "256", "-nographic", "-no-reboot"]
                 if options.disk:
                     shutil.copy(options.unported_disk or options.disk, disk)
                     emulator += ["-drive", f"file={disk},index=1,media=disk,format=raw"]
-                figures["QEMU"].append(timed(run, emulator, environment))
+                figures["QEMU"].append(timed(run, emulator, environment, options.cpu))
     table = Table("whole runs", "rounds", "to the prompt, s", "command, s")
     for name, values in figures.items():
         if values:

@@ -114,6 +114,7 @@ struct machine {
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
 	/* Current operation */
 	uint32_t instruction_eip; /* where a fault of the current operation points to */
+	uint32_t interrupted_eip; /* where the last interrupt was taken */
 	bool shadow;		  /* no interrupt before one more instruction has run */
 	uint32_t resume_failures; /* leaving for the guest faulted this often without guest code running */
 	struct fault fault;

@@ -4,7 +4,7 @@
 #include "monitor.h"
 
 #define RUN_FIRST 16u
-#define RUN_MAX 1024u
+#define RUN_MAX 256u
 #define PTE_AD 0x60u
 #define PTE_PS 0x80u
 
