@@ -88,26 +88,18 @@ class Summary:
     def callers(self) -> Table:
         """Hypercalls by the function that makes them, with the one that it makes most."""
         where = np.flatnonzero(self._kind == TraceKind.HYPERCALL)
-        user = self._trace.column("cpl")[where] == USER_RING
-        # User addresses are not told apart, so one place stands for all.
-        places = np.where(user, np.uint64(1) << np.uint64(32), self._trace.column("eip")[where].astype(np.uint64))
-        addresses, at = np.unique(places, return_inverse=True)
-        symbols = [self._callers.symbol(USER_RING if place >> 32 else 0, place) for place in addresses.tolist()]
-        labels, of_address = np.unique(np.array(symbols, dtype=object), return_inverse=True)
-        groups = of_address[at]
-        # The most frequent hypercall of each function: of all pairs (function, number), the largest count.
-        pairs, counts = np.unique(groups.astype(np.int64) << 8 | self._number[where], return_counts=True)
-        most = {int(pair) >> 8: int(pair) & 255 for pair in pairs[np.argsort(counts, kind="stable")]}
-        favourites = [decode.call_name(most[index]) for index in range(len(labels))]
-        rows = self._rows(where, groups, list(labels), [True] * len(labels), favourites)
-        return Table("callers of hypercalls", rows, "mostly")
+        numbers, at = np.unique(self._number[where], return_inverse=True)
+        names_of = [decode.call_name(int(number)) for number in numbers]
+        return self._by_caller("callers of hypercalls", where, at, names_of)
 
     def emulated(self) -> Table:
         """Instructions that were left unported and trapped, by mnemonic."""
-        where = np.flatnonzero(self._kind == TraceKind.EMULATED)
-        codes, at = np.unique(self._trace.column("args")[where, :3], axis=0, return_inverse=True)
-        mnemonics = [decode.instruction(code.astype("<u4").tobytes())[0] for code in codes]
-        return self._labelled("emulated instructions", where, at.ravel(), mnemonics)
+        where, at, mnemonics = self._instructions()
+        return self._labelled("emulated instructions", where, at, mnemonics)
+
+    def emulated_callers(self) -> Table:
+        """The same by the function that they stand in: what is worth porting."""
+        return self._by_caller("emulated instructions in", *self._instructions())
 
     def devices(self) -> Table:
         """Accesses to ports and to devices' memory, by place."""
@@ -120,8 +112,8 @@ class Summary:
     def tables(self) -> list[Table]:
         """All that have something to tell."""
         makers: tuple[Callable[[], Table], ...] = (
-            self.by_kind, self.hypercalls, self.callers, self.exits, self.interrupts, self.exceptions, self.emulated,
-            self.devices,
+            self.by_kind, self.hypercalls, self.callers, self.emulated, self.emulated_callers, self.exits,
+            self.interrupts, self.exceptions, self.devices,
         )  # fmt: skip
         return [table for table in (make() for make in makers) if table.rows]
 
@@ -132,6 +124,28 @@ class Summary:
         numbers, groups = np.unique(self._number[where], return_inverse=True)
         timed = [kind in _TIMED] * len(numbers)
         return Table(title, self._rows(where, groups, [name(int(number)) for number in numbers], timed))
+
+    def _instructions(self) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
+        """The records of emulated instructions, for each the index of its mnemonic, the mnemonics."""
+        where = np.flatnonzero(self._kind == TraceKind.EMULATED)
+        codes, at = np.unique(self._trace.column("args")[where, :3], axis=0, return_inverse=True)
+        mnemonics = [decode.instruction(code.astype("<u4").tobytes())[0] for code in codes]
+        return where, at.ravel(), mnemonics
+
+    def _by_caller(self, title: str, where: NDArray[np.intp], what: NDArray[np.intp], words: Sequence[str]) -> Table:
+        """Group by the function in which `eip` lies; `what` gives each record's index in `words`."""
+        user = self._trace.column("cpl")[where] == USER_RING
+        # User addresses are not told apart, so one place stands for all.
+        places = np.where(user, np.uint64(1) << np.uint64(32), self._trace.column("eip")[where].astype(np.uint64))
+        addresses, at = np.unique(places, return_inverse=True)
+        symbols = [self._callers.symbol(USER_RING if place >> 32 else 0, place) for place in addresses.tolist()]
+        labels, of_address = np.unique(np.array(symbols, dtype=object), return_inverse=True)
+        groups = of_address[at] if len(at) else at
+        # What each function does most: of all pairs (function, word), the one with the largest count.
+        pairs, counts = np.unique(groups.astype(np.int64) << 32 | what, return_counts=True)
+        most = {int(pair) >> 32: int(pair) & 0xFFFF_FFFF for pair in pairs[np.argsort(counts, kind="stable")]}
+        mostly = [words[most[index]] for index in range(len(labels))]
+        return Table(title, self._rows(where, groups, list(labels), [True] * len(labels), mostly), "mostly")
 
     def _labelled(self, title: str, where: NDArray[np.intp], at: NDArray[np.intp], labels: Sequence[str]) -> Table:
         """Group by label where several keys may share one; `at` gives each record's key."""

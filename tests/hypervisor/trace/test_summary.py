@@ -97,6 +97,7 @@ def test_emulated_instructions_by_mnemonic_and_devices_by_place(tmp_path: Path) 
         record(TraceKind.DEVICE, DeviceAccess.MMIO_READ, args=(0xFEE0_0020,)),
     )  # fmt: skip
     assert counts(found.emulated()) == {"mov": 3, "hlt": 1}
+    assert [(row.name, row.count, row.most) for row in found.emulated_callers().rows] == [("low", 4, "mov")]
     assert counts(found.devices()) == {"port_out 0x0020": 2, "mmio_read 0xfee00020": 1}
 
 
