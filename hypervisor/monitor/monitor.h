@@ -188,7 +188,7 @@ bool is_ram(uint32_t physical);
 uint32_t pages_of_ram(uint32_t physical);
 
 /* vtlb.c: host mappings as a cache of them */
-enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE };
+enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL };
 enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
 void vtlb_flush(void);
 void vtlb_drop(uint32_t linear);

@@ -123,7 +123,7 @@ static void guest_page_fault(const struct frame *frame)
 	if (vcpu.cpl == 3)
 		access |= ACCESS_USER;
 	switch (vtlb_fill(linear, access)) {
-	case FILL_MAPPED:
+	case FILL_MAPPED: case FILL_FULL:
 		return;
 	case FILL_DEVICE:
 		if (!emulate_trapped(VECTOR_PF, (uint32_t)frame->error))

@@ -30,18 +30,27 @@ bool vtlb_is_mapped(uint32_t page) { return mapped[page / 64] >> (page % 64) & 1
 
 static uint32_t host_page(uint32_t page) { return (page + (control.slide >> 12)) & (PAGES - 1); }
 
+/* Splitting a mapping takes one more, which the host may refuse; then everything goes (evict_if_full). */
+static bool host_is_full;
+
+static void unmap(uint64_t start, uint64_t end)
+{
+	if (sys_munmap(start, end - start) < 0)
+		host_is_full = true;
+}
+
 /* The part of [page, page + count) that ring3 itself occupies is never unmapped. */
 static void unmap_host(uint32_t page, uint32_t count)
 {
 	uint64_t start = (uint64_t)host_page(page) << 12, end = start + ((uint64_t)count << 12);
-	const uint64_t hole = HOLE, hole_end = HOLE + HOLE_SIZE + SLIDE;
+	const uint64_t hole = (uint64_t)HOLE + control.slide, hole_end = hole + HOLE_SIZE;
 
 	if (end > 1ull << 32) /* only the topmost 64 KiB can wrap, and they are never mapped */
 		end = 1ull << 32;
 	if (start < hole)
-		sys_munmap(start, (end < hole ? end : hole) - start);
+		unmap(start, end < hole ? end : hole);
 	if (end > hole_end)
-		sys_munmap(start > hole_end ? start : hole_end, end - (start > hole_end ? start : hole_end));
+		unmap(start > hole_end ? start : hole_end, end);
 }
 
 static void forget(uint32_t page)
@@ -61,8 +70,19 @@ void vtlb_flush(void)
 		memset(&mapped[region * 16], 0, 16 * sizeof(mapped[0]));
 	}
 	low_count = 0;
-	unmap_host(0, (HOLE >> 12) - (control.slide >> 12));
+	host_is_full = false;
+	unmap_host(0, HOLE >> 12);
 	unmap_host((HOLE + HOLE_SIZE) >> 12, PAGES - ((HOLE + HOLE_SIZE) >> 12) - (control.slide >> 12));
+	if (host_is_full)
+		fatal(ERROR_MEMORY, ENOMEM);
+}
+
+static void evict_if_full(void)
+{
+	if (!host_is_full)
+		return;
+	control.tlb_evictions++;
+	vtlb_flush();
 }
 
 void vtlb_drop(uint32_t linear)
@@ -82,6 +102,7 @@ void vtlb_drop(uint32_t linear)
 		}
 	if (dropped)
 		unmap_host(page, count);
+	evict_if_full();
 	machine.global_generation++;
 	machine.pool[self].global_generation = machine.global_generation;
 }
@@ -211,6 +232,7 @@ void vtlb_validate(bool globals)
 	machine.pool[self].global_generation = machine.global_generation;
 }
 
+/* False where the host has no mapping left (vm.max_map_count). */
 static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool writable)
 {
 	uint64_t address = (uint64_t)host_page(page) << 12;
@@ -218,15 +240,9 @@ static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool wri
 	int flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 	int64_t result = sys_mmap(address, (uint64_t)count << 12, protection, flags, RAM_FD, physical);
 
-	if (result == -ENOMEM) {
-		/* vm.max_map_count is reached: forget everything and begin again. */
-		control.tlb_evictions++;
-		vtlb_flush();
-		result = sys_mmap(address, (uint64_t)count << 12, protection, flags, RAM_FD, physical);
-	}
-	if (result < 0)
+	if (result < 0 && result != -ENOMEM)
 		fatal(ERROR_MEMORY, (uint64_t)-result);
-	return true;
+	return result >= 0;
 }
 
 /* Note that `page` is mapped by guest entry `pte` under directory entry `pde`. */
@@ -252,13 +268,10 @@ static bool map_device_image(uint32_t linear, uint32_t physical)
 
 	if (physical != ((uint32_t)vcpu.apic_base & ~PAGE_MASK) || !lapic_page_readable())
 		return false;
-	sys_mmap(address, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STATE_FD, LAPIC_PAGE_OFFSET);
-	return true;
+	return sys_mmap(address, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STATE_FD, LAPIC_PAGE_OFFSET) >= 0;
 }
 
-/* Map the page of guest-linear address `linear` and what follows it. FILL_FAULT: a page fault of the
- * guest is raised; FILL_DEVICE: the access must be emulated. */
-enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
+static enum fill_result fill(uint32_t linear, uint32_t access)
 {
 	struct translation to;
 	uint32_t page = linear >> 12;
@@ -286,7 +299,8 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
 	struct run run = run_choose(page, to.physical, rom || forced);
 	uint64_t start = tracing(TRACE_TLB_FILL) ? read_tsc() : 0;
 
-	map_pages(run.first, run.count, run.physical, writable || forced);
+	if (!map_pages(run.first, run.count, run.physical, writable || forced))
+		return FILL_FULL;
 	control.tlb_fills++;
 	control.tlb_pages += run.count;
 	if (start)
@@ -300,6 +314,23 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
 				low_supervisor[low_count++] = run.first + i;
 	}
 	return FILL_MAPPED;
+}
+
+/* Map the page of guest-linear address `linear` and what follows it. FILL_FAULT: a page fault of the
+ * guest is raised; FILL_DEVICE: the access must be emulated. */
+enum fill_result vtlb_fill(uint32_t linear, uint32_t access)
+{
+	enum fill_result result = fill(linear, access);
+
+	if (result != FILL_FULL)
+		return result;
+	/* Forget everything, what `fill` has just noted too, and begin again. */
+	host_is_full = true;
+	evict_if_full();
+	result = fill(linear, access);
+	if (result == FILL_FULL)
+		fatal(ERROR_MEMORY, ENOMEM);
+	return result;
 }
 
 /* Is nothing mapped that ring 3 must not reach? */
@@ -330,6 +361,7 @@ void vtlb_enter_user(void)
 		control.low_unmaps++;
 	}
 	drop_now();
+	evict_if_full();
 	low_count = 0;
 }
 
