@@ -28,16 +28,19 @@ static struct bounds choose(uint32_t page)
 	return (struct bounds){ page & ~(RUN_FIRST - 1), (page & ~(RUN_FIRST - 1)) + RUN_FIRST };
 }
 
-/* No further than the hole, the page table, RAM, or the read-only part of it. */
+/* No further than the hole, the page table, the top of the host's 4 GiB, RAM, or the read-only part of it. */
 static struct bounds clip(struct bounds b, uint32_t page, uint32_t physical)
 {
 	uint32_t frame = physical >> 12, rom = control.rom_base >> 12, rom_end = rom + (control.rom_size >> 12);
+	const uint32_t top = (1u << 20) - (control.slide >> 12);
 	uint32_t table = page & ~0x3ffu, lowest = table, highest = table + 1024;
 
 	if (page < HOLE >> 12 && highest > HOLE >> 12)
 		highest = HOLE >> 12;
 	else if (page > HOLE >> 12 && lowest < (HOLE + HOLE_SIZE) >> 12)
 		lowest = (HOLE + HOLE_SIZE) >> 12;
+	if (highest > top)
+		highest = top;
 	if (highest - page > pages_of_ram(physical))
 		highest = page + pages_of_ram(physical);
 	if (page - lowest > frame)
