@@ -11,6 +11,7 @@ from pathlib import Path
 from hypervisor.monitor.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "sample_kernels"
 SAMPLES = ("hello", "preempt")
 TRANSCRIPTS = Path(__file__).resolve().parent / "transcripts"
 RING3 = (sys.executable, "-m", "hypervisor.cli.main")
@@ -25,15 +26,24 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
 
 
-def make(sample: str, out: Path, ported: bool) -> Path:
-    """Build ``sample`` into the folder ``out``; returns the kernel. A failing build raises with its output."""
-    command = " ".join([*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()])
-    run = subprocess.run(
-        ["make", "-s", "-C", str(ROOT / "sample_kernels" / sample), f"CC={command}", f"OUT={out}"],
-        capture_output=True, text=True, env=environment(), timeout=TIMEOUT_SECONDS)
+def _checked(command: list[str]) -> None:
+    run = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_SECONDS)
     if run.returncode:
-        raise RuntimeError(f"building {sample} failed:\n{run.stdout}{run.stderr}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{run.stdout}{run.stderr}")
+
+
+def make(sample: str, out: Path, ported: bool, tree: Path = SOURCES) -> Path:
+    """Build ``sample`` of ``tree`` into the folder ``out``, through ring3's compiler wrapper if ``ported``; returns
+    the kernel. A failing build raises with its output."""
+    command = " ".join([*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()])
+    _checked(["make", "-s", "-C", str(tree / sample), f"CC={command}", f"OUT={out}"])
     return out / f"{sample}.elf"
+
+
+def port_tree(out: Path) -> Path:
+    """Port the sources of all samples into the new folder ``out``, which is returned."""
+    _checked([*RING3, "port", str(SOURCES), "-o", str(out)])
+    return out
 
 
 def _console(command: list[str]) -> str:

@@ -29,6 +29,13 @@ def test_ported_prints_the_same(sample: str, sample_kernel: Build, monitor: Path
     assert kernels.run_in_ring3(sample_kernel(sample, ported=True)) == on_pc(sample, sample_kernel)
 
 
+def test_ported_source_prints_the_same(sample: str, sample_kernel: Build, tmp_path: Path, monitor: Path) -> None:
+    """The other way in: a ported copy of the sources, built by the plain compiler."""
+    kernel = kernels.make(sample, tmp_path / "build", ported=False, tree=kernels.port_tree(tmp_path / "ported"))
+    assert kernels.run_in_ring3(kernel) == on_pc(sample, sample_kernel)
+    assert check(kernel).returncode == 0
+
+
 def test_ported_twice_at_once(sample: str, sample_kernel: Build, monitor: Path) -> None:
     """Guests share nothing: two of one kernel run side by side."""
     kernel = sample_kernel(sample, ported=True)
