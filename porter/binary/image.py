@@ -27,6 +27,7 @@ RELOCATABLE_BASE = 0x1000_0000
 DAMAGE = (
     ELFError,
     DWARFError,
+    NotImplementedError,  # pyelftools: parts of DWARF that it does not read, such as segmented addresses
     ConstructError,
     struct.error,
     LookupError,
