@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FRAMES = 24
 _STACK_WORDS = 16
 _RECENT = 12
+_SCREEN = 8  # lines: kernels often have their last words there
 _MOST = 6
 _MAX_ABSENT = 24
 _FLAGS = ((0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (10, "DF"), (11, "OF"))
@@ -58,6 +59,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
         ("backtrace", list(_backtrace(domain, result, space, symbols))),
         ("stack", list(_stack(domain.shared.vcpu, space, symbols))),
         (f"last {_RECENT} hypercalls, the latest first", list(_recent(domain, symbols))),
+        ("end of the VGA screen", [line for line in domain.vga.text(domain.memory).splitlines() if line][-_SCREEN:]),
         ("counters", statistics(domain).splitlines()),
     ]
     lines: list[str] = []

@@ -87,6 +87,12 @@ def test_the_report_names_the_guilty(tmp_path: Path, death: str, ending: Ending)
     assert section(text, "counters")[0].startswith("  hypercalls  ")
 
 
+def test_last_words_on_the_screen_are_shown(tmp_path: Path) -> None:
+    write = "".join(f"movb ${ord(letter)}, 0xb8000+{160 + 2 * at};" for at, letter in enumerate("panic: no root"))
+    _, text = report(tmp_path, write + "cli; hlt")
+    assert section(text, "end of the VGA screen") == ["  panic: no root"]
+
+
 def test_a_guest_without_a_stack_still_has_a_report(tmp_path: Path) -> None:
     _, text = report(tmp_path, "mov $0xfffffff0, %esp; mov $0xdead0000, %ebp; ud2")
     assert section(text, "stack") == ["  none"]
