@@ -42,6 +42,6 @@ def engine_milliseconds() -> float:
             raise RuntimeError(f"the guest made exit {event.reason} instead of a port write")
         return (time.perf_counter() - start) * 1000
     finally:
-        engine.kill()
+        engine.close()
         memory.close()
         state.close()

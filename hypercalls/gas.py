@@ -5,7 +5,8 @@ Each sensitive instruction has one macro ``r3_NAME``. Rules that all of them kee
 * no flag and no register changes but those that the instruction itself changes;
 * data in the hole is reached through SS: at trap entry DS may still be the user's;
 * a gate is ``call *%cs:TABLE``: boot code may run at another address than it is linked at;
-* an operand follows the gate in a multi-byte NOP, so that its text is kept as the author wrote it.
+* an operand follows the gate in a multi-byte NOP, so that its text is kept as the author wrote it;
+  immediates follow in a push, which the monitor skips.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _interrupt_macros() -> list[str]:
 
 def _port_macros() -> list[str]:
     out = []
-    dx = ".ifc \\port,%dx\n{dx}\n.else\n.ifc \\port,(%dx)\n{dx}\n.else\npushl \\port\n{imm}\n.endif\n.endif"
+    dx = ".ifc \\port,%dx\n{dx}\n.else\n.ifc \\port,(%dx)\n{dx}\n.else\n{imm}\npushl \\port\n.endif\n.endif"
     for direction in ("in", "out"):
         body = []
         for reg, width in (("al", 8), ("ax", 16), ("eax", 32)):
@@ -153,12 +154,12 @@ def _flow_macros() -> list[str]:
                  ".Lr3b\\@: call .Lr3a\\@")
     return [
         # User code has no access to the hole: a far jump of its own instead of the gate table.
-        _macro("int", "vector:req", "pushl \\vector", *interrupt),
-        _macro("int3", "", "pushl $3", *interrupt),
-        _macro("into", "", "jno .Lr3o\\@", "pushl $4", *interrupt, ".Lr3o\\@:"),
-        _macro("ljmp", "sel:req,off:req", "pushl \\off", "pushl \\sel", _gate("ljmp")),
-        _macro("lcall", "sel:req,off:req", "pushl \\off", "pushl \\sel", _gate("lcall")),
-        _macro("lret_n", "n:req", "pushl \\n", _gate("lret_n")),
+        _macro("int", "vector:req", *interrupt, "pushl \\vector"),
+        _macro("int3", "", *interrupt, "pushl $3"),
+        _macro("into", "", "jno .Lr3o\\@", *interrupt, "pushl $4", ".Lr3o\\@:"),
+        _macro("ljmp", "sel:req,off:req", _gate("ljmp"), "pushl \\off", "pushl \\sel"),
+        _macro("lcall", "sel:req,off:req", _gate("lcall"), "pushl \\off", "pushl \\sel"),
+        _macro("lret_n", "n:req", _gate("lret_n"), "pushl \\n"),
         _macro("lretw", "", _gate("lret16")),
         _macro("iretw", "", _gate("iret16")),
     ]

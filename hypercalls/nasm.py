@@ -75,7 +75,7 @@ def _ports() -> list[str]:
         body, keyword = [], "%ifidni"
         for name, width in (("al", 8), ("ax", 16), ("eax", 32)):
             body += [f"{keyword} {reg},{name}", f"%ifidni {port},dx", _gate(f"{direction}{width}"), "%else",
-                     f"push dword {port}", _gate(f"{direction}{width}_imm"), "%endif"]
+                     _gate(f"{direction}{width}_imm"), f"push dword {port}", "%endif"]
             keyword = "%elifidni"
         out.append(_macro(direction, "2", *body, "%endif"))
     for rep in ("", "rep_"):
@@ -122,12 +122,12 @@ def _flow() -> list[str]:
     interrupt = ("jmp short %%b", f"%%a: jmp {layout.HOST_CS64:#x}:{landing_address(by_name['int'].number):#x}",
                  "%%b: call %%a")
     return [
-        _macro("int", "1", "push dword %1", *interrupt),
-        _macro("int3", "0", "push dword 3", *interrupt),
-        _macro("into", "0", "jno %%o", "push dword 4", *interrupt, "%%o:"),
-        _macro("ljmp", "2", "push dword %2", "push dword %1", _gate("ljmp")),
-        _macro("lcall", "2", "push dword %2", "push dword %1", _gate("lcall")),
-        _macro("lret_n", "1", "push dword %1", _gate("lret_n")),
+        _macro("int", "1", *interrupt, "push dword %1"),
+        _macro("int3", "0", *interrupt, "push dword 3"),
+        _macro("into", "0", "jno %%o", *interrupt, "push dword 4", "%%o:"),
+        _macro("ljmp", "2", _gate("ljmp"), "push dword %2", "push dword %1"),
+        _macro("lcall", "2", _gate("lcall"), "push dword %2", "push dword %1"),
+        _macro("lret_n", "1", _gate("lret_n"), "push dword %1"),
         _macro("lretw", "0", _gate("lret16")),
         _macro("iretw", "0", _gate("iret16")),
         *(_macro(name, "0", "nop") for name in ("wbinvd", "invd", "stac", "clac")),

@@ -18,8 +18,8 @@ class Operand(StrEnum):
     NONE = "none"  # fixed registers only
     CARRIER = "carrier"  # in the multi-byte NOP behind the gate call
     CARRIER2 = "carrier2"  # in two NOPs: memory or register, then register
-    STACK = "stack"  # pushed before the gate call; the monitor pops it
-    STACK2 = "stack2"  # two values pushed
+    IMMEDIATE = "immediate"  # in a push behind the gate call, which the monitor skips
+    IMMEDIATE2 = "immediate2"  # in two pushes: offset, selector
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _insn(
 
 
 _PORT = Arg("port", "u16", "in", "dx")
-_IMM = Arg("port", "u8", "in", "stack")
+_IMM = Arg("port", "u8", "in", "immediate")
 _IO_ERRORS = "#GP(0) where CPL > IOPL and the TSS bitmap forbids the port"
 _MEM = Arg("operand", "m", "in", "carrier")
 _RM16_IN = Arg("selector", "u16", "in", "carrier")
@@ -111,8 +111,8 @@ for _i, _w in enumerate((8, 16, 32)):
     _insn(70 + _i, f"in{_w}", "port", f"in %dx,%{_reg}", Operand.NONE, (_PORT,), f"value in {_reg}", _IO_ERRORS)
     _insn(73 + _i, f"out{_w}", "port", f"out %{_reg},%dx", Operand.NONE,
           (_PORT, Arg("value", f"u{_w}", "in", _reg)), "", _IO_ERRORS)
-    _insn(76 + _i, f"in{_w}_imm", "port", f"in $imm8,%{_reg}", Operand.STACK, (_IMM,), f"value in {_reg}", _IO_ERRORS)
-    _insn(79 + _i, f"out{_w}_imm", "port", f"out %{_reg},$imm8", Operand.STACK,
+    _insn(76 + _i, f"in{_w}_imm", "port", f"in $imm8,%{_reg}", Operand.IMMEDIATE, (_IMM,), f"value in {_reg}", _IO_ERRORS)
+    _insn(79 + _i, f"out{_w}_imm", "port", f"out %{_reg},$imm8", Operand.IMMEDIATE,
           (_IMM, Arg("value", f"u{_w}", "in", _reg)), "", _IO_ERRORS)
     _insn(82 + _i, f"ins{_w}", "port", f"ins: one item of {_w} bits from port DX to ES:EDI.", Operand.NONE,
           (_PORT, Arg("buffer", "m", "out", "es:edi")), "EDI advances", _IO_ERRORS + "; #PF, #GP of the buffer")
@@ -170,18 +170,18 @@ for _i, _s in enumerate(("cs", "ds", "es", "ss", "fs", "gs")):
 _insn(144, "pop_ss", "segment", "pop %ss; no interrupt before the next instruction.", errors=_SEG_ERRORS)
 _insn(158, "popw_ss", "segment", "popw %ss.", errors=_SEG_ERRORS)
 
-_FAR = (Arg("offset", "u32", "in", "stack"), Arg("selector", "u16", "in", "stack"))
+_FAR = (Arg("offset", "u32", "in", "immediate"), Arg("selector", "u16", "in", "immediate"))
 _FAR_ERRORS = "#GP, #NP(selector) as the far transfer"
-_insn(150, "ljmp", "flow", "ljmp $selector,$offset", Operand.STACK2, _FAR, errors=_FAR_ERRORS)
-_insn(151, "lcall", "flow", "lcall $selector,$offset", Operand.STACK2, _FAR, errors=_FAR_ERRORS)
+_insn(150, "ljmp", "flow", "ljmp $selector,$offset", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
+_insn(151, "lcall", "flow", "lcall $selector,$offset", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
 _insn(152, "ljmp_mem", "flow", "ljmp *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(153, "lcall_mem", "flow", "lcall *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(154, "lret", "flow", "Far return.", errors=_FAR_ERRORS)
-_insn(155, "lret_n", "flow", "Far return that releases n bytes of arguments.", Operand.STACK,
-      (Arg("bytes", "u16", "in", "stack"),), errors=_FAR_ERRORS)
+_insn(155, "lret_n", "flow", "Far return that releases n bytes of arguments.", Operand.IMMEDIATE,
+      (Arg("bytes", "u16", "in", "immediate"),), errors=_FAR_ERRORS)
 _insn(156, "lret16", "flow", "Far return by a 16-bit frame.", errors=_FAR_ERRORS)
-_insn(157, "int", "flow", "Software interrupt through the guest's IDT, with the gate's DPL check.", Operand.STACK,
-      (Arg("vector", "u8", "in", "stack"),), errors="#GP(vector * 8 + 2), #NP")
+_insn(157, "int", "flow", "Software interrupt through the guest's IDT, with the gate's DPL check.", Operand.IMMEDIATE,
+      (Arg("vector", "u8", "in", "immediate"),), errors="#GP(vector * 8 + 2), #NP")
 _insn(159, "iret16", "flow", "iretw: return from an interrupt by a 16-bit frame.", errors="as IRET")
 _insn(160, "sysenter", "flow", "Enter ring 0 as IA32_SYSENTER_CS, _ESP and _EIP say.", errors="#GP(0) if CS MSR is 0")
 _insn(161, "sysexit", "flow", "Return to ring 3 at EDX with stack ECX.",

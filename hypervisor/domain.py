@@ -145,7 +145,7 @@ class Domain:
         self._recorder = Recorder(config.trace, self.shared, config.kernel) if config.trace else None
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
-        held.callback(self.engine.kill)
+        held.callback(self.engine.close)
         self.rings = ConsoleRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga()
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)

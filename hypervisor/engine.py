@@ -67,9 +67,11 @@ class Engine:
         self.process: subprocess.Popen[bytes] | None = None
         self._members: dict[int, int] = {}  # pid -> pidfd
         self._ended = threading.Event()
+        self._watcher: threading.Thread | None = None
         self._exit_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._resume_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._events = [self._exit_fd, self._resume_fd, self._wake_fd]
 
     @property
     def pids(self) -> list[int]:
@@ -99,7 +101,8 @@ class Engine:
         finally:
             for fd in high:
                 os.close(fd)
-        threading.Thread(target=self._watch, name="ring3-watch", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="ring3-watch", daemon=True)
+        self._watcher.start()
 
     def _watch(self) -> None:
         """Notice the monitor's end, however it comes, so that `wait` never waits for a dead guest."""
@@ -113,7 +116,7 @@ class Engine:
 
         RingError when the monitor has ended without saying why.
         """
-        os.eventfd_read(self._exit_fd)
+        os.read(self._exit_fd, 8)  # unlike eventfd_read, goes on by itself after a signal
         control = self.control
         control.doorbell = 0
         if not control.exit_pending:
@@ -174,6 +177,16 @@ class Engine:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
         self._members.clear()
+
+    def close(self) -> None:
+        """End the guest and release the descriptors. Legal at any time, also more than once."""
+        self.kill()
+        if self._watcher:
+            self._watcher.join()
+            self._watcher = None
+        for fd in self._events:
+            os.close(fd)
+        self._events.clear()
 
 
 def _dup_above(fd: int, lowest: int) -> int:

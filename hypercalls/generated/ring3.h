@@ -89,8 +89,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef01118
 	.else
-	pushl \port
 	call *%cs:0xfef01130
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -101,8 +101,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef0111c
 	.else
-	pushl \port
 	call *%cs:0xfef01134
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -113,8 +113,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef01120
 	.else
-	pushl \port
 	call *%cs:0xfef01138
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -128,8 +128,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef01124
 	.else
-	pushl \port
 	call *%cs:0xfef0113c
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -140,8 +140,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef01128
 	.else
-	pushl \port
 	call *%cs:0xfef01140
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -152,8 +152,8 @@
 	.ifc \port,(%dx)
 	call *%cs:0xfef0112c
 	.else
-	pushl \port
 	call *%cs:0xfef01144
+	pushl \port
 	.endif
 	.endif
 	.endif
@@ -1467,43 +1467,43 @@
 .endm
 
 .macro r3_int vector:req
-	pushl \vector
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
+	pushl \vector
 .endm
 
 .macro r3_int3
-	pushl $3
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
+	pushl $3
 .endm
 
 .macro r3_into
 	jno .Lr3o\@
-	pushl $4
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
+	pushl $4
 	.Lr3o\@:
 .endm
 
 .macro r3_ljmp sel:req,off:req
+	call *%cs:0xfef01258
 	pushl \off
 	pushl \sel
-	call *%cs:0xfef01258
 .endm
 
 .macro r3_lcall sel:req,off:req
+	call *%cs:0xfef0125c
 	pushl \off
 	pushl \sel
-	call *%cs:0xfef0125c
 .endm
 
 .macro r3_lret_n n:req
-	pushl \n
 	call *%cs:0xfef0126c
+	pushl \n
 .endm
 
 .macro r3_lretw
@@ -1823,8 +1823,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef01118\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef01130\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1835,8 +1835,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef0111c\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef01134\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1847,8 +1847,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef01120\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef01138\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1862,8 +1862,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef01124\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef0113c\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1874,8 +1874,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef01128\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef01140\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1886,8 +1886,8 @@ __asm__(
 	"	.ifc \\port,(%dx)\n"
 	"	call *%cs:0xfef0112c\n"
 	"	.else\n"
-	"	pushl \\port\n"
 	"	call *%cs:0xfef01144\n"
+	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -3201,43 +3201,43 @@ __asm__(
 	".endm\n"
 	"\n"
 	".macro r3_int vector:req\n"
-	"	pushl \\vector\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
+	"	pushl \\vector\n"
 	".endm\n"
 	"\n"
 	".macro r3_int3\n"
-	"	pushl $3\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
+	"	pushl $3\n"
 	".endm\n"
 	"\n"
 	".macro r3_into\n"
 	"	jno .Lr3o\\@\n"
-	"	pushl $4\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
+	"	pushl $4\n"
 	"	.Lr3o\\@:\n"
 	".endm\n"
 	"\n"
 	".macro r3_ljmp sel:req,off:req\n"
+	"	call *%cs:0xfef01258\n"
 	"	pushl \\off\n"
 	"	pushl \\sel\n"
-	"	call *%cs:0xfef01258\n"
 	".endm\n"
 	"\n"
 	".macro r3_lcall sel:req,off:req\n"
+	"	call *%cs:0xfef0125c\n"
 	"	pushl \\off\n"
 	"	pushl \\sel\n"
-	"	call *%cs:0xfef0125c\n"
 	".endm\n"
 	"\n"
 	".macro r3_lret_n n:req\n"
-	"	pushl \\n\n"
 	"	call *%cs:0xfef0126c\n"
+	"	pushl \\n\n"
 	".endm\n"
 	"\n"
 	".macro r3_lretw\n"

@@ -105,22 +105,22 @@
 	%ifidni %2,dx
 	call dword [cs:0xfef01118]
 	%else
-	push dword %2
 	call dword [cs:0xfef01130]
+	push dword %2
 	%endif
 	%elifidni %1,ax
 	%ifidni %2,dx
 	call dword [cs:0xfef0111c]
 	%else
-	push dword %2
 	call dword [cs:0xfef01134]
+	push dword %2
 	%endif
 	%elifidni %1,eax
 	%ifidni %2,dx
 	call dword [cs:0xfef01120]
 	%else
-	push dword %2
 	call dword [cs:0xfef01138]
+	push dword %2
 	%endif
 	%endif
 %endmacro
@@ -130,22 +130,22 @@
 	%ifidni %1,dx
 	call dword [cs:0xfef01124]
 	%else
-	push dword %1
 	call dword [cs:0xfef0113c]
+	push dword %1
 	%endif
 	%elifidni %2,ax
 	%ifidni %1,dx
 	call dword [cs:0xfef01128]
 	%else
-	push dword %1
 	call dword [cs:0xfef01140]
+	push dword %1
 	%endif
 	%elifidni %2,eax
 	%ifidni %1,dx
 	call dword [cs:0xfef0112c]
 	%else
-	push dword %1
 	call dword [cs:0xfef01144]
+	push dword %1
 	%endif
 	%endif
 %endmacro
@@ -1075,43 +1075,43 @@
 %endmacro
 
 %macro r3_int 1
-	push dword %1
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
+	push dword %1
 %endmacro
 
 %macro r3_int3 0
-	push dword 3
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
+	push dword 3
 %endmacro
 
 %macro r3_into 0
 	jno %%o
-	push dword 4
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
+	push dword 4
 	%%o:
 %endmacro
 
 %macro r3_ljmp 2
+	call dword [cs:0xfef01258]
 	push dword %2
 	push dword %1
-	call dword [cs:0xfef01258]
 %endmacro
 
 %macro r3_lcall 2
+	call dword [cs:0xfef0125c]
 	push dword %2
 	push dword %1
-	call dword [cs:0xfef0125c]
 %endmacro
 
 %macro r3_lret_n 1
-	push dword %1
 	call dword [cs:0xfef0126c]
+	push dword %1
 %endmacro
 
 %macro r3_lretw 0

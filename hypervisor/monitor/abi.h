@@ -561,8 +561,8 @@ _Static_assert(sizeof(struct control_block) == 6024, "control_block");
 #define FORM_NONE 0
 #define FORM_CARRIER 1
 #define FORM_CARRIER2 2
-#define FORM_STACK 3
-#define FORM_STACK2 4
+#define FORM_IMMEDIATE 3
+#define FORM_IMMEDIATE2 4
 /* How the explicit operand of each hypercall arrives. */
 #define HC_OPERAND_FORMS \
 	[10] = FORM_NONE, \
@@ -581,12 +581,12 @@ _Static_assert(sizeof(struct control_block) == 6024, "control_block");
 	[73] = FORM_NONE, \
 	[74] = FORM_NONE, \
 	[75] = FORM_NONE, \
-	[76] = FORM_STACK, \
-	[77] = FORM_STACK, \
-	[78] = FORM_STACK, \
-	[79] = FORM_STACK, \
-	[80] = FORM_STACK, \
-	[81] = FORM_STACK, \
+	[76] = FORM_IMMEDIATE, \
+	[77] = FORM_IMMEDIATE, \
+	[78] = FORM_IMMEDIATE, \
+	[79] = FORM_IMMEDIATE, \
+	[80] = FORM_IMMEDIATE, \
+	[81] = FORM_IMMEDIATE, \
 	[82] = FORM_NONE, \
 	[83] = FORM_NONE, \
 	[84] = FORM_NONE, \
@@ -652,14 +652,14 @@ _Static_assert(sizeof(struct control_block) == 6024, "control_block");
 	[147] = FORM_CARRIER2, \
 	[148] = FORM_CARRIER2, \
 	[149] = FORM_CARRIER2, \
-	[150] = FORM_STACK2, \
-	[151] = FORM_STACK2, \
+	[150] = FORM_IMMEDIATE2, \
+	[151] = FORM_IMMEDIATE2, \
 	[152] = FORM_CARRIER, \
 	[153] = FORM_CARRIER, \
 	[154] = FORM_NONE, \
-	[155] = FORM_STACK, \
+	[155] = FORM_IMMEDIATE, \
 	[156] = FORM_NONE, \
-	[157] = FORM_STACK, \
+	[157] = FORM_IMMEDIATE, \
 	[158] = FORM_NONE, \
 	[159] = FORM_NONE, \
 	[160] = FORM_NONE, \

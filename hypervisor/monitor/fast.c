@@ -65,15 +65,23 @@ static inline __attribute__((always_inline)) void enter(const struct known *cs, 
 	host_ss_lost = 1;
 }
 
-/* The guest's stack: return address of the gate, then the vector. */
+/* The guest's stack: return address of the gate. The vector is behind the gate, in a push. */
 FAST bool fast_int(void)
 {
+	enum { PUSH_IMM8 = 0x6a, PUSH_IMM32 = 0x68 };
 	uint32_t esp = vcpu.esp;
 
-	if (vcpu.cpl != 3 || vcpu.ss.base || esp > machine.user_limit - 8 || esp & 3 || !machine.user_limit)
+	if (vcpu.cpl != 3 || vcpu.ss.base || vcpu.cs.base || !machine.user_limit || esp > machine.user_limit - 4)
 		return false;
-	uint32_t eip = load(esp), vector = load(esp + 4) & 0xff;
+	uint32_t eip = load(esp);
 
+	if (eip > machine.user_limit - 8)
+		return false;
+	uint32_t push = load(eip), vector = push >> 8 & 0xff;
+
+	if ((push & 0xff) != PUSH_IMM8 && (push & 0xff) != PUSH_IMM32)
+		return false;
+	eip += (push & 0xff) == PUSH_IMM8 ? 2 : 5;
 	if (vector * 8 + 7 > vcpu.idt_limit)
 		return false;
 	uint32_t gate_low = load(vcpu.idt_base + vector * 8), gate_high = load(vcpu.idt_base + vector * 8 + 4);
@@ -89,7 +97,7 @@ FAST bool fast_int(void)
 	store(stack, eip);
 	store(stack + 4, vcpu.cs.selector);
 	store(stack + 8, flags_for_guest());
-	store(stack + 12, esp + 8);
+	store(stack + 12, esp + 4);
 	store(stack + 16, vcpu.ss.selector);
 	/* Committed. */
 	vcpu.esp = stack;

@@ -21,14 +21,27 @@ static bool carried_operand(uint32_t *eip, struct operand *out, enum segment_reg
 	return true;
 }
 
-/* Where the push of an immediate ends at `end`, it begins at the result. */
-static uint32_t push_start(uint32_t end)
+/* An immediate in a push behind the gate; the guest goes on behind it. */
+static bool carried_immediate(uint32_t *value)
 {
-	uint8_t bytes[5];
+	enum { PUSH_IMM8 = 0x6a, PUSH_IMM32 = 0x68 };
+	uint32_t linear = vcpu.cs.base + vcpu.eip, access = vcpu.cpl == 3 ? ACCESS_USER : 0;
+	uint8_t opcode;
+	int8_t narrow;
 
-	if (!guest_read(vcpu.cs.base + end - 5, bytes, 5, vcpu.cpl == 3 ? ACCESS_USER : 0))
-		return end;
-	return bytes[3] == 0x6a ? end - 2 : bytes[0] == 0x68 ? end - 5 : end;
+	if (!guest_read(linear, &opcode, 1, access))
+		return false;
+	if (opcode == PUSH_IMM8) {
+		if (!guest_read(linear + 1, &narrow, 1, access))
+			return false;
+		*value = (uint32_t)narrow;
+		vcpu.eip += 2;
+		return true;
+	}
+	if (opcode != PUSH_IMM32)
+		return raise_plain(VECTOR_UD);
+	vcpu.eip += 5;
+	return guest_read(linear + 1, value, 4, access);
 }
 
 static bool collect(struct call *call)
@@ -45,12 +58,10 @@ static bool collect(struct call *call)
 		return carried_operand(&eip, &call->b, &segment);
 	case FORM_CARRIER:
 		return carried_operand(&eip, &call->a, &call->segment);
-	case FORM_STACK:
-		machine.instruction_eip = push_start(vcpu.eip - (call->number == HC_INT ? FAR_GATE_BYTES : GATE_BYTES));
-		return pop32(&call->immediate);
-	case FORM_STACK2:
-		machine.instruction_eip = push_start(push_start(vcpu.eip - GATE_BYTES));
-		return pop32(&call->immediate2) && pop32(&call->immediate);
+	case FORM_IMMEDIATE:
+		return carried_immediate(&call->immediate);
+	case FORM_IMMEDIATE2:
+		return carried_immediate(&call->immediate) && carried_immediate(&call->immediate2);
 	default:
 		return true;
 	}
@@ -177,7 +188,7 @@ void hypercall_long_way(uint32_t number)
 		return;
 	}
 	vcpu.eip = eip;
-	machine.instruction_eip = eip - GATE_BYTES;
+	machine.instruction_eip = eip - (number == HC_INT ? FAR_GATE_BYTES : GATE_BYTES);
 	hypercall_serve(number);
 }
 

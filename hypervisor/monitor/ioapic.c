@@ -89,6 +89,7 @@ void ioapic_write(uint32_t offset, uint32_t value)
 			*entry &= ~ENTRY_REMOTE_IRR;
 		else if (machine.ioapic_lines >> (reg - 0x10) / 2 & 1)
 			deliver((reg - 0x10) / 2);
+		timers_rearm(); /* the PIT's pin may have been opened */
 	}
 	irq_update();
 }

@@ -128,6 +128,7 @@ static void write_command(struct pic_chip *pic, uint32_t value)
 		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines;
 
 		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .init = 1, .icw4 = value & 1 };
+		timers_rearm(); /* all lines are open now */
 	} else if (value & 8) { /* OCW3 */
 		if (value & 4)
 			pic->poll = 1;
@@ -156,6 +157,7 @@ static void write_data(struct pic_chip *pic, uint32_t value)
 		break;
 	default:
 		pic->imr = (uint8_t)value;
+		timers_rearm(); /* the PIT's line may have been opened */
 	}
 }
 

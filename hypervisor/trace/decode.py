@@ -96,8 +96,8 @@ def name(record: Record) -> str:
 # --- arguments ----------------------------------------------------------------------------------------
 
 
-def _stack_arguments(row: Hypercall, arg: Arg) -> int:
-    return [other for other in row.args if other.where == "stack"].index(arg)
+def _immediate_index(row: Hypercall, arg: Arg) -> int:
+    return [other for other in row.args if other.where == "immediate"].index(arg)
 
 
 def _raw(record: Record, row: Hypercall, arg: Arg) -> int:
@@ -116,8 +116,8 @@ def _raw(record: Record, row: Hypercall, arg: Arg) -> int:
             return esi
         case "esp":
             return record.esp
-        case "stack":
-            return record.operand[_stack_arguments(row, arg)]
+        case "immediate":
+            return record.operand[_immediate_index(row, arg)]
         case "carrier2":
             return record.operand[1]
         case _:  # carrier; edi and es:edi, which lie in the same place where there is no explicit operand

@@ -173,6 +173,11 @@ class Flow:
         if push is not None and code.data[push] == 0x68 and code.length[push] == 5:
             self._absolute(int.from_bytes(code.data[push + 1 : push + 5], "little"))
 
+    def _carried_target(self, code: CodeMap, after: int) -> None:
+        """A far gate goes to the offset in the `push $offset` behind it."""
+        if code.data[after : after + 1] == b"\x68":
+            self._absolute(int.from_bytes(code.data[after + 1 : after + 5], "little"))
+
     def _group5(self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]) -> bool:
         modrm = code.data[at + 1]
         operation = modrm >> 3 & 7
@@ -184,8 +189,7 @@ class Flow:
         if modrm == 0x15 and GATE_SEGMENT in code.data[offset:at]:
             number = gate_of_pointer(int.from_bytes(code.data[after - 4 : after], "little"))
             if number in FAR_GATES:
-                selector = code.previous(offset)
-                self._pushed_target(code, code.previous(selector) if selector is not None else None)
+                self._carried_target(code, after)
             return number not in ENDING_GATES
         if modrm >> 6 == 3:
             known = constants.get(modrm & 7)

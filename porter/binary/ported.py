@@ -49,7 +49,7 @@ ENDING_GATES = frozenset(
         "sysret",
     )
 )
-FAR_GATES = frozenset((by_name["ljmp"].number, by_name["lcall"].number))  # $selector, $offset are pushed
+FAR_GATES = frozenset((by_name["ljmp"].number, by_name["lcall"].number))  # $offset, $selector follow in pushes
 
 _PART_OF_ANOTHER = "deliver_pending"  # the slow half of sti and popf, which are counted themselves
 

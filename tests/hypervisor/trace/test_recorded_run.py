@@ -139,7 +139,7 @@ def test_operands_are_those_of_the_instruction(tmp_path: Path) -> None:
     code = (
         b"\xb9\x11\x00\x00\x00" + gate("write_cr0") + carrier_ecx  # mov $0x11,%ecx; mov %ecx,%cr0
         + gate("sgdt") + carrier_memory  # sgdt 0x108000
-        + b"\x6a\x70" + gate("in8_imm")  # in $0x70,%al
+        + gate("in8_imm") + b"\x6a\x70"  # in $0x70,%al
         + b"\xbf\x00\x90\x10\x00\x66\xba\xfd\x03" + gate("ins8")  # mov $0x109000,%edi; mov $0x3fd,%dx; insb
         + gate("read_dr7") + carrier_ecx
     )  # fmt: skip
