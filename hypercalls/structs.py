@@ -64,6 +64,8 @@ class PortClass(IntEnum):
     LATCH = 2  # reads give latch[index]
     POSTED = 3  # writes are queued and seen by the VMM before its next exit
     FIFO = 4  # string data from or to window `index`
+    REGISTER_INDEX = 5  # selects a register of file `index`
+    REGISTER_DATA = 6  # reads and writes the selected register of file `index`
 
 
 class MonitorDevice(IntEnum):
@@ -289,6 +291,8 @@ CONTROL = Struct(
     Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
     Field("recent_head", "u32", "entries ever written to `recent`"),
     Field("latch", "u8", "port values that need no exit", 256),
+    Field("register_index", "u8", "selected register of each register file", 8),
+    Field("registers", "u8", "register files that need no exit, 256 bytes each", 2048),
     Field("fifo", "fifo_window", "", 8),
     Field("recent", "recent_call", "the last hypercalls", 64),
     Field("calls", "u64", "hypercalls by number", 256),

@@ -1,6 +1,6 @@
 """VGA registers in text mode; the text itself is plain guest RAM at 0xb8000.
 
-Registers keep what is written to them. The input status register alternates its retrace bits, so that
+Registers keep what is written to them, those behind index ports without an exit. The input status register alternates its retrace bits, so that
 loops that wait for a retrace end. Source: IBM PS/2 Hardware Technical Reference, "Video Subsystem".
 """
 
@@ -34,21 +34,15 @@ class Vga(ByteDevice):
     ports = (range(0x3C0, 0x3D0), range(CRTC, CRTC + 2), range(STATUS, STATUS + 1))
 
     def __init__(self) -> None:
-        self._index = dict.fromkeys(_INDEXED, 0)
-        self._registers = {port: bytearray(256) for port in _INDEXED}
         self._attributes, self._attribute_index, self._attribute_data = bytearray(32), 0, False
         self._dac, self._dac_read, self._dac_write, self._dac_mask = bytearray(_DAC_BYTES), 0, 0, 0xFF
         self._misc, self._retrace = MISC_RESET, False
 
     def attach(self, bus: Bus) -> None:
         super().attach(bus)
-        bus.post([CRTC, CRTC + 1, SEQUENCER, SEQUENCER + 1, GRAPHICS, GRAPHICS + 1])
+        self._registers = {port: bus.register_file(port) for port in _INDEXED}
 
     def read(self, port: int) -> int:
-        if port in self._index:
-            return self._index[port]
-        if port - 1 in self._index:
-            return self._registers[port - 1][self._index[port - 1]]
         if port == STATUS:
             self._attribute_data = False
             self._retrace = not self._retrace
@@ -67,11 +61,7 @@ class Vga(ByteDevice):
         }.get(port, 0)
 
     def write(self, port: int, value: int) -> None:
-        if port in self._index:
-            self._index[port] = value
-        elif port - 1 in self._index:
-            self._registers[port - 1][self._index[port - 1]] = value
-        elif port == ATTRIBUTE:
+        if port == ATTRIBUTE:
             if self._attribute_data:
                 self._attributes[self._attribute_index & 31] = value
             else:
@@ -92,13 +82,16 @@ class Vga(ByteDevice):
     @property
     def cursor(self) -> tuple[int, int]:
         """Row and column of the cursor."""
-        crtc = self._registers[CRTC]
-        position = int.from_bytes(crtc[CURSOR_HIGH : CURSOR_LOW + 1], "big") - self._start()
+        position = self._cell(CURSOR_HIGH, CURSOR_LOW) - self._start()
         return divmod(max(position, 0), COLUMNS)
 
     def _start(self) -> int:
         """Character cell of the screen's upper left corner."""
-        return int.from_bytes(self._registers[CRTC][START_HIGH : START_LOW + 1], "big")
+        return self._cell(START_HIGH, START_LOW)
+
+    def _cell(self, high: int, low: int) -> int:
+        crtc = self._registers[CRTC]
+        return crtc[high] << 8 | crtc[low]
 
     def text(self, memory: GuestMemory) -> str:
         """The screen as text, without trailing spaces and empty lines at the end."""

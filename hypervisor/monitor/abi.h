@@ -214,6 +214,8 @@
 #define PORT_LATCH 2
 #define PORT_POSTED 3
 #define PORT_FIFO 4
+#define PORT_REGISTER_INDEX 5
+#define PORT_REGISTER_DATA 6
 #define DEVICE_PIC 0
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
@@ -423,6 +425,8 @@ struct control_block {
 	uint32_t posted_tail; /* posted writes ever seen by the VMM */
 	uint32_t recent_head; /* entries ever written to `recent` */
 	uint8_t latch[256]; /* port values that need no exit */
+	uint8_t register_index[8]; /* selected register of each register file */
+	uint8_t registers[2048]; /* register files that need no exit, 256 bytes each */
 	struct fifo_window fifo[8];
 	struct recent_call recent[64]; /* the last hypercalls */
 	uint64_t calls[256]; /* hypercalls by number */
@@ -440,7 +444,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 6024, "control_block");
+_Static_assert(sizeof(struct control_block) == 8080, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

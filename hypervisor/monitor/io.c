@@ -76,7 +76,17 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t value)
 /* Byte-wide devices answer wider accesses byte by byte, as the ISA bus splits them. */
 static bool is_byte_wide(uint32_t class)
 {
-	return class >> 12 == PORT_MONITOR || class >> 12 == PORT_LATCH;
+	switch (class >> 12) {
+	case PORT_MONITOR: case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: return true;
+	default: return false;
+	}
+}
+
+static uint8_t *selected_register(uint32_t class)
+{
+	uint32_t file = class & 7;
+
+	return &control.registers[file * 256 + control.register_index[file]];
 }
 
 static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
@@ -84,6 +94,8 @@ static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
 	switch (class >> 12) {
 	case PORT_MONITOR: return monitor_in(class & 0xfff, port);
 	case PORT_LATCH: return control.latch[class & 255];
+	case PORT_REGISTER_INDEX: return control.register_index[class & 7];
+	case PORT_REGISTER_DATA: return *selected_register(class);
 	case PORT_FIFO: {
 		struct fifo_window *fifo = window(class);
 		uint32_t value = 0;
@@ -126,6 +138,12 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 	switch (class >> 12) {
 	case PORT_MONITOR:
 		monitor_out(class & 0xfff, port, value & 0xff);
+		return;
+	case PORT_REGISTER_INDEX:
+		control.register_index[class & 7] = (uint8_t)value;
+		return;
+	case PORT_REGISTER_DATA:
+		*selected_register(class) = (uint8_t)value;
 		return;
 	case PORT_POSTED:
 		if (control.posted_head - control.posted_tail >= POSTED_COUNT)
