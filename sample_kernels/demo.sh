@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 kernels="hello preempt"
 
 compiler=${CC:-}
-for name in cc gcc clang; do
+for name in gcc cc clang; do
 	[ -n "$compiler" ] || ! command -v "$name" >/dev/null || compiler=$name
 done
 [ -n "$compiler" ] || { echo "demo: no C compiler found; install one or name it in CC" >&2; exit 2; }
@@ -34,7 +34,7 @@ done
 for kernel in $kernels; do
 	tr -d '\r' <"$kernel/ported/console" >"$kernel/ported/lines"
 done
-pr -m -t -w 116 hello/ported/lines preempt/ported/lines
+pr -m -t -w 116 hello/ported/lines preempt/ported/lines | expand
 if [ "$status" -ne 0 ]; then
 	cat hello/ported/report preempt/ported/report >&2
 	exit "$status"
@@ -42,5 +42,5 @@ fi
 
 for kernel in $kernels; do
 	printf '\n== what %s asked for\n' "$kernel"
-	ring3 trace summary "$kernel/ported/trace"
+	ring3 trace summary "$kernel/ported/trace" --by hypercall
 done
