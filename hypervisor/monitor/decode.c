@@ -265,10 +265,12 @@ bool operand_linear(const struct operand *operand, uint32_t size, bool write, ui
 	struct segment segment;
 	uint32_t vector = operand->segment == SEG_SS ? VECTOR_SS : VECTOR_GP, last = operand->offset + size - 1;
 
+	if (operand->offset - HOLE < HOLE_SIZE) {
+		*linear = operand->offset; /* the contract's own data is reached whatever base and limit */
+		return true;
+	}
 	segment_of(operand->segment, &segment);
 	*linear = segment.base + operand->offset;
-	if (*linear - HOLE < HOLE_SIZE)
-		return true; /* the contract's own data is reached whatever the limit */
 	bool code = segment.access & 8, expand_down = !code && segment.access & 4;
 
 	if (!(segment.access & 0x80) || (write ? code || !(segment.access & 2) : code && !(segment.access & 2)))
