@@ -240,8 +240,7 @@ static void mirror_range(uint32_t ti, uint32_t base, uint32_t limit, uint32_t fi
 void mirror_table(void)
 {
 	mirror_range(0, vcpu.gdt_base, vcpu.gdt_limit, 1);
-	if (vcpu.ldtr.selector & 0xfffc)
-		mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.limit, 0);
+	mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.selector & 0xfffc ? vcpu.ldtr.limit : 0, 0);
 }
 
 /* This process becomes the current one: take over what changed while it waited. */
