@@ -145,7 +145,13 @@ static void guest_fault(const struct frame *frame)
 	case VECTOR_PF:
 		guest_page_fault(frame);
 		return;
-	case VECTOR_DE: case VECTOR_DB: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
+	case VECTOR_DB:
+		if (frame->rflags & FLAG_TF)
+			vcpu.dr[6] |= DR6_BS;
+		raise_plain(VECTOR_DB);
+		fault_deliver();
+		return;
+	case VECTOR_DE: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
 		raise_plain((uint32_t)frame->trap);
 		fault_deliver();
 		return;
