@@ -1,0 +1,95 @@
+"""Tiny guests: assembled from text, run in this process, and what they printed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypercalls import gas
+from hypervisor.domain import Domain, DomainConfig
+from hypervisor.memory_map import MIB
+from hypervisor.monitor.build import compiler
+from hypervisor.outcome import Outcome
+from porter.binary import scan
+
+HERE = Path(__file__).resolve().parent
+ENTRY = 0x10_0000
+MEMORY = 16 * MIB
+SECONDS = 3.0
+FLAGS = ("-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-n",
+         "-Wl,--no-warn-rwx-segments", f"-Wl,-Ttext={ENTRY:#x}")  # fmt: skip
+
+
+class TimeIsUp(Exception):
+    """The guest was given its time and did not end."""
+
+
+class Recorder:
+    """A console that keeps what the guest prints."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def open(self, domain: Domain) -> None:
+        """The guest is about to run."""
+
+    def write(self, data: bytes) -> None:
+        """Keep `data`."""
+        self.data += data
+
+    def close(self) -> None:
+        """The guest has ended."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a guest ended and what it printed."""
+
+    outcome: Outcome
+    text: str
+
+    @property
+    def items(self) -> dict[str, int]:
+        """The values that the guest said, by name."""
+        pairs = (line.split("=", 1) for line in self.text.splitlines() if "=" in line)
+        return {name: int(value, 16) for name, value in pairs}
+
+
+def assemble(body: str, out: Path, ported: bool) -> Path:
+    """Assemble and link a guest whose code `body` follows the prelude; returns the kernel."""
+    macros = gas.macros() if ported else (HERE / "native.inc").read_text()
+    source, kernel = out.with_suffix(".s"), out.with_suffix(".elf")
+    source.write_text(f"{macros}\n{(HERE / 'prelude.S').read_text()}\n{body}\n")
+    subprocess.run([*compiler(), *FLAGS, "-o", str(kernel), str(source)], check=True)
+    return kernel
+
+
+def silent_instructions(kernel: Path) -> tuple[tuple[int, int], ...]:
+    """Instructions of an unported kernel that need help to trap: guest-physical address and first byte."""
+    return tuple(
+        (site.physical, site.code[0]) for site in scan(kernel) if not site.traps and site.physical is not None
+    )
+
+
+def run(kernel: Path, *, seconds: float = SECONDS, **config: Any) -> Run:
+    """Run a guest to its end. TimeIsUp where that takes longer than `seconds`."""
+
+    def alarm(_number: int, _frame: Any) -> None:
+        raise TimeIsUp
+
+    console = Recorder()
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
+        with Domain(DomainConfig(kernel, **{"memory": MEMORY, **config})) as domain:
+            domain.build()
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                result = domain.run(console)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    return Run(result, console.data.decode(errors="replace"))
