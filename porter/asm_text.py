@@ -1,76 +1,26 @@
-"""An assembly text on its way through a port: the assembler's state along it, its places, its changes."""
+"""An assembly text on its way through a port: its places in the author's files, and its changes."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from porter import prefilter
 from porter.adjacent import combine
+from porter.asm_state import State, States
 from porter.errors import PortError
 from porter.model import RESOLVE, Sensitive, Site
+from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
-_I386 = re.compile(r"%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$", re.IGNORECASE)
+_I386 = re.compile(r"\.code(?:16|32)\b|%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$",
+                   re.IGNORECASE)
 _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
     re.MULTILINE | re.IGNORECASE)
 _LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"', re.MULTILINE)
-_CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b", re.MULTILINE)
 _FOREIGN = "the file names no i386 register: it may be for another processor"
-
-
-class State(NamedTuple):
-    """The assembler's state at one place of a text."""
-
-    bits: str = "32"
-    intel: bool = False
-    alternate_macros: bool = False
-
-
-class States:
-    """The assembler's state along a text.
-
-    `source`, where the text is still to be preprocessed, tells its conditionals: each branch starts in the
-    state in front of the first, and where they end in different ones, 32-bit code is what goes on.
-    """
-
-    def __init__(self, text: str, source: str = "") -> None:
-        self._positions: list[int] = []
-        self._states = [State()]
-        branches: list[list[State]] = []  # for each open conditional, the state before it and those at branch ends
-        events = [(match.end() - 1, match[1]) for match in prefilter.MODE.finditer("\n" + text.lower())]
-        events += [(match.end(), f"#{match[1]}") for match in _CONDITIONAL.finditer(source)]
-        for position, word in sorted(events):
-            state = self._states[-1]
-            if word.startswith("#"):
-                state = self._branch(branches, word, state)
-            elif word.startswith("code"):
-                state = state._replace(bits=word[4:6])
-            elif word.endswith("_syntax"):
-                state = state._replace(intel=word.startswith("intel"))
-            else:
-                state = state._replace(alternate_macros=word == "altmacro")
-            self._positions.append(position)
-            self._states.append(state)
-
-    @staticmethod
-    def _branch(branches: list[list[State]], word: str, state: State) -> State:
-        if word.startswith("#if"):
-            branches.append([state])
-        elif branches:
-            branches[-1].append(state)
-            if word != "#endif":
-                return branches[-1][0]
-            ends = branches.pop()[1:]
-            return next((end for end in ends if end.bits == "32"), state)
-        return state
-
-    def at(self, offset: int) -> State:
-        return self._states[bisect_right(self._positions, offset)]
 
 
 class Places:
@@ -89,7 +39,7 @@ class Places:
 
 
 def names_i386(text: str) -> bool:
-    """Whether assembler text names an i386 register or interrupt: other processors have a `hlt` too."""
+    """Whether assembler text names an i386 register, interrupt or code size: other processors have a `hlt` too."""
     return _I386.search(text) is not None
 
 
@@ -115,7 +65,9 @@ class AssemblyText:
         self.name, self.text, self.clean = name, text, clean
         self.lenient = lenient
         self.foreign = source and not names_i386(clean)
-        self.states, self.place = States(clean, text if source or lenient else ""), Places(name, text)
+        unprocessed = text if source or lenient else ""
+        self.states, self.place = States(clean, unprocessed), Places(name, text)
+        self.reach = Reach(clean, unprocessed, self.states)
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
 
@@ -153,10 +105,8 @@ class AssemblyText:
             if item.macro == RESOLVE and not self.passes_registers:
                 continue
             if self.foreign and item.changes:
-                item = item._replace(macro="", changes=(), reason=_FOREIGN)
-            if state.bits != "32":
-                item = item._replace(macro="", changes=(),
-                                     reason=f"{state.bits}-bit code does not run in an i386 guest")
+                item = item.left(_FOREIGN)
+            item = item.left(self.reach.obstacle(item.start)) if item.changes else item
             edits += self._edits(item, state)
             sites.append(Site(*self.place(item.start), self.text[item.start:item.end], item))
         return Ported(apply(self.text, edits) if edits else self.text, tuple(sites))

@@ -7,17 +7,22 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from porter.adjacent import combine
-from porter.asm_text import States, lines_with, names_i386
+from porter.asm_state import States
+from porter.asm_text import lines_with, names_i386
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
 from porter.model import Sensitive, Site
 from porter.prefilter import candidates
+from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
 _KEYWORD = re.compile(
     r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'|\b(?P<asm>asm|__asm|__asm__)\b""", re.DOTALL)
 _NESTING = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\\n])+'|[()]""", re.DOTALL)
+_WORD = re.compile(r"[\w.$]+")
+
+
 class Survey(NamedTuple):
     """What the C sources of a tree say about each other's inline assembly."""
 
@@ -95,17 +100,24 @@ class _Source:
                                 f"statement, or keep the file out with --exclude") from None
         return found
 
+    def _words_outside(self, template: Template) -> frozenset[str]:
+        """What the source names, but for this template: C can refer to the labels of its own file."""
+        first, last = template.source_offset(0), template.source_offset(len(template.text))
+        return frozenset(_WORD.findall(self.text[:first] + self.text[last:]))
+
     def port(self, template: Template) -> None:
         """Port one template."""
         text = template.text
+        reach = Reach(text, "", States(text), self._words_outside(template) if ".code16" in text else ())
         for item in combine(self._sensitive(template), text, template.extended):
             if not template.is_written_here(item.start):
                 continue  # it is in a string macro, and ported there
+            item = item.left(reach.obstacle(item.start)) if item.changes else item
             try:
                 mine = [edit for change in item.changes for edit in template.edits(change, self.text)]
             except Unwritable:
                 mine = []
-                item = item._replace(macro="", changes=(), reason="its operands are written in a C macro")
+                item = item.left("its operands are written in a C macro")
             self.edits += mine
             line, column = self.lines(template.source_offset(item.start))
             self.sites.append(Site(self.name, line, column, text[item.start:item.end].replace("\2", "..."), item))

@@ -55,6 +55,10 @@ class Sensitive(NamedTuple):
 
         return BY_KEY[self.key]
 
+    def left(self, reason: str) -> Sensitive:
+        """The same, not ported for a reason; with none, itself."""
+        return self._replace(macro="", changes=(), reason=reason) if reason else self
+
     def shifted(self, by: int) -> Sensitive:
         """The same, in a text that has `by` more characters in front."""
         return self._replace(start=self.start + by, end=self.end + by,
