@@ -11,6 +11,7 @@ needs no porting), 1 something is left, 2 the file cannot be checked.
 ``unreached``    sensitive instructions in bytes of executable sections that nothing shows to be code
 ``ported``       replacement name -> number of sites
 ``real_mode``    16-bit code: ``section``, ``start``, ``end``
+``after_real_mode``  32-bit code that only 16-bit code leads to, same form
 ``undecodable``  where the flow led to bytes that are no known instruction: ``section``, ``address``
 
 A site has ``address`` (link address; in an object file the offset in its section), ``section``, ``bytes``
@@ -82,9 +83,14 @@ def as_json(result: Survey, name: str) -> dict[str, Any]:
         "native": [_site_json(site) for site in result.native],
         "unreached": [_site_json(site) for site in result.unreached],
         "ported": dict(sorted(result.ported.items())),
-        "real_mode": [{"section": s, "start": start, "end": end} for s, start, end in result.real_mode],
+        "real_mode": _ranges_json(result.real_mode),
+        "after_real_mode": _ranges_json(result.after_real_mode),
         "undecodable": [{"section": s, "address": address} for s, address in result.undecodable],
     }
+
+
+def _ranges_json(ranges: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
+    return [{"section": section, "start": start, "end": end} for section, start, end in ranges]
 
 
 def _site_json(site: Site) -> dict[str, Any]:
@@ -138,6 +144,11 @@ class Report:
             self._say(
                 f"{section} {start:#x}-{end:#x}: 16-bit code, which cannot run in ring 3; not checked "
                 "(the loader enters at the 32-bit entry point)"
+            )
+        for section, start, end in result.after_real_mode:
+            self._say(
+                f"{section} {start:#x}-{end:#x}: 32-bit code that only 16-bit code leads to; not checked "
+                "(a guest has no real mode to come from)"
             )
         for section, address in result.undecodable:
             self._say(f"{section} {address:#x}: the code leads here, but this is no known instruction")

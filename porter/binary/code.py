@@ -30,6 +30,7 @@ class Evidence(IntEnum):
     ADJACENT = 4  # in a file without symbols: between known code, and it decodes as code to its end
     DATA = 0x80  # an object symbol, a jump table or a boot header covers it
     REAL_MODE = 0x81
+    AFTER_REAL_MODE = 0x82  # 32-bit code that only 16-bit code leads to
 
 
 def disassembler(mode: int = CS_MODE_32) -> Cs:

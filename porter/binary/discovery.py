@@ -6,6 +6,8 @@ Order matters: what flow proves restricts what labels may claim, and so on down.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from capstone import x86
 
 from porter.binary.boot_header import find_boot_headers
@@ -32,7 +34,11 @@ _FILL = (
 
 
 class Discovery:
-    """The result: `flow` with its code maps, and the 16-bit code that was recognised."""
+    """The result: `flow` with its code maps, and the code that cannot run in a guest.
+
+    That is the 16-bit code that was recognised, and the 32-bit code that only it leads to (addresses of
+    start and end): a guest, which has no real mode, reaches neither.
+    """
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -44,22 +50,56 @@ class Discovery:
             self.flow.exclude(start, end, Evidence.DATA)
         self._trial = Trial(self.flow, frozenset(symbol.address for symbol in image.symbols))
         self._follow_certain()
+        self._entered = self._behind_real_mode()
         self._follow_labels()
         self._follow_function_gaps()
         self._follow_references()
         if not (image.functions or image.labels):
             self._follow_rest()
+        self.after_real_mode = list(self._only_after_real_mode())
+        for start, end in self.after_real_mode:
+            self.flow.exclude(start, end, Evidence.AFTER_REAL_MODE)
 
     def _follow_certain(self) -> None:
         starts = [symbol.address for symbol in self.image.functions]
-        starts += [block.target for block in self.real_mode if block.target is not None]
         if self.image.entry is not None:
             starts.append(self.image.entry)
         self.flow.follow(starts, Evidence.FLOW)
 
+    def _behind_real_mode(self) -> Flow | None:
+        """A walk of its own through what 16-bit code leads to and certain flow does not."""
+        targets = [block.target for block in self.real_mode if block.target is not None]
+        if not targets:
+            return None
+        walk = Flow(self.image)
+        for known, code in zip(self.flow.maps, walk.maps, strict=True):
+            code.evidence[:] = known.evidence
+        walk.follow(targets, Evidence.FLOW)
+        return walk
+
+    def _only_after_real_mode(self) -> Iterator[tuple[int, int]]:
+        """Ranges of that walk that nothing else has led to."""
+        for known, code in zip(self.flow.maps, self._entered.maps if self._entered else [], strict=False):
+            start = end = 0
+            for offset, (mark, other) in enumerate(zip(known.evidence, code.evidence, strict=True)):
+                if mark or not 0 < other < Evidence.DATA:
+                    continue
+                if offset != end:
+                    if start < end:
+                        yield code.region.base + start, code.region.base + end
+                    start = offset
+                end = offset + code.length[offset]
+            if start < end:
+                yield code.region.base + start, code.region.base + end
+
     def _follow_labels(self) -> None:
         for symbol in self.image.labels:
-            self._follow_if_code(symbol.address, Evidence.SYMBOL)
+            # A label in what 16-bit code leads to is a way in only if other files may know it.
+            if symbol.exported or not self._is_entered(symbol.address):
+                self._follow_if_code(symbol.address, Evidence.SYMBOL)
+
+    def _is_entered(self, address: int) -> bool:
+        return self._entered is not None and self._entered.is_reached(address)
 
     def _follow_if_code(self, address: int, evidence: Evidence) -> None:
         if self._unknown(address) and not self._read_as_data(address) and self._trial.is_code(address):
@@ -109,6 +149,8 @@ class Discovery:
             at += insn.size
         if at >= end:
             return end
+        if self._is_entered(code.region.base + at):
+            return at + code.decode(at)
         if self._trial.is_code(code.region.base + at):
             self.flow.follow([code.region.base + at], evidence)
             return at

@@ -62,12 +62,13 @@ class SymbolKind(Enum):
 
 @dataclass(frozen=True, order=True)
 class Symbol:
-    """`size` in bytes, 0 where the assembly file does not say."""
+    """`size` in bytes, 0 where the assembly file does not say. `exported`: other files may refer to it."""
 
     address: int
     size: int
     name: str
     kind: SymbolKind
+    exported: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,8 @@ def _symbols(elf: ELFFile) -> list[Symbol]:
         for symbol in table.iter_symbols():
             kind = kinds.get(symbol["st_info"]["type"])
             if kind and symbol.name and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS", "SHN_COMMON"):
-                out.append(Symbol(symbol["st_value"], symbol["st_size"], symbol.name, kind))
+                exported = symbol["st_info"]["bind"] != "STB_LOCAL"
+                out.append(Symbol(symbol["st_value"], symbol["st_size"], symbol.name, kind, exported))
     return out
 
 

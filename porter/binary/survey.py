@@ -14,7 +14,6 @@ from porter.binary.image import Image, load
 from porter.binary.lines import Lines
 from porter.binary.opcodes import may_be_sensitive
 from porter.binary.ported import count_ported, is_ported
-from porter.binary.real_mode import RealModeCode
 from porter.binary.sensitive import Effect, Kind, classify
 
 
@@ -57,6 +56,7 @@ class Survey:
     unreached: list[Site] = field(default_factory=list)  # in bytes that nothing shows to be code
     ported: Counter[str] = field(default_factory=Counter)
     real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # section, start, end
+    after_real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # 32-bit code, same form
     undecodable: list[tuple[str, int]] = field(default_factory=list)  # section, address
 
 
@@ -95,13 +95,14 @@ class _Surveyor:
             out.unreached += self._unreached(code)
         for sites in (out.left, out.native, out.unreached):
             sites.sort(key=lambda site: site.file_offset if self.image.relocatable else site.address)
-        out.real_mode = [self._range(block) for block in discovery.real_mode]
+        out.real_mode = [self._range(block.start, block.end) for block in discovery.real_mode]
+        out.after_real_mode = [self._range(start, end) for start, end in discovery.after_real_mode]
         out.undecodable = [self.image.where(address) for address in sorted(discovery.flow.undecodable)]
         return out
 
-    def _range(self, block: RealModeCode) -> tuple[str, int, int]:
-        section, start = self.image.where(block.start)
-        return section, start, start + block.end - block.start
+    def _range(self, first: int, last: int) -> tuple[str, int, int]:
+        section, start = self.image.where(first)
+        return section, start, start + last - first
 
     def _site(self, code: CodeMap, offset: int) -> Site | None:
         """The instruction at `offset`, if it is sensitive and no part of a replacement."""

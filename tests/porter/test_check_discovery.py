@@ -198,7 +198,32 @@ def test_real_mode_start_is_told_apart(tmp_path: Path, jump: str) -> None:
     result = survey(path)
     protected = compiled.address_of(path, "protected")
     assert result.real_mode == [(".text", 0x7C00, protected)]
-    assert [(site.text, site.address) for site in result.left] == [("mov ss, eax", protected + 4)]
+    assert not result.left
+    assert result.after_real_mode == [(".text", protected, protected + 8)]
+
+
+OTHER_WAYS = {
+    "an exported label": (".globl protected", ""),
+    "a call": ("", ".globl run\n.type run, @function\nrun: call protected\nret"),
+    "a pointer": ("", ".data\n.p2align 2\n.long protected"),
+}
+
+
+@pytest.mark.parametrize(("head", "tail"), OTHER_WAYS.values(), ids=OTHER_WAYS.keys())
+def test_code_behind_real_mode_counts_where_anything_else_leads_to_it(tmp_path: Path, head: str, tail: str) -> None:
+    part = compiled.compile_object(tmp_path, head + BOOT.format(jump="ljmp $8, $protected") + tail)
+    result = survey(compiled.link(tmp_path, [part], "-Ttext=0x7c00"))
+    assert "mov ss, eax" in [site.text for site in result.left]
+    assert result.real_mode and not result.after_real_mode
+
+
+def test_trampoline_that_is_a_function_of_known_size(tmp_path: Path) -> None:
+    body = BOOT.replace(".p2align", ".type start, @function\n.size start, . - start\n.p2align").format(
+        jump="ljmp $8, $protected")
+    path = compiled.link(tmp_path, [compiled.compile_object(tmp_path, body)], "-Ttext=0x7c00")
+    result = survey(path)
+    assert not result.left
+    assert result.real_mode and result.after_real_mode
 
 
 def test_trampoline_that_runs_from_a_copy_is_told_apart(tmp_path: Path) -> None:
@@ -227,7 +252,8 @@ def test_trampoline_that_runs_from_a_copy_is_told_apart(tmp_path: Path) -> None:
     result = survey(path)
     start, end = (compiled.address_of(path, name) for name in ("trampoline", "protected"))
     assert result.real_mode == [(".text", start, end)]
-    assert [(site.text, site.evidence) for site in result.left] == [("clts", Evidence.FLOW)]
+    assert not result.left
+    assert result.after_real_mode == [(".text", end, end + 4)]
 
 
 def test_protected_mode_code_that_enables_paging_is_not_real_mode(tmp_path: Path) -> None:
