@@ -114,6 +114,13 @@ static void in_monitor_signal(int number, struct frame *frame)
 	fatal(ERROR_BUG, frame->rip);
 }
 
+/* Ported code reaches the hole by offset in SS and CS: with a base, that is another linear address. */
+static bool is_contract(uint32_t linear)
+{
+	return (vcpu.ss.base && linear - vcpu.ss.base - HOLE < HOLE_SIZE) ||
+	       (vcpu.cs.base && linear - vcpu.cs.base - HOLE < HOLE_SIZE);
+}
+
 /* The guest touched a page that no host mapping covers. */
 static void guest_page_fault(const struct frame *frame)
 {
@@ -122,7 +129,7 @@ static void guest_page_fault(const struct frame *frame)
 
 	if (vcpu.cpl == 3)
 		access |= ACCESS_USER;
-	switch (vtlb_fill(linear, access)) {
+	switch (is_contract(linear) ? FILL_DEVICE : vtlb_fill(linear, access)) {
 	case FILL_MAPPED: case FILL_FULL:
 		return;
 	case FILL_DEVICE:
