@@ -77,7 +77,8 @@ def _ports() -> list[str]:
             body += [f"{keyword} {reg},{name}", f"%ifidni {port},dx", _gate(f"{direction}{width}"), "%else",
                      _gate(f"{direction}{width}_imm"), f"push dword {port}", "%endif"]
             keyword = "%elifidni"
-        out.append(_macro(direction, "2", *body, "%endif"))
+        body += ["%else", f"%error r3_{direction}: {reg} is none of al, ax, eax", "%endif"]
+        out.append(_macro(direction, "2", *body))
     for rep in ("", "rep_"):
         for suffix, width in _SUFFIXES:
             out.append(_macro(f"{rep}ins{suffix}", "0", _gate(f"{rep}ins{width}")))

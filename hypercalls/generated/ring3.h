@@ -93,7 +93,7 @@
 	pushl \port
 	.endif
 	.endif
-	.endif
+	.else
 	.ifc \reg,%ax
 	.ifc \port,%dx
 	call *%cs:0xfef0111c
@@ -105,7 +105,7 @@
 	pushl \port
 	.endif
 	.endif
-	.endif
+	.else
 	.ifc \reg,%eax
 	.ifc \port,%dx
 	call *%cs:0xfef01120
@@ -115,6 +115,10 @@
 	.else
 	call *%cs:0xfef01138
 	pushl \port
+	.endif
+	.endif
+	.else
+	.error "r3_in: \reg is none of %al, %ax, %eax"
 	.endif
 	.endif
 	.endif
@@ -132,7 +136,7 @@
 	pushl \port
 	.endif
 	.endif
-	.endif
+	.else
 	.ifc \reg,%ax
 	.ifc \port,%dx
 	call *%cs:0xfef01128
@@ -144,7 +148,7 @@
 	pushl \port
 	.endif
 	.endif
-	.endif
+	.else
 	.ifc \reg,%eax
 	.ifc \port,%dx
 	call *%cs:0xfef0112c
@@ -154,6 +158,10 @@
 	.else
 	call *%cs:0xfef01144
 	pushl \port
+	.endif
+	.endif
+	.else
+	.error "r3_out: \reg is none of %al, %ax, %eax"
 	.endif
 	.endif
 	.endif
@@ -1827,7 +1835,7 @@ __asm__(
 	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
-	"	.endif\n"
+	"	.else\n"
 	"	.ifc \\reg,%ax\n"
 	"	.ifc \\port,%dx\n"
 	"	call *%cs:0xfef0111c\n"
@@ -1839,7 +1847,7 @@ __asm__(
 	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
-	"	.endif\n"
+	"	.else\n"
 	"	.ifc \\reg,%eax\n"
 	"	.ifc \\port,%dx\n"
 	"	call *%cs:0xfef01120\n"
@@ -1849,6 +1857,10 @@ __asm__(
 	"	.else\n"
 	"	call *%cs:0xfef01138\n"
 	"	pushl \\port\n"
+	"	.endif\n"
+	"	.endif\n"
+	"	.else\n"
+	"	.error \"r3_in: \\reg is none of %al, %ax, %eax\"\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"
@@ -1866,7 +1878,7 @@ __asm__(
 	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
-	"	.endif\n"
+	"	.else\n"
 	"	.ifc \\reg,%ax\n"
 	"	.ifc \\port,%dx\n"
 	"	call *%cs:0xfef01128\n"
@@ -1878,7 +1890,7 @@ __asm__(
 	"	pushl \\port\n"
 	"	.endif\n"
 	"	.endif\n"
-	"	.endif\n"
+	"	.else\n"
 	"	.ifc \\reg,%eax\n"
 	"	.ifc \\port,%dx\n"
 	"	call *%cs:0xfef0112c\n"
@@ -1888,6 +1900,10 @@ __asm__(
 	"	.else\n"
 	"	call *%cs:0xfef01144\n"
 	"	pushl \\port\n"
+	"	.endif\n"
+	"	.endif\n"
+	"	.else\n"
+	"	.error \"r3_out: \\reg is none of %al, %ax, %eax\"\n"
 	"	.endif\n"
 	"	.endif\n"
 	"	.endif\n"

@@ -122,6 +122,8 @@
 	call dword [cs:0xfef01138]
 	push dword %2
 	%endif
+	%else
+	%error r3_in: %1 is none of al, ax, eax
 	%endif
 %endmacro
 
@@ -147,6 +149,8 @@
 	call dword [cs:0xfef01144]
 	push dword %1
 	%endif
+	%else
+	%error r3_out: %2 is none of al, ax, eax
 	%endif
 %endmacro
 

@@ -96,6 +96,24 @@ def test_gas_macros_assemble_once_however_often_they_are_included(tmp_path: Path
     subprocess.run(["gcc", "-m32", "-c", str(source), "-o", str(tmp_path / "all.o")], check=True)
 
 
+def test_port_macros_refuse_other_registers(tmp_path: Path) -> None:
+    """Nothing would be assembled in their place otherwise."""
+    included, source = tmp_path / "ring3.nasm", tmp_path / "one"
+    included.write_text(nasm.macros())
+    (tmp_path / "ring3.h").write_text(gas.c_header())
+    for direction, operands in (("in", "%dx,%bl"), ("out", "%bl,%dx"), ("in", "$4,%ah")):
+        register = "%ah" if "%ah" in operands else "%bl"
+        for name, text in (("one.s", f"{gas.macros()}r3_{direction} {operands}\n"),
+                           ("one.c", f'#include "ring3.h"\nasm("r3_{direction} {operands}");\n')):
+            source.with_name(name).write_text(text)
+            run = subprocess.run(["gcc", "-m32", "-c", name], cwd=tmp_path, capture_output=True, text=True)
+            assert run.returncode and f"r3_{direction}: {register} is none of %al, %ax, %eax" in run.stderr
+        plain = ",".join(reversed(operands.replace("%", "").replace("$", "").split(",")))  # Intel's order
+        source.write_text(f'%include "ring3.nasm"\nr3_{direction} {plain}\n')
+        run = subprocess.run(["nasm", "-f", "elf32", source.name], cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode and f"r3_{direction}: {register[1:]} is none of al, ax, eax" in run.stderr
+
+
 def test_a_gate_reaches_its_own_number(tmp_path: Path) -> None:
     source = tmp_path / "one.s"
     source.write_text(gas.macros() + "r3_write_cr3 %ebx\n")
