@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from porter.asm_text import AssemblyText, blank, lines_with
+from porter.macro_arguments import has_macros
 from porter.prefilter import candidates
 from porter.quickscan import may_be_sensitive
 from porter.rewrite import Ported
@@ -22,9 +23,8 @@ def port_assembly(text: str, name: str) -> Ported:
 
     Raises PortError for Intel syntax and for sensitive lines that do not parse.
     """
-    found = candidates(text) if may_be_sensitive(text) else []
-    if not found:
+    if not may_be_sensitive(text):
         return Ported(text)
-    # Comments on one line are the grammar's business; one that spans lines may hide a candidate.
-    clean = without_comments(text) if "/*" in text else text
-    return AssemblyText(name, text, clean).port(lines_with(text, found))
+    # Comments on one line are the grammar's business, but those that span lines, or follow macro arguments.
+    clean = without_comments(text) if "/*" in text or has_macros(text) else text
+    return AssemblyText(name, text, clean).port(lines_with(text, candidates(text)))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from porter.adjacent import combine
 from porter.asm_state import State, States
 from porter.errors import PortError
+from porter.macro_arguments import passed_mnemonics
 from porter.model import RESOLVE, Sensitive, Site
 from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
@@ -100,7 +101,7 @@ class AssemblyText:
         found = [item for start, end in pieces for item in self._sensitive(start, end)]
         edits: list[Edit] = []
         sites: list[Site] = []
-        for item in combine(found, self.clean):
+        for item in [*combine(found, self.clean), *passed_mnemonics(self.clean)]:
             state = self.states.at(item.start)
             if item.macro == RESOLVE and not self.passes_registers:
                 continue

@@ -23,12 +23,14 @@ from porter.catalogue_model import (
     Row,
     Slot,
 )
+from porter.macro_arguments import REASON
 from porter.model import RESOLVE, Change, Part, Sensitive
 from porter.syntax import Atom, Statement
 
 _ACCUMULATORS = {"b": "%al", "w": "%ax", "l": "%eax", "": "%eax"}
 _ACC_NAMES = frozenset({"al", "ax", "eax"})
 _GENERAL = re.compile(r"(?:e?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][hl])\Z")
+_BY_REGISTER = {Kind.SREG: "mov-to-sreg", Kind.CR: "mov-to-cr", Kind.DR: "mov-to-dr"}
 _REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
 
 
@@ -122,12 +124,19 @@ def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> boo
     )
 
 
+def _named_by_argument(statement: Statement, template: bool) -> Sensitive | None:
+    """A statement whose mnemonic is an argument of the macro that it is in, and that has a sensitive register."""
+    kinds = [decode_operand(atoms, template).kind for atoms in statement.operands if atoms]
+    key = next((_BY_REGISTER[kind] for kind in kinds if kind in _BY_REGISTER), None)
+    return Sensitive(statement.start, statement.end, "", key, "", (), REASON) if key else None
+
+
 def classify(statement: Statement, source: str, template: bool = False) -> Sensitive | None:
     """Decide about one statement of `source`. None: it is not sensitive."""
     head = statement.head
     spelling = SPELLINGS.get(head.text.lower()) if head else None
     if head is None or spelling is None:
-        return None
+        return _named_by_argument(statement, template) if head and head.text.startswith("\\") else None
     operands = [decode_operand(atoms, template) for atoms in statement.operands if atoms]
     if any(Slot.PORT in form.slots for row in spelling.rows for form in row.forms):
         operands = [_unparenthesised(operand) for operand in operands]

@@ -54,10 +54,7 @@ def port_source(text: str, name: str) -> Ported:
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    found = candidates(clean)
-    if not found:
-        return Ported(text)
-    return AssemblyText(name, text, clean, source=True).port(lines_with(clean, found))
+    return AssemblyText(name, text, clean, source=True).port(lines_with(clean, candidates(clean)))
 
 
 def port_header(text: str, name: str) -> Ported:

@@ -119,6 +119,28 @@ def test_each_branch_of_a_conditional_starts_in_the_state_before_it() -> None:
         (7, "left"), (9, "ported"), (11, "ported"), (13, "left"), (15, "ported")]
 
 
+MNEMONICS_PASSED = [
+    (".macro one insn\n\t\\insn\n.endm\n\tone cli # in here\n\tone nop\n", {"one cli"}),
+    (".macro two a, insn:req\n\tnop; \\insn \\a\n.endm\n\ttwo (%eax), LGDT\n\ttwo %eax, notl\n", {"two (%eax), LGDT"}),
+    (".macro kept insn\n\tmov \\insn, %eax\n.endm\n\tkept str\n", set()),
+    (".macro text insn\n\t\\insn\n.endm\n\ttext \"lidt (%eax)\"\n", {'text "lidt (%eax)"'}),
+    (".macro name insn=nop\n1:\trep \\insn\n.endm\n\tname insn=insl\n", {"name insn=insl"}),
+    ("\t.irp insn, cli, nop\n\t\\insn\n\t.endr\n", {".irp insn, cli, nop"}),
+    (".macro to insn\n\t\\insn %eax, %cr3\n\t\\insn %fs:4, %eax\n.endm\n", {"\\insn %eax, %cr3"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), MNEMONICS_PASSED)
+def test_mnemonics_that_are_macro_arguments_are_reported(text: str, expected: set[str]) -> None:
+    for port in (port_assembly, port_source):
+        ported = port(f"{text}\tmov %esp, %ebp\n", "x.S")
+        assert ported.text.startswith(text)
+        assert {site.text for site in ported.sites if site.treatment == "left"} == expected
+        assert all("macro argument" in site.item.reason for site in ported.sites)
+        for site in ported.sites:
+            assert text.splitlines()[site.line - 1][site.column - 1:].startswith(site.text)
+
+
 @pytest.mark.parametrize(("text", "place", "detail"), [
     ("\tnop\n.intel_syntax noprefix\n\tmov cr0, eax\n\tcli\n", "x.s:4:", "Intel syntax"),
     ("\tnop\n\tcli)\n", "x.s:2:5:", "cannot parse `cli)`"),

@@ -1,0 +1,65 @@
+"""Mnemonics that GAS macros get as arguments: ``.macro twice insn`` and ``twice cli``.
+
+What such a macro's body does is not known before it is assembled, and its operands need not suit the macro
+that would replace the instruction. So these are told and not ported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from porter.memo import remembered
+from porter.model import Sensitive
+from porter.prefilter import mnemonics
+
+REASON = "the mnemonic is a macro argument: write the instruction out, or see what `ring3 check` finds of it"
+
+_MACRO = re.compile(
+    r"^[ \t]*\.macro[ \t]+([\w.$]+)[ \t,]*([^\n]*)\n(.*?)^[ \t]*\.endm\b", re.MULTILINE | re.DOTALL)
+_LOOP = re.compile(r"^[ \t]*(\.irp[ \t]+([\w.$]+)[ \t,]+([^\n]*))\n(.*?)^[ \t]*\.endr\b", re.MULTILINE | re.DOTALL)
+_AS_MNEMONIC = re.compile(r"(?:^|[;:])[ \t]*(?:(?:rep\w*|lock|data16|addr16)[ \t]+)*\\(\w+)", re.MULTILINE)
+_PARAMETER = re.compile(r"([\w.$]+)(?::\w+)?(?:[ \t]*=[ \t]*[^\s,]+)?")
+_ARGUMENT = re.compile(r"(?:\A|[\s,=\"])([a-z][a-z0-9]*)(?=[\s,\"]|\Z)", re.IGNORECASE)
+
+
+def has_macros(text: str) -> bool:
+    """False: no statement of the text has macro arguments in it."""
+    return ".macro" in text or ".irp" in text
+
+
+class _Use(NamedTuple):
+    start: int
+    end: int
+    arguments: str
+
+
+def _uses(text: str) -> Iterator[_Use]:
+    """The loops and macro invocations whose arguments stand for mnemonics."""
+    names = []
+    for macro in _MACRO.finditer(text):
+        if not set(_PARAMETER.findall(macro[2])).isdisjoint(_AS_MNEMONIC.findall(macro[3])):
+            names.append(re.escape(macro[1]))
+    for loop in _LOOP.finditer(text):
+        if loop[2] in _AS_MNEMONIC.findall(loop[4]):
+            yield _Use(loop.start(1), loop.end(1), loop[3])
+    if names:
+        for call in re.finditer(rf"(?:^|[;:])[ \t]*((?:{'|'.join(names)})[ \t]+([^\n;]+))", text, re.MULTILINE):
+            yield _Use(call.start(1), call.end(1), call[2])
+
+
+def passed_mnemonics(text: str) -> list[Sensitive]:
+    """Each use of a macro or loop of `text` that a sensitive mnemonic is an argument of, in order."""
+    if not has_macros(text) or not _AS_MNEMONIC.search(text):
+        return []
+    known = frozenset(remembered("mnemonics", mnemonics))
+    found = []
+    for use in _uses(text):
+        words = [word.lower() for word in _ARGUMENT.findall(use.arguments) if word.lower() in known]
+        if words:
+            from porter.catalogue import SPELLINGS
+
+            end = use.start + len(text[use.start:use.end].rstrip())
+            found.append(Sensitive(use.start, end, "", SPELLINGS[words[0]].rows[0].key, "", (), REASON))
+    return sorted(found)
