@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -116,8 +117,9 @@ class Engine:
 
         RingError when the monitor has ended without saying why.
         """
-        os.read(self._exit_fd, 8)  # unlike eventfd_read, goes on by itself after a signal
         control = self.control
+        if not self._ended.is_set():  # else there is what a dead guest left, and no news
+            os.read(self._exit_fd, 8)  # unlike eventfd_read, goes on by itself after a signal
         control.doorbell = 0
         if not control.exit_pending:
             if self._ended.is_set():
@@ -181,9 +183,12 @@ class Engine:
     def close(self) -> None:
         """End the guest and release the descriptors. Legal at any time, also more than once."""
         self.kill()
-        if self._watcher:
-            self._watcher.join()
-            self._watcher = None
+        while self._watcher and self._watcher.is_alive():
+            # The guest can fill the event's counter, which blocks the watcher's own write.
+            if select.select([self._exit_fd], [], [], 0)[0]:
+                os.read(self._exit_fd, 8)
+            self._watcher.join(0.01)
+        self._watcher = None
         for fd in self._events:
             os.close(fd)
         self._events.clear()
