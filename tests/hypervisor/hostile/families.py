@@ -8,7 +8,7 @@ from random import Random
 
 from hypercalls import layout
 from hypercalls.structs import CONTROL, EXIT, VCPU
-from tests.hypervisor.hostile import code, stage
+from tests.hypervisor.hostile import code, machine, stage
 from tests.hypervisor.hostile.stage import Piece, in_long_mode, in_ring_3, plain
 
 Family = Callable[[Random, int], bytes]  # second: the base of the guest's segments in the host, the slide
@@ -233,7 +233,6 @@ def garbage_tables(rng: Random, slide: int) -> bytes:
 
 SYSTEM_CALLS = 470
 WRITE, FUTEX, FUTEX_WAKE = 1, 202, 1
-MACHINE = layout.STATE_BASE + layout.VCPU_OFFSET + 0x1000  # the monitor's own state, behind the vCPU (monitor.ld)
 
 
 def host_calls(rng: Random) -> Piece:
@@ -248,7 +247,7 @@ def host_memory(rng: Random) -> Piece:
     """Stores to the monitor's data and to all that it shares with the VMM."""
     areas = ((layout.STATE_BASE, 0x6_0000), (layout.STATE_BASE + layout.CONTROL_OFFSET, CONTROL.size),
              (layout.STATE_BASE + layout.IN_MAP_OFFSET, 0x9_0000), (layout.STATE_BASE + layout.VCPU_OFFSET, VCPU.size),
-             (MACHINE, 0x800), (MACHINE, 0x8000), (layout.RAM_BASE, 0x40_0000))  # fmt: skip
+             (machine.MACHINE, 0x800), (machine.MACHINE, 0x8000), (layout.RAM_BASE, 0x40_0000))  # fmt: skip
     out = b""
     for _ in range(rng.randint(1, 40)):
         base, size = rng.choice(areas)
@@ -273,15 +272,14 @@ def forged_exit(rng: Random) -> Piece:
 
 def forged_request(rng: Random) -> Piece:
     """Shared state that other processes of the guest act upon: the zygote's orders, the pool."""
-    pool = MACHINE + 2 * 8 * layout.HOST_LDT_ENTRIES  # the pool lies behind two images of the LDT
+    at = machine.addresses()
+    words = [*range(at["current"], at["pool"], 4), *range(at["pool"], at["pool"] + 0x100, 4)]
     out = b""
-    for _ in range(rng.randint(1, 6)):
-        for _ in range(rng.randint(1, 8)):
-            at = pool + rng.randrange(0, 0x800, 4)
-            out += code.store64_low(at, rng.choice((0, 1, 2, 7, any_word(rng))))
-        for at in range(pool + 0x2E0, pool + 0x400, 4):
-            if rng.random() < 0.2:
-                out += code.store64_low(at, rng.choice((1, 2, 3))) + code.host_call(FUTEX, at, FUTEX_WAKE, 1)
+    for _ in range(rng.randint(1, 12)):
+        for _ in range(rng.randint(1, 4)):
+            out += code.store64_low(rng.choice(words), rng.choice((0, 1, 2, 7, any_word(rng))))
+        woken = rng.choice((at["zygote_turn"], rng.choice(words)))
+        out += code.store64_low(woken, rng.choice((1, 2, 3))) + code.host_call(FUTEX, woken, FUTEX_WAKE, 1)
     return in_long_mode(out)
 
 
