@@ -24,10 +24,14 @@ def _native(name: str, group: str, mnemonics: str, why: str) -> Row:
     return Row(name, group, tuple(mnemonics.split()), "", (), Cost.NONE, _TRAPS, why, Treatment.NATIVE)
 
 
+# Linux: arch/x86/kernel/umip.c.
 _DUMMY = "the host's UMIP emulation answers a dummy value"
+_NO_PORT = "#GP: the process has no I/O permission"
 _HOST_TABLES = "answers from the host's descriptor tables, not the guest's"
 _TABLE_LOAD = "#GP: only ring 0 may load a descriptor register"
-_FAR_BRANCH = "#GP with the selector, or a silent jump into the host's segment"
+# Selectors 0x20-0x3b are segments of the host's GDT (Linux: arch/x86/include/asm/segment.h).
+_SEGMENT_LOAD = "loads the host's segment of that selector where it has one, else #GP"
+_FAR_BRANCH = "goes to the host's segment of that selector where it has one, else #GP"
 _LONG_MODE = "exists in 64-bit mode only; 64-bit guests are not supported"
 
 
@@ -44,8 +48,7 @@ def _query(name: str) -> Row:
 
 def _far_pointer(name: str) -> Row:
     form = Form((_MEM, _REG), name, (1, 0))
-    return Row(name, "segment loads", (name,), "wl", (form,), _GATE, _TRAPS,
-               "#GP for a selector the host lacks; selectors 0x20-0x3b load the host's segments silently")
+    return Row(name, "segment loads", (name,), "wl", (form,), _GATE, _SILENT, _SEGMENT_LOAD)
 
 
 def _far_branch(name: str) -> Row:
@@ -54,20 +57,20 @@ def _far_branch(name: str) -> Row:
         (Form((_IMM, _IMM), name, (0, 1), NO_MACRO),
          Form((_IND,), f"{name}_mem", (0,), NO_MACRO),
          Form((_MEM,), f"{name}_mem", (0,), NO_MACRO)),
-        _GATE, _TRAPS, _FAR_BRANCH,
+        _GATE, _SILENT, _FAR_BRANCH,
     )
 
 
 def _far_branch_near_name(name: str, far: str) -> Row:
     """GAS takes `jmp $sel,$off` for a far jump: two immediates tell it from the near one."""
     return Row(f"{name}-far", "far transfers", (name,), "wl", (Form((_IMM, _IMM), far, (0, 1), NO_MACRO),),
-               _GATE, _TRAPS, _FAR_BRANCH)
+               _GATE, _SILENT, _FAR_BRANCH)
 
 
 ROWS: tuple[Row, ...] = (
     # Interrupt flag, flags, halt.
-    _bare("cli", "interrupt flag", _INLINE, _TRAPS, "#GP: IOPL is 0"),
-    _bare("sti", "interrupt flag", _INLINE, _TRAPS, "#GP: IOPL is 0"),
+    _bare("cli", "interrupt flag", _INLINE, _TRAPS, "#GP: the host keeps IF"),
+    _bare("sti", "interrupt flag", _INLINE, _TRAPS, "#GP: the host keeps IF"),
     Row("pushf", "flags", ("pushf",), "wl", (Form((), "pushf", word="pushfw"),), _INLINE, _SILENT,
         "shows the host's IF and IOPL"),
     Row("popf", "flags", ("popf",), "wl", (Form((), "popf", word="popfw"),), _INLINE, _SILENT,
@@ -80,16 +83,16 @@ ROWS: tuple[Row, ...] = (
     # Port I/O.
     Row("in", "port I/O", ("in",), "bwl",
         (Form((_PORT, _ACC), "in", (0, 1)), Form((_PORT,), "in", (0, IMPLIED_ACC))), _EXIT, _TRAPS,
-        "#GP: IOPL is 0 and the host grants no port"),
+        _NO_PORT),
     Row("out", "port I/O", ("out",), "bwl",
         (Form((_ACC, _PORT), "out", (0, 1)), Form((_PORT,), "out", (IMPLIED_ACC, 0))), _EXIT, _TRAPS,
-        "#GP: IOPL is 0 and the host grants no port"),
+        _NO_PORT),
     Row("ins", "port I/O", ("ins",), "bwl",
         (Form((), "ins{size}"), Form((_PORT, _MEM), "ins{size}")), _EXIT, _TRAPS,
-        "#GP: IOPL is 0 and the host grants no port", string=True),
+        _NO_PORT, string=True),
     Row("outs", "port I/O", ("outs",), "bwl",
         (Form((), "outs{size}"), Form((_MEM, _PORT), "outs{size}")), _EXIT, _TRAPS,
-        "#GP: IOPL is 0 and the host grants no port", string=True),
+        _NO_PORT, string=True),
     # Control and debug registers.
     Row("mov-to-cr", "control registers", ("mov",), "l", (Form((_REG, _CR), "write_{1}", (0,)),), _GATE, _TRAPS,
         "#GP"),
@@ -119,10 +122,10 @@ ROWS: tuple[Row, ...] = (
     Row("arpl", "descriptor queries", ("arpl",), "w", (Form((_REG, _RM), "arpl", (0, 1)),), _GATE, _SILENT,
         "compares privilege levels that the host's selectors do not have"),
     # Segment registers.
-    Row("mov-to-sreg", "segment loads", ("mov",), "wl", (Form((_RM, _SREG), "load_{1}", (0,)),), _INLINE, _TRAPS,
-        "#GP for a selector the host lacks; selectors 0x20-0x3b load the host's segments silently"),
-    Row("pop-sreg", "segment loads", ("pop",), "wl", (Form((_SREG,), "pop_{0}", (), "popw_{0}"),), _INLINE, _TRAPS,
-        "#GP for a selector the host lacks; selectors 0x20-0x3b load the host's segments silently"),
+    Row("mov-to-sreg", "segment loads", ("mov",), "wl", (Form((_RM, _SREG), "load_{1}", (0,)),), _INLINE, _SILENT,
+        _SEGMENT_LOAD),
+    Row("pop-sreg", "segment loads", ("pop",), "wl", (Form((_SREG,), "pop_{0}", (), "popw_{0}"),), _INLINE, _SILENT,
+        _SEGMENT_LOAD),
     _far_pointer("lds"),
     _far_pointer("les"),
     _far_pointer("lss"),
@@ -138,10 +141,10 @@ ROWS: tuple[Row, ...] = (
     _far_branch_near_name("jmp", "ljmp"),
     _far_branch_near_name("call", "lcall"),
     Row("lret", "far transfers", ("lret", "retf"), "wl",
-        (Form((), "lret", word="lretw"), Form((_IMM,), "lret_n", (0,), NO_MACRO)), _GATE, _TRAPS,
-        "#GP with the selector, or a silent return into the host's segment"),
-    Row("iret", "far transfers", ("iret",), "wl", (Form((), "iret", word="iretw"),), _GATE, _TRAPS,
-        "#GP with the selector, or a silent return that ignores IF"),
+        (Form((), "lret", word="lretw"), Form((_IMM,), "lret_n", (0,), NO_MACRO)), _GATE, _SILENT,
+        _FAR_BRANCH),
+    Row("iret", "far transfers", ("iret",), "wl", (Form((), "iret", word="iretw"),), _GATE, _SILENT,
+        f"ignores IF; {_FAR_BRANCH}"),
     # Software interrupts.
     Row("int", "software interrupts", ("int",), "", (Form((_IMM,), "int", (0,)),), _GATE, _HOST,
         "#GP; int $0x80 enters the host's kernel"),

@@ -1,8 +1,7 @@
 """Which decoded instructions are sensitive, and what an unported one does when guest code runs.
 
-The table is keyed by what capstone decoded (instruction id and operands), never by spelling. Facts: Intel
-SDM volume 2 (operation and exceptions at CPL 3) and volume 3, 2.8; Linux's UMIP emulation
-(arch/x86/kernel/umip.c) for SGDT, SIDT, SLDT, SMSW and STR.
+The table is keyed by what capstone decoded (instruction id and operands), never by spelling. What happens
+to each is the catalogue's to say.
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from capstone import CsInsn, x86
+
+from porter.catalogue import BY_KEY
+from porter.catalogue_model import Ring3, Treatment
 
 
 class Effect(StrEnum):
@@ -41,119 +43,111 @@ class Kind:
     remark: str
 
 
-def _traps(name: str, remark: str) -> Kind:
-    return Kind(name, Effect.TRAPS, remark)
+def _kind(key: str) -> Kind:
+    """The class and behaviour that the catalogue has for a row."""
+    row = BY_KEY[key]
+    if row.treatment is Treatment.NATIVE:
+        return Kind(row.group, Effect.NATIVE, row.why)
+    return Kind(row.group, Effect.TRAPS if row.ring3 is Ring3.TRAPS else Effect.SILENT, row.why)
 
 
-def _silent(name: str, remark: str) -> Kind:
-    return Kind(name, Effect.SILENT, remark)
+_INT_HOST = _kind("int")
+_INT = Kind(_INT_HOST.name, Effect.TRAPS, "#GP with the vector in the error code")
+_INT_NATIVE = Kind(_INT.name, Effect.NATIVE, "traps natively and is reflected to the guest")
+_FAR = _kind("ljmp")
+_SEGMENT_LOAD, _SEGMENT_READ = _kind("mov-to-sreg"), _kind("mov-from-sreg")
+_CONTROL, _DEBUG = _kind("mov-to-cr"), _kind("mov-to-dr")
+_TIME = Kind("time", Effect.NATIVE, "runs natively: reads the host's counter")
+_UNDEFINED = Kind("undefined", Effect.NATIVE, "#UD natively, reflected to the guest")
 
-
-def _native(name: str, remark: str) -> Kind:
-    return Kind(name, Effect.NATIVE, remark)
-
-
-_INTERRUPT_FLAG = _traps("interrupt flag", "#GP: the host keeps IF")
-_FLAGS = _silent("flags", "IF and IOPL are the host's; no trap")
-_HALT = _traps("halt", "#GP")
-_WAIT = _traps("halt", "#UD outside ring 0")
-_PORT = _traps("port I/O", "#GP: the process has no I/O permission")
-_CONTROL = _traps("control register", "#GP")
-_CONTROL_READ = _silent("control register", "the host answers a dummy value; no trap")
-_DEBUG = _traps("debug register", "#GP")
-_TABLE = _traps("descriptor table", "#GP")
-_TABLE_READ = _silent("descriptor table", "the host answers a dummy value; no trap")
-_QUERY = _silent("descriptor query", "answers from the host's descriptor tables; no trap")
-_SEGMENT_LOAD = _silent("segment load", "loads the host's segment of that selector where it has one, else #GP")
-_SEGMENT_READ = _silent("segment read", "shows the host's selector; no trap")
-_FAR = _silent("far transfer", "goes to the host's segment of that selector where it has one, else #GP")
-_INT = _traps("software interrupt", "#GP with the vector in the error code")
-_INT_HOST = _silent("software interrupt", "reaches the host kernel")
-_INT_NATIVE = _native("software interrupt", "traps natively and is reflected to the guest")
-_FAST_CALL = _silent("fast system call", "reaches the host kernel, or #UD")
-_FAST_RETURN = _traps("fast system call", "#GP outside ring 0")
-_TLB = _traps("TLB", "#GP")
-_CACHE = _traps("cache", "#GP")
-_MSR = _traps("MSR", "#GP")
-_IDENTITY = _silent("identity", "answers for the host's CPU; no trap")
-_TIME = _native("time", "runs natively: reads the host's counter")
-_TIME_IDENTITY = _silent("identity", "answers the host's counter and CPU number; no trap")
-_EXTENDED = _traps("extended state", "#GP")
-_EXTENDED_READ = _silent("extended state", "answers the host's XCR0; no trap")
-_NOT_OFFERED = _native("extended state", "the virtual CPU does not offer it, so no guest should come here")
-_SMAP = _traps("SMAP", "#UD outside ring 0")
-_UNDEFINED = _native("undefined", "#UD natively, reflected to the guest")
-_VIRTUALISATION = _native("virtualisation", "#UD natively, reflected to the guest")
+# By row of the catalogue.
+_ROWS: dict[str, tuple[int, ...]] = {
+    "cli": (x86.X86_INS_CLI,),
+    "sti": (x86.X86_INS_STI,),
+    "pushf": (x86.X86_INS_PUSHF, x86.X86_INS_PUSHFD),
+    "popf": (x86.X86_INS_POPF, x86.X86_INS_POPFD),
+    "hlt": (x86.X86_INS_HLT,),
+    "monitor": (x86.X86_INS_MONITOR,),
+    "mwait": (x86.X86_INS_MWAIT,),
+    "in": (x86.X86_INS_IN,),
+    "out": (x86.X86_INS_OUT,),
+    "ins": (x86.X86_INS_INSB, x86.X86_INS_INSW, x86.X86_INS_INSD),
+    "outs": (x86.X86_INS_OUTSB, x86.X86_INS_OUTSW, x86.X86_INS_OUTSD),
+    "clts": (x86.X86_INS_CLTS,),
+    "lmsw": (x86.X86_INS_LMSW,),
+    "smsw": (x86.X86_INS_SMSW,),
+    "lgdt": (x86.X86_INS_LGDT,),
+    "lidt": (x86.X86_INS_LIDT,),
+    "lldt": (x86.X86_INS_LLDT,),
+    "ltr": (x86.X86_INS_LTR,),
+    "sgdt": (x86.X86_INS_SGDT,),
+    "sidt": (x86.X86_INS_SIDT,),
+    "sldt": (x86.X86_INS_SLDT,),
+    "str": (x86.X86_INS_STR,),
+    "lar": (x86.X86_INS_LAR,),
+    "lsl": (x86.X86_INS_LSL,),
+    "verr": (x86.X86_INS_VERR,),
+    "verw": (x86.X86_INS_VERW,),
+    "arpl": (x86.X86_INS_ARPL,),
+    "lds": (x86.X86_INS_LDS,),
+    "les": (x86.X86_INS_LES,),
+    "lss": (x86.X86_INS_LSS,),
+    "lfs": (x86.X86_INS_LFS,),
+    "lgs": (x86.X86_INS_LGS,),
+    "ljmp": (x86.X86_INS_LJMP,),
+    "lcall": (x86.X86_INS_LCALL,),
+    "lret": (x86.X86_INS_RETF,),
+    "iret": (x86.X86_INS_IRET, x86.X86_INS_IRETD),
+    "sysenter": (x86.X86_INS_SYSENTER,),
+    "syscall": (x86.X86_INS_SYSCALL,),
+    "sysexit": (x86.X86_INS_SYSEXIT,),
+    "sysret": (x86.X86_INS_SYSRET,),
+    "invlpg": (x86.X86_INS_INVLPG,),
+    "invpcid": (x86.X86_INS_INVPCID,),
+    "wbinvd": (x86.X86_INS_WBINVD, x86.X86_INS_WBNOINVD),
+    "invd": (x86.X86_INS_INVD,),
+    "rdmsr": (x86.X86_INS_RDMSR,),
+    "wrmsr": (x86.X86_INS_WRMSR,),
+    "rdpmc": (x86.X86_INS_RDPMC,),
+    "cpuid": (x86.X86_INS_CPUID,),
+    "rdtscp": (x86.X86_INS_RDTSCP,),
+    "xsetbv": (x86.X86_INS_XSETBV,),
+    "xgetbv": (x86.X86_INS_XGETBV,),
+    "xsaves": (x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS, x86.X86_INS_RDPID),
+    "stac": (x86.X86_INS_STAC,),
+    "clac": (x86.X86_INS_CLAC,),
+    "rsm": (x86.X86_INS_RSM,),
+    "vmx-svm": (
+        x86.X86_INS_VMCALL,
+        x86.X86_INS_VMMCALL,
+        x86.X86_INS_VMLAUNCH,
+        x86.X86_INS_VMRESUME,
+        x86.X86_INS_VMXOFF,
+        x86.X86_INS_VMXON,
+        x86.X86_INS_VMPTRLD,
+        x86.X86_INS_VMPTRST,
+        x86.X86_INS_VMCLEAR,
+        x86.X86_INS_VMREAD,
+        x86.X86_INS_VMWRITE,
+        x86.X86_INS_VMFUNC,
+        x86.X86_INS_INVEPT,
+        x86.X86_INS_INVVPID,
+        x86.X86_INS_VMRUN,
+        x86.X86_INS_VMLOAD,
+        x86.X86_INS_VMSAVE,
+        x86.X86_INS_CLGI,
+        x86.X86_INS_STGI,
+        x86.X86_INS_SKINIT,
+        x86.X86_INS_INVLPGA,
+        x86.X86_INS_GETSEC,
+    ),
+}
 
 _BY_ID: dict[int, Kind] = {
-    **dict.fromkeys((x86.X86_INS_CLI, x86.X86_INS_STI), _INTERRUPT_FLAG),
-    **dict.fromkeys((x86.X86_INS_PUSHF, x86.X86_INS_PUSHFD, x86.X86_INS_POPF, x86.X86_INS_POPFD), _FLAGS),
-    x86.X86_INS_HLT: _HALT,
-    **dict.fromkeys((x86.X86_INS_MONITOR, x86.X86_INS_MWAIT), _WAIT),
-    **dict.fromkeys(
-        (
-            x86.X86_INS_IN,
-            x86.X86_INS_OUT,
-            x86.X86_INS_INSB,
-            x86.X86_INS_INSW,
-            x86.X86_INS_INSD,
-            x86.X86_INS_OUTSB,
-            x86.X86_INS_OUTSW,
-            x86.X86_INS_OUTSD,
-        ),
-        _PORT,
-    ),
-    **dict.fromkeys((x86.X86_INS_CLTS, x86.X86_INS_LMSW), _CONTROL),
-    x86.X86_INS_SMSW: _CONTROL_READ,
-    **dict.fromkeys((x86.X86_INS_LGDT, x86.X86_INS_LIDT, x86.X86_INS_LLDT, x86.X86_INS_LTR), _TABLE),
-    **dict.fromkeys((x86.X86_INS_SGDT, x86.X86_INS_SIDT, x86.X86_INS_SLDT, x86.X86_INS_STR), _TABLE_READ),
-    **dict.fromkeys((x86.X86_INS_LAR, x86.X86_INS_LSL, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL), _QUERY),
-    **dict.fromkeys(
-        (x86.X86_INS_LDS, x86.X86_INS_LES, x86.X86_INS_LSS, x86.X86_INS_LFS, x86.X86_INS_LGS), _SEGMENT_LOAD
-    ),
-    **dict.fromkeys((x86.X86_INS_LJMP, x86.X86_INS_LCALL, x86.X86_INS_RETF, x86.X86_INS_IRET, x86.X86_INS_IRETD), _FAR),
+    **{id_: _kind(key) for key, ids in _ROWS.items() for id_ in ids},
     **dict.fromkeys((x86.X86_INS_INT1, x86.X86_INS_INT3, x86.X86_INS_INTO, x86.X86_INS_BOUND), _INT_NATIVE),
-    **dict.fromkeys((x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL), _FAST_CALL),
-    **dict.fromkeys((x86.X86_INS_SYSEXIT, x86.X86_INS_SYSRET), _FAST_RETURN),
-    **dict.fromkeys((x86.X86_INS_INVLPG, x86.X86_INS_INVPCID), _TLB),
-    **dict.fromkeys((x86.X86_INS_WBINVD, x86.X86_INS_WBNOINVD, x86.X86_INS_INVD), _CACHE),
-    **dict.fromkeys((x86.X86_INS_RDMSR, x86.X86_INS_WRMSR, x86.X86_INS_RDPMC), _MSR),
-    x86.X86_INS_CPUID: _IDENTITY,
     x86.X86_INS_RDTSC: _TIME,
-    x86.X86_INS_RDTSCP: _TIME_IDENTITY,
-    x86.X86_INS_XSETBV: _EXTENDED,
-    **dict.fromkeys((x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS, x86.X86_INS_RDPID), _NOT_OFFERED),
-    x86.X86_INS_XGETBV: _EXTENDED_READ,
-    **dict.fromkeys((x86.X86_INS_STAC, x86.X86_INS_CLAC), _SMAP),
     **dict.fromkeys((x86.X86_INS_UD0, x86.X86_INS_UD1, x86.X86_INS_UD2), _UNDEFINED),
-    **dict.fromkeys(
-        (
-            x86.X86_INS_VMCALL,
-            x86.X86_INS_VMMCALL,
-            x86.X86_INS_VMLAUNCH,
-            x86.X86_INS_VMRESUME,
-            x86.X86_INS_VMXOFF,
-            x86.X86_INS_VMXON,
-            x86.X86_INS_VMPTRLD,
-            x86.X86_INS_VMPTRST,
-            x86.X86_INS_VMCLEAR,
-            x86.X86_INS_VMREAD,
-            x86.X86_INS_VMWRITE,
-            x86.X86_INS_VMFUNC,
-            x86.X86_INS_INVEPT,
-            x86.X86_INS_INVVPID,
-            x86.X86_INS_VMRUN,
-            x86.X86_INS_VMLOAD,
-            x86.X86_INS_VMSAVE,
-            x86.X86_INS_CLGI,
-            x86.X86_INS_STGI,
-            x86.X86_INS_SKINIT,
-            x86.X86_INS_INVLPGA,
-            x86.X86_INS_RSM,
-            x86.X86_INS_GETSEC,
-        ),
-        _VIRTUALISATION,
-    ),
 }
 
 SEGMENTS = frozenset((x86.X86_REG_CS, x86.X86_REG_DS, x86.X86_REG_ES, x86.X86_REG_SS, x86.X86_REG_FS, x86.X86_REG_GS))

@@ -32,7 +32,7 @@ def test_report_names_place_and_consequence(kernel: Path, capsys: pytest.Capture
     assert lines[0] == (
         "0x00100000 boot.S:3: cli  [fa]  start  interrupt flag: traps and is emulated, slow (#GP: the host keeps IF)"
     )
-    assert lines[1].startswith("0x00100004 boot.S:6: lidt [eax]  [0f 01 18]  tail+0x1  descriptor table: traps")
+    assert lines[1].startswith("0x00100004 boot.S:6: lidt [eax]  [0f 01 18]  tail+0x1  descriptor tables: traps")
     assert "flags: runs silently wrong: must be ported" in lines[2]
     assert lines[3] == (
         f"{kernel}: 3 left to port (2 trap and are emulated, slow; 1 runs silently wrong);"
@@ -69,7 +69,7 @@ def test_json(kernel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert report["left"][2] == {
         "address": 0x100007, "section": ".text", "bytes": "9c", "text": "pushfd", "symbol": "tail", "offset": 4,
         "file": "boot.S", "line": 7, "class": "flags", "effect": "silent",
-        "remark": "IF and IOPL are the host's; no trap", "evidence": "symbol", "physical": 0x100007,
+        "remark": "shows the host's IF and IOPL", "evidence": "symbol", "physical": 0x100007,
         "file_offset": report["left"][0]["file_offset"] + 7,
     }  # fmt: skip
     assert [site["text"] for site in report["native"]] == ["ud2"]
