@@ -253,8 +253,8 @@ static bool piece_out(struct piece *p)
 	return true;
 }
 
-/* ins and outs, with rep. Registers advance with each piece: a page fault in the middle restarts
- * behind what is done. */
+/* ins and outs, with rep. Registers advance with each piece: a page fault or an interrupt in the middle
+ * restarts behind what is done. */
 bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segment, uint32_t address_size)
 {
 	uint32_t index = in ? 7 : 6, mask = address_size == 2 ? 0xffff : ~0u;
@@ -280,5 +280,9 @@ bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segm
 		if (!repeat)
 			return true;
 		register_write(1, address_size, left - piece.items);
+		if (machine.events && left > piece.items) {
+			vcpu.eip = machine.instruction_eip;
+			return true;
+		}
 	}
 }
