@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -49,3 +50,18 @@ def test_holds_only_the_three_rooms(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(ROOMS)
+
+
+def test_installed_it_ports_what_a_compiler_assembles(wheel: Path, tmp_path: Path) -> None:
+    """The compiler runs our assembler stage as a program: its file must arrive executable."""
+    site = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site),
+                    str(wheel)], check=True, capture_output=True)
+    source = tmp_path / "x.c"
+    source.write_text('void f(void) { asm volatile("cli"); }\n')
+    run = subprocess.run([sys.executable, "-c", "from porter.wrapper import cc_main; cc_main()", "gcc", "-m32", "-c",
+                          str(source)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)},
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    listing = subprocess.run(["objdump", "-d", str(tmp_path / "x.o")], check=True, capture_output=True, text=True)
+    assert "movb" in listing.stdout and "cli" not in listing.stdout.split()
