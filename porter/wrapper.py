@@ -50,7 +50,12 @@ def _expanded(args: list[str], depth: int = 0) -> list[str]:
     return out
 
 
-def _refuse_lto(args: list[str]) -> None:
+def _refuse_what_hides_code(args: list[str]) -> None:
+    """Raise PortError where an option keeps code from the assembler."""
+    integrated = [arg for arg in args if arg.endswith("integrated-as")]
+    if integrated and "no-" not in integrated[-1]:
+        raise PortError(f"{integrated[-1]}: a compiler that assembles by itself leaves nothing to port: "
+                        f"leave the option out")
     lto = [arg for arg in args if arg.startswith("-flto") or arg == "-fno-lto"]
     if lto and lto[-1] != "-fno-lto":
         raise PortError(f"{lto[-1]}: the assembler never sees the code of a link-time optimised build: "
@@ -110,9 +115,10 @@ def _assemble(real: str, args: list[str]) -> int:
     return wait(spawn([real, *args])) if text is None else feed([real, *call.options, "--"], text)
 
 
-def _real_assembler(compiler: str, search: str, more: list[str]) -> str:
+def _real_assembler(compiler: str, search: str, more: list[str]) -> tuple[str, bool]:
     """The assembler that a compiler would run without the option `search`; `more` are such options of the build's.
 
+    The second result tells whether it must be asked to run one, as Clang must.
     Raises PortError where there is no such compiler, or it would run that one in spite of `search`.
     """
     from porter.memo import remembered
@@ -124,24 +130,24 @@ def _real_assembler(compiler: str, search: str, more: list[str]) -> str:
     except OSError as error:
         raise not_found(compiler, error) from None
 
-    def ask() -> tuple[str, bool]:
+    def ask() -> tuple[str, bool, bool]:
         real = output([compiler, *more, "-print-prog-name=as"])
-        return real, output([compiler, search, "-print-prog-name=as"]) != _Stage.program
+        fixed = output([compiler, search, "-print-prog-name=as"]) != _Stage.program
+        return real, fixed, "clang" in output([compiler, "--version"])
 
-    real, fixed = remembered(("as", path, status.st_mtime_ns, status.st_size, search, *more), ask)
+    real, fixed, integrated = remembered(("as", path, status.st_mtime_ns, status.st_size, search, *more), ask)
     if fixed:
         raise PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler stage by "
                         f"hand with `ring3 as`")
-    return real
+    return real, integrated
 
 
 def _compile(compiler: str, args: list[str]) -> int:
     stage = _Stage()
     search = f"-B{stage.directory}/"
-    # Clang assembles by itself unless told otherwise.
-    external = ["-fno-integrated-as"] if "clang" in os.path.basename(compiler) else []
+    real, integrated = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
+    external = ["-fno-integrated-as"] if integrated else []
     ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
-    real = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
     pid = spawn(ours, env=stage.environment)
     stage.started()
     from porter import asm_includes  # noqa: F401  (what porting needs is imported while the compiler works)
@@ -186,7 +192,7 @@ def cc_main(argv: list[str] | None = None) -> int:
         seen = _expanded(args)
         if not args or any(arg in _NOT_ASSEMBLING or arg.startswith(("-print-", "--print-")) for arg in seen):
             replace_process([compiler, *args])
-        _refuse_lto(seen)
+        _refuse_what_hides_code(seen)
         # A -pipe is taken out, and so looked for in response files: our ``as`` reads files only.
         return _ended(_compile(compiler, seen if "-pipe" in seen else args), argv)
     except PortError as error:

@@ -199,6 +199,7 @@ def one_line(run: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(("args", "words"), [
     (["no-such-compiler", "-c", "a.c"], ["no-such-compiler", "PATH"]),
     (["gcc", "-flto", *FLAGS, "-c", "a.c"], ["-flto", "-fno-lto"]),
+    (["gcc", "-fintegrated-as", *FLAGS, "-c", "a.c"], ["-fintegrated-as", "leave the option out"]),
     ([], ["no compiler"]),
 ])
 def test_bad_calls_are_refused_in_a_line(bench: Bench, args: list[str], words: list[str]) -> None:
