@@ -230,7 +230,7 @@ static bool beyond_user_limit(const struct instruction *in)
 	machine.fault = keep;
 	uint32_t old = machine.user_limit;
 
-	vtlb_learn_user_limit();
+	user_limit_learn();
 	return machine.user_limit != old;
 }
 

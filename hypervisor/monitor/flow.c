@@ -170,7 +170,7 @@ static void enter_outer(void)
 	if (vcpu.cpl != 3)
 		return;
 	if (!machine.user_limit && paging_on())
-		vtlb_learn_user_limit();
+		user_limit_learn();
 	vtlb_enter_user();
 	if (machine.refill_valid) {
 		/* The fault that the kernel has just handled: fill it now instead of by another trap. */

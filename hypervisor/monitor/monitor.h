@@ -194,18 +194,20 @@ enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
 void vtlb_flush(void);
 void vtlb_drop(uint32_t linear);
 void vtlb_validate(bool globals);
-bool vtlb_is_kernel_only(uint32_t cr3);
 void vtlb_enter_user(void);
 bool vtlb_user_is_clean(void);
 bool vtlb_is_mapped(uint32_t page);
 void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
+
+/* user_limit.c: where user addresses end */
+bool user_limit_kernel_only(uint32_t cr3);
+void user_limit_learn(void);
 
 /* run.c: how far one fill reaches */
 struct run {
 	uint32_t first, count, physical; /* pages; address of the first */
 };
 struct run run_choose(uint32_t page, uint32_t physical, bool alone);
-void vtlb_learn_user_limit(void);
 
 /* guest.c: guest memory by linear address, from the monitor */
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);

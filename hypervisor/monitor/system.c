@@ -34,7 +34,7 @@ static bool write_cr3(uint32_t value)
 	machine.refill_valid = 0;
 	if (!paging_on())
 		return true;
-	if (value != machine.pool[self].cr3 && !vtlb_is_kernel_only(value)) {
+	if (value != machine.pool[self].cr3 && !user_limit_kernel_only(value)) {
 		/* Another address space: its process goes on from here. */
 		pool_switch(value);
 	}

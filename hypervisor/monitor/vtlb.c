@@ -184,22 +184,6 @@ static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
 	}
 }
 
-/* A page directory without any entry in its user half belongs to the kernel alone: whatever process
- * runs now can serve it. */
-bool vtlb_is_kernel_only(uint32_t cr3)
-{
-	uint32_t directory = cr3 & ~PAGE_MASK;
-
-	if (!machine.user_limit || !is_ram(directory))
-		return false;
-	const uint64_t *pd = (const uint64_t *)(ram + directory);
-
-	for (uint32_t i = 0; i < machine.user_limit >> 23; i++)
-		if (pd[i])
-			return false;
-	return true;
-}
-
 /* Drop whatever the tables at CR3 no longer say. `globals`: global pages too. The user half stays while
  * a kernel-only directory is loaded (a kernel switches there and back at each change of process) and is
  * compared when a directory with a user half comes. Accessed and dirty bits count for user pages, against
@@ -218,7 +202,7 @@ void vtlb_validate(bool globals)
 		return;
 	}
 	const uint32_t *pd = (const uint32_t *)(ram + directory);
-	uint32_t kernel = machine.user_limit >> 22, first = vtlb_is_kernel_only(shared.cr3) ? kernel : 0;
+	uint32_t kernel = machine.user_limit >> 22, first = user_limit_kernel_only(shared.cr3) ? kernel : 0;
 
 	drop_first = drop_end = 0;
 	for (uint32_t region = first; region < REGIONS; region++) {
@@ -381,45 +365,4 @@ void vtlb_enter_user(void)
 	drop_now();
 	evict_if_full();
 	low_count = 0;
-}
-
-static bool region_has_user(uint32_t pde)
-{
-	if ((pde & 5) != 5)
-		return false;
-	if (pde & PTE_PS && shared.cr4 & CR4_PSE)
-		return true;
-	if (!is_ram(pde))
-		return false;
-	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK));
-
-	for (uint32_t i = 0; i < 1024; i++)
-		if ((table[i] & 5) == 5)
-			return true;
-	return false;
-}
-
-/* Where do user addresses end? Behind the highest user page, at the first directory entry in use
- * (the kernel's). User segments are cut there, so that nothing above needs unmapping. */
-void vtlb_learn_user_limit(void)
-{
-	uint32_t directory = shared.cr3 & ~PAGE_MASK, limit = HOLE, highest = REGIONS;
-
-	if (paging_on() && is_ram(directory)) {
-		const uint32_t *pd = (const uint32_t *)(ram + directory);
-
-		while (highest > 0 && !region_has_user(pd[highest - 1]))
-			highest--;
-		for (uint32_t region = highest; region < HOLE >> 22; region++)
-			if (pd[region] & 1) {
-				limit = region << 22;
-				break;
-			}
-	}
-	if (limit == machine.user_limit)
-		return;
-	machine.user_limit = limit;
-	mirror_user_limit();
-	/* What was mapped under another limit may now need the list; begin again. */
-	pool_flush_all();
 }
