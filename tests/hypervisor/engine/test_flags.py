@@ -84,7 +84,8 @@ def test_interrupt_flag_instructions_change_nothing_else(machine: Machine, flags
 	say stack{number}, %eax
 """ for number, instruction in enumerate((
         "r3_cli", "r3_sti", "r3_cli", "r3_pushf\n r3_popf", "r3_pushfw\n r3_popfw", "r3_clts", "r3_wbinvd",
-        "r3_read_cr0 %eax\n movl $0x11111111,%eax", "r3_store_ds %ax\n movl $0x11111111,%eax", "r3_out %al,$0x80")))  # fmt: skip
+        "r3_read_cr0 %eax\n movl $0x11111111,%eax", "r3_store_ds %ax\n movl $0x11111111,%eax",
+        "r3_out %al,$0x80")))  # fmt: skip
     said = machine(f"test:	movl $0,%eax\n{body}\n	finish").items()
     total = 0x11111111 * 28 & 0xFFFF_FFFF
     assert {value for name, value in said if name.startswith("flags")} == {flags & ARITHMETIC}
