@@ -144,6 +144,16 @@ static void guest_page_fault(const struct frame *frame)
 	}
 }
 
+/* Where the int3, into or int $n began that trapped with EIP behind it. */
+static uint32_t trap_start(uint32_t vector)
+{
+	uint8_t bytes[2];
+
+	if (guest_read(vcpu.cs.base + vcpu.eip - 2, bytes, 2, 0) && bytes[0] == 0xcd && bytes[1] == vector)
+		return vcpu.eip - 2;
+	return vcpu.eip - 1;
+}
+
 static void guest_fault(const struct frame *frame)
 {
 	machine.instruction_eip = vcpu.eip;
@@ -163,6 +173,7 @@ static void guest_fault(const struct frame *frame)
 		fault_deliver();
 		return;
 	case VECTOR_BP: case VECTOR_OF:
+		machine.instruction_eip = trap_start((uint32_t)frame->trap);
 		if (!flow_int((uint32_t)frame->trap))
 			fault_deliver();
 		return;
