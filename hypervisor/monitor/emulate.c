@@ -213,25 +213,64 @@ static bool sensitive(const struct instruction *in, bool *mine)
 	return operation_run(&call);
 }
 
-/* A user segment is cut at the end of user addresses: what lies beyond is a page fault for the guest,
- * or the cut has moved. True: run the instruction again. */
+/* The stack access of push, call, pop, ret and their like; false for other instructions. */
+static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
+{
+	uint32_t op = in->opcode | in->opcode_map << 8;
+	bool pop = (op >= 0x58 && op <= 0x5f) || op == 0x61 || op == 0x8f || op == 0xc2 || op == 0xc3 || op == 0x9d;
+
+	*write = (op >= 0x50 && op <= 0x57) || op == 0x60 || op == 0x68 || op == 0x6a || op == 0x9c || op == 0xc8 ||
+		 op == 0xe8 || (op == 0xff && (in->reg_field == 2 || in->reg_field == 6));
+	*linear = stack_linear(*write ? -4u : 0);
+	return *write || pop;
+}
+
+/* The common instructions that write their memory operand: they fault as a write, though they read first. */
+static bool writes_operand(const struct instruction *in)
+{
+	uint32_t op = in->opcode, reg = in->reg_field;
+
+	if (in->opcode_map)
+		return in->opcode_map == 1 && ((op >= 0x90 && op <= 0x9f) || op == 0xab || op == 0xb0 || op == 0xb1 ||
+					       op == 0xb3 || op == 0xbb || op == 0xc0 || op == 0xc1);
+	if (op < 0x40)
+		return !(op & 2) && op < 0x38;
+	return (op >= 0x80 && op <= 0x83 && reg != 7) || (op >= 0x86 && op <= 0x89) || op == 0x8f || op == 0xc0 ||
+	       op == 0xc1 || op == 0xc6 || op == 0xc7 || (op >= 0xd0 && op <= 0xd3) ||
+	       ((op == 0xf6 || op == 0xf7) && (reg == 2 || reg == 3)) || (op >= 0xfe && reg < 2);
+}
+
+/* A user segment is cut at the end of user addresses. True: that end has moved, run the instruction
+ * again. Else what lies beyond is noted as a page fault of the guest. */
 static bool beyond_user_limit(const struct instruction *in)
 {
 	struct translation to;
-	uint32_t linear;
+	uint32_t linear, old = machine.user_limit;
+	bool write;
 
-	if (vcpu.cpl != 3 || !in->has_modrm || !in->rm.memory || !operand_linear(&in->rm, 1, false, &linear) ||
-	    linear < machine.user_limit)
+	if (vcpu.cpl != 3 || !old)
 		return false;
+	user_limit_learn();
+	if (machine.user_limit != old)
+		return true;
 	struct fault keep = machine.fault;
 
-	if (!translate(linear, ACCESS_USER, &to))
+	if (in->has_modrm && in->rm.memory && operand_linear(&in->rm, 1, false, &linear) && linear >= old &&
+	    linear - HOLE >= HOLE_SIZE && !translate(linear, ACCESS_USER | (writes_operand(in) ? ACCESS_WRITE : 0), &to))
+		return false;
+	if (stack_operand(in, &linear, &write) && linear >= old &&
+	    !translate(linear, ACCESS_USER | (write ? ACCESS_WRITE : 0), &to))
 		return false;
 	machine.fault = keep;
-	uint32_t old = machine.user_limit;
+	return false;
+}
 
-	user_limit_learn();
-	return machine.user_limit != old;
+/* Ported popf stores the virtual IF from AL. In a ring that may not change it, hardware ignores it; cli and
+ * sti (stores of an immediate) fault. */
+static bool ignored_by_popf(const struct instruction *in)
+{
+	return in->opcode_map == 0 && in->opcode == 0xa2 && vcpu.cpl > vcpu.iopl &&
+	       in->immediate == HOLE + offsetof(struct shared_page, upcall_mask);
 }
 
 static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint32_t error)
@@ -252,7 +291,7 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
 	vcpu.eip = start + in->length;
-	return emulate_memory(in);
+	return ignored_by_popf(in) || emulate_memory(in);
 }
 
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */

@@ -160,22 +160,127 @@ test:	call paging
     assert {name: said[name] for name in expected} == expected
 
 
-def test_user_half_below_the_kernel(machine: Machine) -> None:
-    """User addresses end where the kernel's begin: what lies beyond is a page fault of protection."""
-    said = machine(PAGING + """
+# The kernel's own page behind the user's, so that user addresses end at 0x4000000; and, mapped later, user
+# pages above it.
+BEHIND = """
+	.set BEYOND,0x8000000
+	.set TEST2,0x209000
+behind:	movl $DEVICES+3,PD+4*16
+	movl $FRAME_A+3,DEVICES
+	movl $TEST2,%edi
+	xorl %eax,%eax
+	movl $1024,%ecx
+	rep stosl
+	ret
+beyond:	movl $TEST2+7,PD+4*32
+	movl $FRAME_B+7,TEST2
+	ret
+"""
+
+
+def test_kernel_pages_behind_the_users(machine: Machine) -> None:
+    """What lies beyond the end of user addresses is a page fault like any other."""
+    said = machine(PAGING + BEHIND + """
 test:	call paging
-	movl $TEST+7,PD+4*1
-	entry 0, $FRAME_A+7
-	movl $0x203003,TOP
-	say kernel, 0xff000000
-	in_ring_3 high, movl 0xff000000,%eax
-	in_ring_3 high_write, movl %eax,0xff000004
-	in_ring_3 wrapped, movl 0xfffffffe,%eax
+	call behind
+	in_ring_3 read, movl 0x4000010,%eax
+	r3_read_cr2 %eax
+	say cr2, %eax
+	in_ring_3 write, movl %eax,0x4000010
+	in_ring_3 absent, movl 0x5000000,%eax
+	in_ring_3 push, pushl 0x4000010
+	in_ring_3 top, movl 0xfffff000,%eax
+	in_ring_3 add, addl %eax,0x4000010
+	movl $0x4000010,%edi
+	movl $1,%ecx
+	in_ring_3 string, stosb
+	say kernel, 0x4000000
 	finish
 """)
-    assert said["high"] == PF and said["high.error"] == 5 and said["high.at"] == 0
-    assert said["high_write"] == PF and said["high_write.error"] == 7
-    assert said["wrapped"] in (PF, 13)
+    expected = fault("read", PF, 5) | fault("write", PF, 7) | fault("absent", PF, 4) | fault("push", PF, 5)
+    expected |= fault("top", PF, 4) | fault("add", PF, 7) | {"cr2": 0x4000010, "kernel": 0xAAAAAAAA}
+    assert {name: said[name] for name in expected} == expected
+    assert (said["string"], said["string.at"]) == (PF, 0)
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["movl BEYOND,%eax", "movl %eax,BEYOND", "addl %eax,BEYOND", "movl $BEYOND+8,%esp\n pushl %eax",
+     "movl $BEYOND+8,%esp\n popl %eax", "movl $BEYOND,%esi\n lodsl", "movl $BEYOND,%edi\n stosl",
+     "movl $BEYOND+128,%esp\n pushal", "movl $BEYOND,%eax\n call *%eax"],
+)  # fmt: skip
+def test_user_pages_that_come_later(machine: Machine, use: str) -> None:
+    """The end of user addresses moves when the guest maps user pages behind it."""
+    said = machine(PAGING + BEHIND + f"""
+test:	call paging
+	call behind
+	in_ring_3 before, nop
+	movl $0xc3c3c3c3,FRAME_B
+	call beyond
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	{use}
+	r3_int $0x40
+2:	movl $0,trap_resume
+	say vector, trap_vector
+	finish
+""")
+    assert said["before"] == said["vector"] == 0x40
+
+
+def test_ported_user_code_reads_the_contracts_data(machine: Machine) -> None:
+    """Flags and segment registers in user programs that were ported too, beyond the end of their segments."""
+    said = machine(PAGING + BEHIND + """
+test:	call paging
+	call behind
+	in_ring_3 before, nop
+	movl $stack_top-8192,%ebp
+	in_ring_3 store, r3_store_ds %ebx
+	say ds, %ebx
+	movl $0x23,%ebx
+	in_ring_3 load, r3_load_es %ebx
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	r3_pushf
+	popl %esi
+	pushl %esi
+	r3_popf
+	r3_int $0x40
+2:	movl $0,trap_resume
+	andl $0x200,%esi
+	say flags, %esi
+	say vector, trap_vector
+	in_ring_3 cli, r3_cli
+	finish
+""")
+    assert {said[name] for name in ("before", "store", "load", "vector")} == {0x40}
+    assert (said["ds"], said["flags"]) == (0x23, 0x200)
+    assert (said["cli"], said["cli.error"]) == (13, 0)
+
+
+def test_kernel_reaches_user_pages_through_user_segments(machine: Machine) -> None:
+    """In ring 0 a user segment is as long as its descriptor says, not cut where user addresses end."""
+    said = machine(PAGING + BEHIND + """
+test:	call paging
+	call behind
+	in_ring_3 before, nop
+	movl $USER_DS,%eax
+	r3_load_ds %eax
+	r3_load_es %eax
+	movl $0x4000000,%esi
+	movl $0x4000004,%edi
+	cld
+	movsl
+	movl 0x4000004,%ebx
+	call kernel_data
+	say copied, %ebx
+	in_ring_3 after, movl 0x4000004,%eax
+	finish
+""")
+    assert said["copied"] == 0xAAAAAAAA
+    assert (said["before"], said["after"], said["after.error"]) == (0x40, PF, 5)
 
 
 @pytest.mark.parametrize("page", [0xFF00_0000, 0xFEEF_0000, 0x80_0000, 0x40_0000 - 0x1000], ids=hex)

@@ -86,6 +86,28 @@ carry:	.long 0
     assert (said["carry"], said["ebx"]) == (1, 0x1235)
 
 
+def test_refused_traps_point_to_the_instruction(machine: Machine) -> None:
+    """int3 and into of user code where the gate is the kernel's alone."""
+    said = machine("""
+test:	in_ring_3 breakpoint, int3
+	in_ring_3 two_bytes, int $3
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	movb $0x7f,%al
+	addb $1,%al
+3:	into
+	r3_int $0x40
+2:	movl $0,trap_resume
+	subl $3b,trap_eip
+	say overflow, trap_vector
+	say overflow.error, trap_error
+	say overflow.at, trap_eip
+	finish
+""")
+    assert said == fault("breakpoint", GP, 26) | fault("two_bytes", GP, 26) | fault("overflow", GP, 34)
+
+
 def test_io_privilege_level_3(machine: Machine) -> None:
     """With IOPL 3, user code may use ports and the interrupt flag."""
     said = machine("""
