@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank, lines_with
-from porter.macro_arguments import has_macros
+from porter.asm_text import AssemblyText, blank, has_macros, lines_with
 from porter.prefilter import candidates
 from porter.quickscan import may_be_sensitive
 from porter.rewrite import Ported

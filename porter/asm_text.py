@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from porter.adjacent import combine
 from porter.asm_state import State, States
 from porter.errors import PortError
-from porter.macro_arguments import passed_mnemonics
 from porter.model import RESOLVE, Sensitive, Site
 from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
@@ -37,6 +36,11 @@ class Places:
         line, column = self._lines(offset)
         marked, name, number = self._markers[bisect_right(self._markers, (line,)) - 1]
         return name, number + line - marked - 1, column
+
+
+def has_macros(text: str) -> bool:
+    """False: no statement of the text has macro arguments in it."""
+    return ".macro" in text or ".irp" in text
 
 
 def names_i386(text: str) -> bool:
@@ -101,7 +105,12 @@ class AssemblyText:
         found = [item for start, end in pieces for item in self._sensitive(start, end)]
         edits: list[Edit] = []
         sites: list[Site] = []
-        for item in [*combine(found, self.clean), *passed_mnemonics(self.clean)]:
+        items = combine(found, self.clean)
+        if has_macros(self.clean):
+            from porter.macro_arguments import passed_mnemonics
+
+            items += passed_mnemonics(self.clean)
+        for item in items:
             state = self.states.at(item.start)
             if item.macro == RESOLVE and not self.passes_registers:
                 continue

@@ -24,11 +24,6 @@ _PARAMETER = re.compile(r"([\w.$]+)(?::\w+)?(?:[ \t]*=[ \t]*[^\s,]+)?")
 _ARGUMENT = re.compile(r"(?:\A|[\s,=\"])([a-z][a-z0-9]*)(?=[\s,\"]|\Z)", re.IGNORECASE)
 
 
-def has_macros(text: str) -> bool:
-    """False: no statement of the text has macro arguments in it."""
-    return ".macro" in text or ".irp" in text
-
-
 class _Use(NamedTuple):
     start: int
     end: int
@@ -51,7 +46,7 @@ def _uses(text: str) -> Iterator[_Use]:
 
 def passed_mnemonics(text: str) -> list[Sensitive]:
     """Each use of a macro or loop of `text` that a sensitive mnemonic is an argument of, in order."""
-    if not has_macros(text) or not _AS_MNEMONIC.search(text):
+    if not _AS_MNEMONIC.search(text):
         return []
     known = frozenset(remembered("mnemonics", mnemonics))
     found = []

@@ -6,8 +6,8 @@ linking, clean-up), and each assembly text passes by here on its way to the real
 three lines of shell that hand their arguments to this process and wait for the exit status: a second
 Python would cost more than all the porting.
 
-Every millisecond here is added to each compilation: this module imports next to nothing, and what
-porting needs is imported while the compiler works.
+Every millisecond here is added to each compilation: this module imports next to nothing, the first look at
+a text is imported while the compiler works, and what porting needs only where that look finds something.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _compile(compiler: str, args: list[str]) -> int:
     ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
     pid = spawn(ours, env=stage.environment)
     stage.started()
-    from porter import asm_includes  # noqa: F401  (what porting needs is imported while the compiler works)
+    from porter import assembler  # noqa: F401  (what every file needs is imported while the compiler works)
 
     failure: PortError | None = None
     while (request := stage.request()) is not None:
