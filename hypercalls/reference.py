@@ -27,7 +27,8 @@ def markdown() -> str:
            "Numbers below 64 are Xen's and take Xen's i386 convention (EBX, ECX, EDX, ESI, EDI; result in EAX). "
            "Numbers from 64 stand for one sensitive instruction each and take its operands where it takes them.", "",
            f"A call is `call *%cs:{layout.HOLE + layout.GATES_OFFSET:#x} + 4 * number`; for number 64 that is "
-           f"`call *%cs:{gate_address(64):#x}`. *carrier* operands stand in the multi-byte NOP behind the call, *immediate* ones in a push there, "
+           f"`call *%cs:{gate_address(64):#x}`. *carrier* operands stand in the multi-byte NOP behind the "
+           "call, *immediate* ones in a push there, "
            "which the monitor skips.", ""]
     for group, title in _GROUPS.items():
         out += [f"## {title}", "", "| number | name | meaning | arguments | result | errors | Xen |",

@@ -111,7 +111,8 @@ for _i, _w in enumerate((8, 16, 32)):
     _insn(70 + _i, f"in{_w}", "port", f"in %dx,%{_reg}", Operand.NONE, (_PORT,), f"value in {_reg}", _IO_ERRORS)
     _insn(73 + _i, f"out{_w}", "port", f"out %{_reg},%dx", Operand.NONE,
           (_PORT, Arg("value", f"u{_w}", "in", _reg)), "", _IO_ERRORS)
-    _insn(76 + _i, f"in{_w}_imm", "port", f"in $imm8,%{_reg}", Operand.IMMEDIATE, (_IMM,), f"value in {_reg}", _IO_ERRORS)
+    _insn(76 + _i, f"in{_w}_imm", "port", f"in $imm8,%{_reg}", Operand.IMMEDIATE, (_IMM,), f"value in {_reg}",
+          _IO_ERRORS)
     _insn(79 + _i, f"out{_w}_imm", "port", f"out %{_reg},$imm8", Operand.IMMEDIATE,
           (_IMM, Arg("value", f"u{_w}", "in", _reg)), "", _IO_ERRORS)
     _insn(82 + _i, f"ins{_w}", "port", f"ins: one item of {_w} bits from port DX to ES:EDI.", Operand.NONE,

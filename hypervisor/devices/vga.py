@@ -1,7 +1,8 @@
 """VGA registers in text mode; the text itself is plain guest RAM at 0xb8000.
 
-Registers keep what is written to them, those behind index ports without an exit. The input status register alternates its retrace bits, so that
-loops that wait for a retrace end. Source: IBM PS/2 Hardware Technical Reference, "Video Subsystem".
+Registers keep what is written to them, those behind index ports without an exit. The input status register
+alternates its retrace bits, so that loops that wait for a retrace end. Source: IBM PS/2 Hardware Technical
+Reference, "Video Subsystem".
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def _kind(key: str) -> Kind:
     return Kind(row.group, Effect.TRAPS if row.ring3 is Ring3.TRAPS else Effect.SILENT, row.why)
 
 
-_INT_HOST = _kind("int")
+_INT_HOST = Kind(_kind("int").name, Effect.TRAPS, "the host's sandbox stops the system call: slower than #GP")
 _INT = Kind(_INT_HOST.name, Effect.TRAPS, "#GP with the vector in the error code")
 _INT_NATIVE = Kind(_INT.name, Effect.NATIVE, "traps natively and is reflected to the guest")
 _FAR = _kind("ljmp")

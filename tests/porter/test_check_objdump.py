@@ -78,6 +78,7 @@ mwait
 stac
 clac
 xsetbv
+int $0x80
 """
 
 SILENT = """
@@ -136,7 +137,6 @@ pushw %fs
 lcall $8, $target
 lcall *(%eax)
 lcall *table
-int $0x80
 cpuid
 rdtscp
 xgetbv

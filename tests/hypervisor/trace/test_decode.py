@@ -96,6 +96,7 @@ def test_every_hypercall_of_the_contract_is_decoded(row: object) -> None:
     record = call(row.name)
     assert decode.name(record) == row.name
     assert [argument.name for argument in decode.arguments(record)] == [arg.name for arg in row.args]
-    known = {"al", "ax", "eax", "ebx", "ecx", "dx", "edx", "esi", "edi", "esp", "es:edi", "seg:esi", "immediate", "carrier",
+    known = {"al", "ax", "eax", "ebx", "ecx", "dx", "edx", "esi", "edi", "esp", "es:edi", "seg:esi", "immediate",
+             "carrier",
              "carrier2"}  # fmt: skip
     assert {arg.where for arg in row.args} <= known

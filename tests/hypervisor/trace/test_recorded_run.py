@@ -107,11 +107,11 @@ def test_the_call_that_ends_the_guest_is_recorded_without_an_end(hello: Recorded
 
 
 def test_a_tiny_ring_loses_records_and_counts_them(tmp_path: Path) -> None:
-    kernel = guests.write(tmp_path, times(20_000, gate("null")) + guests.POWEROFF)
+    kernel = guests.write(tmp_path, times(400_000, gate("null")) + guests.POWEROFF)
     run = Recorded(kernel, tmp_path / "trace", slots=8, kinds=frozenset({TraceKind.HYPERCALL}))
-    assert run.calls == {"null": 20_000}
+    assert run.calls == {"null": 400_000}
     assert run.trace.lost > 0 and run.trace.damaged == 0
-    assert len(run.trace) + run.trace.lost == 20_000
+    assert len(run.trace) + run.trace.lost == 400_000
     assert any(f"{run.trace.lost:,} records" in notice for notice in run.notices)
 
 
