@@ -7,6 +7,17 @@
 
 #define V(field) (vcpu + VCPU_##field)(%rip)
 
+/* All but ESP; changes no flag. */
+.macro load_registers
+	mov V(ECX), %ecx
+	mov V(EDX), %edx
+	mov V(EBX), %ebx
+	mov V(EBP), %ebp
+	mov V(ESI), %esi
+	mov V(EDI), %edi
+	mov V(EAX), %eax
+.endm
+
 	.text
 	.globl _start
 _start:
@@ -74,13 +85,7 @@ resume_window:
 	and $1, %ecx
 	add $0x7f, %cl			/* OF: set by 1 + 0x7f */
 	sahf				/* leaves OF alone */
-	mov V(ECX), %ecx
-	mov V(EDX), %edx
-	mov V(EBX), %ebx
-	mov V(EBP), %ebp
-	mov V(ESI), %esi
-	mov V(EDI), %edi
-	mov V(EAX), %eax
+	load_registers
 	mov V(ESP), %esp
 	ljmp *V(EIP)			/* m16:32: EIP and the host's selector for CS */
 3:	movl $0, host_flags_lost(%rip)
@@ -88,13 +93,7 @@ resume_window:
 	jnz 4f
 	push %rax
 	popfq
-	mov V(ECX), %ecx
-	mov V(EDX), %edx
-	mov V(EBX), %ebx
-	mov V(EBP), %ebp
-	mov V(ESI), %esi
-	mov V(EDI), %edi
-	mov V(EAX), %eax
+	load_registers
 	mov V(ESP), %esp
 	ljmp *V(EIP)
 	/* Single step: only iret sets TF so that the guest's next instruction is the one to trap. */
@@ -109,13 +108,7 @@ resume_window:
 	push %rcx
 	mov V(EIP), %ecx
 	push %rcx
-	mov V(ECX), %ecx
-	mov V(EDX), %edx
-	mov V(EBX), %ebx
-	mov V(EBP), %ebp
-	mov V(ESI), %esi
-	mov V(EDI), %edi
-	mov V(EAX), %eax
+	load_registers
 	iretq
 resume_window_end:
 
