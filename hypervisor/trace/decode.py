@@ -35,7 +35,8 @@ class Argument:
 
 
 def _number(name: str, value: int, size: int = 4) -> Argument:
-    return Argument(name, value, f"{value:#0{2 + size * 2}x}")
+    """In hexadecimal; `size` bytes are the guest's word where they come from a record, so no more than 8."""
+    return Argument(name, value, f"{value:#0{2 + min(size, 8) * 2}x}")
 
 
 def _decimal(name: str, value: int) -> Argument:
