@@ -123,7 +123,7 @@ class Model:
             if not pte & PRESENT:
                 return 0, error
             rights, physical = pde & pte, pte & ~0xFFF | linear & 0xFFF
-        if user and not rights & USER or write and not rights & WRITE and (user or self.protect):
+        if (user and not rights & USER) or (write and not rights & WRITE and (user or self.protect)):
             return 0, error | 1
         return physical, 0
 

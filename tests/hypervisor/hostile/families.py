@@ -283,6 +283,20 @@ def forged_request(rng: Random) -> Piece:
     return in_long_mode(out)
 
 
+def trace_ring(rng: Random) -> Piece:
+    """Records that nobody wrote, and counters of the ring that make no sense."""
+    control_at = layout.STATE_BASE + layout.CONTROL_OFFSET
+    names = ("trace_head", "trace_lost", "open_operation", "open_exit")
+    counters = [control_at + CONTROL.offset(name) for name in names]
+    out = b""
+    for _ in range(rng.randint(1, 40)):
+        record = layout.STATE_BASE + layout.TRACE_OFFSET + rng.randrange(64) * layout.TRACE_RECORD_SIZE
+        out += code.store64(record + rng.randrange(0, layout.TRACE_RECORD_SIZE, 8), rng.getrandbits(64))
+    if rng.random() < 0.2:
+        out += code.store64(rng.choice(counters), rng.choice((0, 1, 100, rng.getrandbits(64))))
+    return in_long_mode(out)
+
+
 FAMILIES: dict[str, Family] = {
     "random kernels": random_kernel,
     "everything": pieces_of(*KERNEL_PIECES, user_code),
@@ -301,4 +315,9 @@ FAMILIES: dict[str, Family] = {
     "64-bit stores": pieces_of(host_memory),
     "forged exits": pieces_of(forged_exit),
     "forged requests": pieces_of(forged_request),
+}
+TRACED: dict[str, Family] = {
+    "everything": FAMILIES["everything"],
+    "forged exits": FAMILIES["forged exits"],
+    "forged records": pieces_of(trace_ring, wild_gate, ports),
 }
