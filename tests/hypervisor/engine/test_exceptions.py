@@ -146,8 +146,9 @@ test:	gate 1, step
 	incl %ecx
 	nop
 	say steps, steps
-	say count_at_first_step, counts
+	say counts_by_step, counts
 	say status, status
+	say flag_inside, flag_inside
 	finish
 step:	pushl %eax
 	r3_pushf
@@ -172,14 +173,13 @@ status:	.long 0
 flag_inside: .long 0
 	.text
 """)
-    assert said == {"steps": 3, "count_at_first_step": 0x030201, "status": 0x4000}
+    assert said == {"steps": 3, "counts_by_step": 0x030201, "status": 0x4000, "flag_inside": 0}
 
 
 def test_double_fault(machine: Machine) -> None:
     """A contributory fault while another is delivered."""
     said = machine("""
 test:	movw $0,idt+8*13+4
-	movl $-1,trap_vector
 	xorl %ecx,%ecx
 	movw $0,idt+4
 	expect double, divl %ecx

@@ -129,7 +129,6 @@ def test_masked_and_pending(machine: Machine) -> None:
     """No interrupt while the flag is clear or the line masked; one afterwards."""
     said = machine(PC + """
 .macro wait
-	movl $0x43,%edx
 	rdtsc
 	movl %eax,%esi
 1:	rdtsc
@@ -275,8 +274,6 @@ test:	call controllers
 	finish
 from_user:
 	pushl %eax
-	pushl %ds
-	popl %eax
 	movl 8(%esp),%eax
 	movl %eax,user_cs
 	incl ticks
@@ -286,7 +283,7 @@ from_user:
 	.data
 user_cs: .long 0
 	.text
-""".replace("	pushl %ds\n	popl %eax\n", ""))  # fmt: skip
+""")
     assert said == {"cs": 0x1B, "vector": 0x40}
 
 
