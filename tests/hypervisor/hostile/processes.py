@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from hypervisor.domain import Domain
+from hypervisor.domain import Domain, DomainConfig
+from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending, Outcome, outcome
 from tests.hypervisor.engine.guests import Recorder, TimeIsUp
+from tests.hypervisor.hostile import stage
 
 SECONDS_TO_DIE = 1.0
+SECONDS_TO_START = 5.0
 
 
 def limited(seconds: float, domain: Domain, console: Recorder | None = None) -> Outcome:
@@ -29,6 +34,17 @@ def limited(seconds: float, domain: Domain, console: Recorder | None = None) -> 
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@functools.cache
+def slide_of(forced: bool) -> int:
+    """Base of a guest's segments in its host process: not 0 where asked for, or where this host demands it."""
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = stage.write_elf(Path(folder) / "end.elf", stage.image([], 0))
+        with Domain(DomainConfig(kernel, memory=2 * MIB, slide=forced)) as domain:
+            domain.build()
+            limited(SECONDS_TO_START, domain)
+            return int(domain.control.slide)
 
 
 def members(session: int) -> list[int]:

@@ -14,7 +14,7 @@ from hypervisor.outcome import Ending
 from tests.hypervisor.engine import guests
 from tests.hypervisor.hostile import code, machine, stage
 from tests.hypervisor.hostile.families import FUTEX, FUTEX_WAKE
-from tests.hypervisor.hostile.processes import limited, living, members
+from tests.hypervisor.hostile.processes import limited, living, members, slide_of
 
 SECONDS = 30.0
 MAX_MAP_COUNT = Path("/proc/sys/vm/max_map_count")
@@ -103,7 +103,8 @@ def test_processes_without_end(tmp_path: Path, monitor: Path) -> None:
     order = code.store64_low(at["request"], 1) + code.store64_low(at["zygote_turn"], 1)
     order += code.host_call(FUTEX, at["zygote_turn"], FUTEX_WAKE, 1)
     again = b"\xe9" + code.long(-len(order) - 5)
-    kernel = stage.write_elf(tmp_path / "orders.elf", stage.image([stage.in_long_mode(order + again)], 0))
+    piece = stage.in_long_mode(order + again)
+    kernel = stage.write_elf(tmp_path / "orders.elf", stage.image([piece], slide_of(False)))
     most = 0
 
     def watch() -> None:

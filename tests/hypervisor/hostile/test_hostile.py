@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from hypercalls import layout
 from hypervisor.cli import trace
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.errors import RingError
@@ -17,7 +16,7 @@ from hypervisor.report import crash_report
 from hypervisor.trace.recorder import TraceConfig
 from tests.hypervisor.hostile import stage
 from tests.hypervisor.hostile.families import FAMILIES, TRACED
-from tests.hypervisor.hostile.processes import limited, living
+from tests.hypervisor.hostile.processes import limited, living, slide_of
 
 GUESTS_PER_FAMILY = 60
 TRACED_GUESTS = 12
@@ -28,7 +27,7 @@ SECONDS = 0.15  # a guest that has not ended itself by then is ended by its user
 @pytest.mark.parametrize("family", FAMILIES)
 def test_hostile_guests(family: str, slide: bool, tmp_path: Path, monitor: Path) -> None:
     for number in range(slide, GUESTS_PER_FAMILY, 2):
-        memory = FAMILIES[family](Random(f"{family} {number}"), layout.SLIDE if slide else 0)
+        memory = FAMILIES[family](Random(f"{family} {number}"), slide_of(slide))
         kernel = stage.write_elf(tmp_path / "hostile.elf", memory)
         ending, session = end_of(kernel, slide)
         assert isinstance(ending, Ending | str) and ending, f"{family} {number}"
@@ -42,7 +41,7 @@ def test_traces_of_hostile_guests(
     """A trace holds whatever its guest wrote into the ring: it is listed and summed up, or refused in words."""
     file = tmp_path / "trace"
     for number in range(TRACED_GUESTS):
-        memory = TRACED[family](Random(f"{family} {number}"), 0)
+        memory = TRACED[family](Random(f"{family} {number}"), slide_of(False))
         kernel = stage.write_elf(tmp_path / "hostile.elf", memory)
         ending, session = end_of(kernel, slide=False, trace=TraceConfig(file))
         assert ending and not living(session), f"{family} {number}"

@@ -13,7 +13,7 @@ from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending
 from tests.hypervisor.hostile import code, stage
-from tests.hypervisor.hostile.processes import limited, living
+from tests.hypervisor.hostile.processes import limited, living, slide_of
 
 RESULTS = 0x60_0000  # guest-physical: one word for each call, set where the call came back
 TEXT = 0x50_0000  # a path
@@ -66,8 +66,7 @@ def returned(calls: Sequence[tuple[int, ...]], slide: bool, path: Path) -> set[i
         stage.in_long_mode(code.host_call(*call) + code.store64_low(layout.RAM_BASE + RESULTS + 4 * number, 1))
         for number, call in enumerate(calls)
     ]
-    base = layout.SLIDE if slide else 0
-    kernel = stage.write_elf(path / "calls.elf", stage.image(pieces, base))
+    kernel = stage.write_elf(path / "calls.elf", stage.image(pieces, slide_of(slide)))
     with Domain(DomainConfig(kernel, memory=8 * MIB, slide=slide)) as domain:
         domain.build()
         domain.memory.write(TEXT, str(path / "made").encode() + b"\0")
@@ -103,7 +102,7 @@ def test_calls_that_end_the_process(name: str, endings: set[Ending], tmp_path: P
     """Where a guest ends its own process (the filter refuses exit, which would end a thread), the VMM says so."""
     number = next(number for number, call in ENDLESS.items() if call == name)
     piece = stage.in_long_mode(code.host_call(number, 0, 0, 0))
-    kernel = stage.write_elf(tmp_path / "end.elf", stage.image([piece], 0))
+    kernel = stage.write_elf(tmp_path / "end.elf", stage.image([piece], slide_of(False)))
     with Domain(DomainConfig(kernel, memory=8 * MIB)) as domain:
         domain.build()
         result = limited(SECONDS, domain)
