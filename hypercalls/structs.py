@@ -265,6 +265,8 @@ CONTROL = Struct(
     Field("flags", "u32", "ConfigFlag"),
     Field("slide", "u32", "out: base of the guest segments, 0 or 0x10000"),
     Field("ram_size", "u64", "bytes of guest RAM, from physical 0"),
+    Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
+    Field("reserved0", "u32", "zero"),
     Field("pool_max", "u32", "address-space processes at most"),
     Field("trap_count", "u32", "entries in the side table of replaced instructions"),
     Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),

@@ -63,6 +63,7 @@ class Engine:
         self.control = state.control
         self.control.ram_size = memory.size
         self.control.pool_max = POOL_MAX
+        self.control.vmm_pid = os.getpid()
         if slide:
             self.control.flags |= ConfigFlag.FORCE_SLIDE
         self.process: subprocess.Popen[bytes] | None = None

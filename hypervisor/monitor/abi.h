@@ -399,6 +399,8 @@ struct control_block {
 	uint32_t flags; /* ConfigFlag */
 	uint32_t slide; /* out: base of the guest segments, 0 or 0x10000 */
 	uint64_t ram_size; /* bytes of guest RAM, from physical 0 */
+	uint32_t vmm_pid; /* the process that the monitor must not outlive */
+	uint32_t reserved0; /* zero */
 	uint32_t pool_max; /* address-space processes at most */
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
@@ -444,7 +446,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8080, "control_block");
+_Static_assert(sizeof(struct control_block) == 8088, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

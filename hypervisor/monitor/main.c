@@ -71,13 +71,14 @@ static void check_configuration(void)
 _Noreturn void monitor_main(void)
 {
 	syscall3(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, 9, 0);
-	if (syscall3(SYS_getppid, 0, 0, 0) == 1)
-		syscall3(SYS_exit_group, 1, 0, 0);
 	int64_t mapped = sys_mmap(STATE_BASE, TRACE_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, STATE_FD, 0);
 
 	if (mapped != (int64_t)STATE_BASE)
 		syscall3(SYS_exit_group, ERROR_MAP + 64, 0, 0);
 	check_configuration();
+	/* The VMM may have ended before the request above took effect. */
+	if (syscall3(SYS_getppid, 0, 0, 0) != control.vmm_pid)
+		syscall3(SYS_exit_group, 1, 0, 0);
 	if (control.trace_slots)
 		map_or_die(STATE_BASE + TRACE_OFFSET, (uint64_t)control.trace_slots * TRACE_RECORD_SIZE,
 			   PROT_READ | PROT_WRITE, STATE_FD, TRACE_OFFSET);
