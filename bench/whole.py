@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-TIMEOUT_SECONDS = 600.0
 PROMPT_BOUND_SECONDS = 0.5
 EMULATOR_FACTOR = 0.1
 

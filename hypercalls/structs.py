@@ -94,8 +94,6 @@ class ExitReason(IntEnum):
     DEAD_HALT = 11
     MEMBER_DIED = 12
     FATAL = 13
-    STARTED = 14
-    PAUSED = 15
     NEW_MEMBER = 16
 
 
@@ -265,8 +263,6 @@ CONTROL = Struct(
     Field("flags", "u32", "ConfigFlag"),
     Field("slide", "u32", "out: base of the guest segments, 0 or 0x10000"),
     Field("ram_size", "u64", "bytes of guest RAM, from physical 0"),
-    Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
-    Field("reserved0", "u32", "zero"),
     Field("pool_max", "u32", "address-space processes at most"),
     Field("trap_count", "u32", "entries in the side table of replaced instructions"),
     Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),
@@ -283,7 +279,7 @@ CONTROL = Struct(
     Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
     Field("doorbell", "u32", "1 = EXIT_FD was rung for console output not yet read"),
     Field("exit", "exit_record", ""),
-    Field("stop_request", "u32", "VMM: pause at the next boundary"),
+    Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
     Field("irq_request", "u8", "VMM: pulse this ISA line; cleared by the monitor", 16),
     Field("console_out_head", "u32", "bytes ever written by the guest"),
     Field("console_out_tail", "u32", "bytes ever read by the VMM"),

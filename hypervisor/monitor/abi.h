@@ -234,8 +234,6 @@
 #define EXIT_DEAD_HALT 11
 #define EXIT_MEMBER_DIED 12
 #define EXIT_FATAL 13
-#define EXIT_STARTED 14
-#define EXIT_PAUSED 15
 #define EXIT_NEW_MEMBER 16
 #define SHUTDOWN_POWEROFF 0
 #define SHUTDOWN_REBOOT 1
@@ -399,8 +397,6 @@ struct control_block {
 	uint32_t flags; /* ConfigFlag */
 	uint32_t slide; /* out: base of the guest segments, 0 or 0x10000 */
 	uint64_t ram_size; /* bytes of guest RAM, from physical 0 */
-	uint32_t vmm_pid; /* the process that the monitor must not outlive */
-	uint32_t reserved0; /* zero */
 	uint32_t pool_max; /* address-space processes at most */
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
@@ -417,7 +413,7 @@ struct control_block {
 	uint32_t exit_pending; /* 1 = the monitor waits for an answer */
 	uint32_t doorbell; /* 1 = EXIT_FD was rung for console output not yet read */
 	struct exit_record exit;
-	uint32_t stop_request; /* VMM: pause at the next boundary */
+	uint32_t vmm_pid; /* the process that the monitor must not outlive */
 	uint8_t irq_request[16]; /* VMM: pulse this ISA line; cleared by the monitor */
 	uint32_t console_out_head; /* bytes ever written by the guest */
 	uint32_t console_out_tail; /* bytes ever read by the VMM */
@@ -446,7 +442,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8088, "control_block");
+_Static_assert(sizeof(struct control_block) == 8080, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

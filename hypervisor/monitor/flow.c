@@ -2,7 +2,6 @@
  * sysenter (SDM vol. 2 and vol. 3, chapters 5 and 6). */
 #include "monitor.h"
 
-#define ACCESS_TYPE 0xfu
 #define ACCESS_S 0x10u
 #define ACCESS_P 0x80u
 #define ACCESS_CODE 8u

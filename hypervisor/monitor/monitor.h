@@ -33,7 +33,6 @@
 #define CR0_PG 0x80000000u
 #define DR6_BS 0x4000u
 #define CR4_PSE 0x10u
-#define CR4_PAE 0x20u
 #define CR4_PGE 0x80u
 
 /* Exception vectors (SDM vol. 3, table 6-1) */
@@ -119,7 +118,6 @@ struct machine {
 	bool shadow;		  /* no interrupt before one more instruction has run */
 	uint32_t resume_failures; /* leaving for the guest faulted this often without guest code running */
 	struct fault fault;
-	uint32_t fault_depth;
 	/* Pool */
 	volatile uint32_t current, members, zygote_turn, request;
 	uint64_t clock;

@@ -46,7 +46,7 @@ static void deliver(void)
 	if (vector < 0)
 		return;
 	control.interrupts[vector & 255]++;
-	machine.instruction_eip = vcpu.eip;
+	machine.instruction_eip = machine.interrupted_eip = vcpu.eip;
 	if (tracing(TRACE_INTERRUPT))
 		trace_event(TRACE_INTERRUPT, (uint32_t)vector, (uint32_t[5]){ 0 }, 0);
 	if (!interrupt_enter((uint32_t)vector, false, false, 0))
@@ -60,11 +60,6 @@ void devices_poll(void)
 	take_requests();
 	uart_update();
 	irq_update();
-	if (control.stop_request) {
-		control.stop_request = 0;
-		exit_prepare(0, 0, 0, 0, 0);
-		exit_to_vmm(EXIT_PAUSED);
-	}
 }
 
 /* Called by `resume` while events are noted or segment registers must be loaded. */

@@ -66,6 +66,29 @@ test:	call controllers
     assert said == {"eax": 0x11111111, "ecx": 0x22222222, "ebx": 0x12345678}
 
 
+def test_an_interrupt_between_sti_and_halt_wakes_it(machine: Machine) -> None:
+    """One interrupt, already waiting at sti, and none after it: on hardware it ends the hlt behind sti."""
+    said = machine(PC + """
+test:	call controllers
+	gate 0x20, tick
+	port $0x43, $0x30
+	port $0x40, $0x10
+	port $0x40, $0
+	port $0x21, $0xfe
+	port $0x20, $0x0a
+1:	r3_in $0x20,%al
+	testb $1,%al
+	jz 1b
+	r3_sti
+	r3_hlt
+	r3_cli
+	movl ticks,%eax
+	say ticks, %eax
+	finish
+""")
+    assert said == {"ticks": 1}
+
+
 def test_halt_waits_for_an_interrupt(machine: Machine) -> None:
     said = machine(PC + """
 test:	call controllers
