@@ -64,6 +64,10 @@ class Device:
     def port_out(self, port: int, size: int, value: int) -> None:
         """Take a write of `size` bytes."""
 
+    def posted(self, port: int, size: int, value: int) -> None:
+        """Take a write that was queued."""
+        self.port_out(port, size, value)
+
     def string_in(self, port: int, size: int, count: int) -> bytes:
         """Data of a string input of `count` items."""
         mask, read = ONES[size], self.port_in
@@ -160,8 +164,12 @@ class Fifo:
         """Expect `length` bytes from the guest; the device's `fifo_done` is called at the end."""
         self._start(length, block, irq, latch, done_value, writing=True)
 
+    def begun_write(self, length: int) -> None:
+        """The monitor has begun what `start_write` does."""
+        self._length = length
+
     def taken(self) -> bytes:
-        """What the guest wrote; the length is what `start_write` asked for, whatever the guest says."""
+        """What the guest wrote; the length is what was asked for, whatever the guest says."""
         data = bytes(self._window[: self._length])
         self.stop()
         return data
@@ -190,7 +198,7 @@ class Bus:
         self._out: dict[int, Callable[[int, int, int], None]] = {}
         self._mmio: list[tuple[range, Device]] = []
         self._fifos: list[Device] = []
-        self._latches = self._register_files = 0
+        self._latches = self._register_files = self._channels = 0
         self._posted_tail = 0
         self._posted = (POSTED.ctype * layout.POSTED_COUNT).from_buffer(
             state.window(layout.POSTED_OFFSET, layout.POSTED_COUNT * ctypes.sizeof(POSTED.ctype))
@@ -245,6 +253,20 @@ class Bus:
         """Queue writes to `ports`; they reach the device, in order, before the next exit."""
         for port in ports:
             self._state.set_port_out(port, PortClass.POSTED, 0)
+
+    def task_file(self, ports: dict[int, int]) -> Any:
+        """An IDE channel's registers, whose writes are queued: `ports` maps each port to its register.
+
+        Returns the `ide_channel` of the contract, for the device to fill in. Writes that the monitor lets pass
+        come by `Device.posted`, the others by `Device.port_out`.
+        """
+        channel = self._channels
+        if channel == len(self._control.ide):
+            raise RingError(f"more than {channel} IDE channels; attach fewer disks")
+        self._channels += 1
+        for port, register in ports.items():
+            self._state.set_port_out(port, PortClass.TASK_FILE, channel * 8 + register)
+        return self._control.ide[channel]
 
     def fifo(self, device: Device, port: int) -> Fifo:
         """A data window for string I/O on `port`, in both directions."""
@@ -310,7 +332,11 @@ class Bus:
             record = self._posted[number % layout.POSTED_COUNT]
             port, size = record.port, record.size
             mask = ONES.get(size, 0xFF)
-            self.port_out(port, size if mask != 0xFF else 1, record.value & mask)
+            owner = self._owners.get(port)
+            if owner is None:
+                self._missing("out", port, 0)
+            else:
+                owner.posted(port, size if mask != 0xFF else 1, record.value & mask)
         self._posted_tail = self._control.posted_tail = head
 
     def _items(self, exit_record: Any) -> tuple[int, int, int]:

@@ -14,11 +14,11 @@ import select
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hypercalls import layout
-from hypercalls.structs import ConfigFlag, ExitReason
+from hypercalls.structs import CONTROL, EXIT, ConfigFlag, ExitReason
 from hypervisor.errors import RingError
 from hypervisor.memory import GuestMemory
 from hypervisor.monitor.build import MONITOR, build
@@ -30,7 +30,7 @@ _FDS = (layout.RAM_FD, layout.STATE_FD, layout.EXIT_FD, layout.RESUME_FD, layout
 
 @dataclass(slots=True)
 class Exit:
-    """A question of the monitor, copied out of shared memory once."""
+    """A question of the monitor, copied out of shared memory once. Fields as in hypercalls.structs.EXIT."""
 
     reason: int
     port: int
@@ -42,6 +42,9 @@ class Exit:
     eip: int
     cr3: int
     detail: int
+
+
+assert [field.name for field in fields(Exit)] == [field.name for field in EXIT.fields]
 
 
 def monitor_path() -> Path:
@@ -61,6 +64,9 @@ class Engine:
     def __init__(self, memory: GuestMemory, state: StateFile, slide: bool = False, cpu: int | None = None) -> None:
         self.memory, self.state, self.cpu = memory, state, cpu
         self.control = state.control
+        # An exit is the VMM's hot path: one copy of the record, and no look-up of it.
+        self._exit_record = state.window(layout.CONTROL_OFFSET + CONTROL.offset("exit"), EXIT.size)
+        self._unpack_exit, self._answer = EXIT.packer.unpack, self.control.exit
         self.control.ram_size = memory.size
         self.control.pool_max = POOL_MAX
         self.control.vmm_pid = os.getpid()
@@ -127,9 +133,7 @@ class Engine:
                 status = self.process.returncode if self.process else None
                 raise RingError(f"the guest's monitor ended (status {status}); run ring3 doctor")
             return None
-        record = control.exit
-        event = Exit(record.reason, record.port, record.address, record.size, record.count, record.value,
-                     record.code, record.eip, record.cr3, record.detail)
+        event = Exit(*self._unpack_exit(self._exit_record))
         if event.reason == ExitReason.NEW_MEMBER:
             self._add_member(event.address)
             self.answer()
@@ -138,9 +142,8 @@ class Engine:
 
     def answer(self, value: int = 0) -> None:
         """Answer the exit that `wait` returned; the guest goes on."""
-        control = self.control
-        control.exit.value = value & 0xFFFFFFFF
-        control.exit_pending = 0
+        self._answer.value = value & 0xFFFFFFFF
+        self.control.exit_pending = 0
         os.eventfd_write(self._resume_fd, 1)
 
     def _add_member(self, pid: int) -> None:

@@ -1,12 +1,12 @@
 """One IDE channel with up to two disks, PIO only.
 
 Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, commands in chapter 8, PIO protocols in 9.5 and
-9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, the task file is
-posted and the data register is a FIFO, so a read command costs one exit and a write two, whatever its
-number of sectors.
+9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, writes to the task
+file are queued and the data register is a FIFO; the monitor begins WRITE SECTORS by itself where the VMM
+would not refuse it (hypervisor/monitor/ide.c). So a command costs one exit, whatever its number of sectors.
 
 The status latch must follow the drive select bit. Where both drives have the same idle status (two
-disks or none) the select register is posted as well; with one disk each selection is an exit.
+disks or none) writes to the select register are queued too; with one disk each selection is an exit.
 """
 
 from __future__ import annotations
@@ -65,11 +65,16 @@ class IdeChannel(Device):
     def attach(self, bus: Bus) -> None:
         self._pulse = bus.pulse_irq
         self._latch = bus.latch([self.base + STATUS, self.control], self._idle_status())
-        posted = [*range(self.base + FEATURES, self.base + SELECT), self.control]
+        queued = {self.base + register: register for register in (*range(FEATURES, SELECT), COMMAND)}
         if (self.drives[0] is None) == (self.drives[1] is None):
-            posted.append(self.base + SELECT)
-        bus.post(posted)
+            queued[self.base + SELECT] = SELECT
         self._fifo = bus.fifo(self, self.base + DATA)
+        self._shared = bus.task_file(queued | {self.control: 0})
+        self._shared.sectors[:] = [
+            drive.sectors if drive and not drive.image.read_only else 0 for drive in self.drives
+        ]
+        self._shared.fifo, self._shared.latch, self._shared.irq = self._fifo.index, self._latch.index, self.irq
+        self._shared.requesting, self._shared.busy = IDLE | REQUEST, IDLE | BUSY
         self.reset()
 
     def reset(self) -> None:
@@ -82,6 +87,11 @@ class IdeChannel(Device):
             if drive:
                 drive.error, drive.multiple = DIAGNOSTIC_PASSED, 0
         self._latch.set(self._idle_status())
+        self._publish()
+
+    def _publish(self) -> None:
+        """Tell the monitor what the registers hold that the guest has not written itself."""
+        self._shared.task[:] = [self._device_control, *self._registers[1:]]
 
     @property
     def _drive(self) -> Drive | None:
@@ -105,8 +115,17 @@ class IdeChannel(Device):
             return self._registers[SELECT] | SELECT_ONES
         return self._registers[register] if register != DATA else 0
 
+    def posted(self, port: int, size: int, value: int) -> None:
+        if port == self.base + COMMAND:
+            self._begun()
+        else:
+            self._take(port, value & 0xFF)
+
     def port_out(self, port: int, size: int, value: int) -> None:
-        value &= 0xFF
+        self._take(port, value & 0xFF)
+        self._publish()
+
+    def _take(self, port: int, value: int) -> None:
         if port == self.control:
             if self._device_control & SOFT_RESET and not value & SOFT_RESET:
                 self.reset()
@@ -203,6 +222,17 @@ class IdeChannel(Device):
         self._writing = drive
         self._fifo.start_write(count * SECTOR, per_block * SECTOR, self._line(), self._latch, IDLE | BUSY)
         self._latch.set(IDLE | REQUEST)
+
+    def _begun(self) -> None:
+        """The monitor has begun WRITE SECTORS: what `_write` does, but for the data window and the latch."""
+        drive = self._drive
+        if drive is None or drive.image.read_only:
+            return  # the guest queued a command by itself
+        start, count = self._extent(drive)
+        if start >= 0 and start + count <= drive.sectors:
+            drive.error = 0
+            self._write_at, self._writing = start, drive
+            self._fifo.begun_write(count * SECTOR)
 
     def fifo_done(self, window: int) -> None:
         drive, self._writing = self._writing, None

@@ -216,6 +216,7 @@
 #define PORT_FIFO 4
 #define PORT_REGISTER_INDEX 5
 #define PORT_REGISTER_DATA 6
+#define PORT_TASK_FILE 7
 #define DEVICE_PIC 0
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
@@ -357,6 +358,19 @@ struct fifo_window {
 };
 _Static_assert(sizeof(struct fifo_window) == 32, "fifo_window");
 
+/* An IDE channel as far as the monitor knows it: writes to its task file are queued, and WRITE SECTORS begins without an exit where nothing can be wrong with it. */
+struct ide_channel {
+	uint32_t sectors[2]; /* LBA sectors of each drive that takes writes; 0: its commands are the VMM's */
+	uint8_t task[8]; /* last value written to each register; 0: to device control */
+	uint8_t fifo; /* data window */
+	uint8_t latch; /* status latch */
+	uint8_t irq; /* line */
+	uint8_t requesting; /* status while the drive asks for data */
+	uint8_t busy; /* status from the last byte on, until the VMM has written the sectors */
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct ide_channel) == 24, "ide_channel");
+
 /* One queued port write. */
 struct posted_write {
 	uint16_t port;
@@ -426,6 +440,7 @@ struct control_block {
 	uint8_t register_index[8]; /* selected register of each register file */
 	uint8_t registers[2048]; /* register files that need no exit, 256 bytes each */
 	struct fifo_window fifo[8];
+	struct ide_channel ide[2];
 	struct recent_call recent[64]; /* the last hypercalls */
 	uint64_t calls[256]; /* hypercalls by number */
 	uint64_t exits[32]; /* exits by reason */
@@ -442,7 +457,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8080, "control_block");
+_Static_assert(sizeof(struct control_block) == 8128, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

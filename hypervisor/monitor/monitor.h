@@ -320,6 +320,9 @@ uint32_t port_in(uint32_t port, uint32_t size);
 void port_out(uint32_t port, uint32_t size, uint32_t value);
 bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segment, uint32_t address_size);
 
+/* ide.c: what of IDE needs no exit */
+bool ide_takes(uint32_t index, uint32_t value);
+
 /* exit.c: questions to the VMM */
 uint32_t exit_to_vmm(uint32_t reason);
 void exit_prepare(uint32_t port, uint64_t address, uint32_t size, uint32_t count, uint32_t value);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +21,6 @@ LATENCY_MAX = 0xFFFF_FFFF
 
 _HEADER_MOST = 1 << 16  # bytes: a path is much shorter
 _BATCH = 1 << 14  # records turned into Python objects at once
-_CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
-_UNPACKER = struct.Struct("<" + "".join(f"{field.count}{_CODES[field.type]}" for field in TRACE.fields))
 _DTYPE = np.dtype(TRACE.ctype)
 
 
@@ -93,7 +90,7 @@ class Trace:
         """The records at `indices`, in that order."""
         for first in range(0, len(indices), _BATCH):
             batch = self._raw[indices[first : first + _BATCH]].tobytes()
-            for fields in _UNPACKER.iter_unpack(batch):
+            for fields in TRACE.packer.iter_unpack(batch):
                 yield Record._make((*fields[:8], fields[8:13], *fields[13:16], fields[16:18]))
 
     @property

@@ -80,13 +80,34 @@ class GuestPorts:
         if kind is PortClass.REGISTER_DATA:
             self.state.control.registers[index * 256 + self.state.control.register_index[index]] = value & 0xFF
             return
-        if kind is not PortClass.POSTED:
+        if kind is not PortClass.POSTED and not (kind is PortClass.TASK_FILE and size == 1
+                                                 and self._task_file_takes(index, value)):
             self._exit(reason=2, port=port, size=size, value=value)
             return
         control = self.state.control
         at = layout.POSTED_OFFSET + control.posted_head % layout.POSTED_COUNT * POSTED.size
         self.state.window(at, POSTED.size)[:] = bytes(POSTED.ctype(port, size, value))
         control.posted_head += 1
+
+    def _task_file_takes(self, index: int, value: int) -> bool:
+        """`ide_takes` of the monitor (ide.c)."""
+        channel, register = self.state.control.ide[index >> 3], index & 7
+        task = channel.task
+        if register == 7:
+            fifo, count, select = self.state.control.fifo[channel.fifo], task[2] or 256, task[6]
+            first = (select & 15) << 24 | task[5] << 16 | task[4] << 8 | task[3]
+            if (value != 0x30 or not select & 0x40 or first + count > channel.sectors[select >> 4 & 1]
+                    or fifo.position != fifo.end):
+                return False
+            fifo.position, fifo.end, fifo.block = 0, count * 512, 512
+            fifo.irq = 255 if task[0] & 2 else channel.irq
+            fifo.latch, fifo.done_value, fifo.exit_when_done, fifo.writing = channel.latch, channel.busy, 1, 1
+            self.state.control.latch[channel.latch] = channel.requesting
+            return True
+        if register == 0 and (value | task[0]) & 4:
+            return False
+        task[register] = value
+        return True
 
     def rep_in(self, port: int, length: int) -> bytes:
         """String input of `length` bytes from a FIFO port."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hypercalls.structs import ExitReason
 from hypervisor.domain import DiskConfig, Domain, DomainConfig, DomainState
 from hypervisor.errors import RingError
 from hypervisor.memory_map import MIB
@@ -201,3 +202,49 @@ def test_a_guest_reads_its_disk(tmp_path: Path, disks: list[Path]) -> None:
     show = guests.in_(0x1F0, 2) + b"\x04\x41\x66\xba\xf8\x03\xee"  # add $'A',%al; mov $0x3f8,%dx; out
     result, output = run(tmp_path, setup + show + guests.POWEROFF, disks=(DiskConfig(disks[3], read_only=True),))
     assert result.ending is Ending.POWEROFF and output == b"D"
+
+
+def task_file(select: int, sector: int, count: int, command: int) -> bytes:
+    """Write an LBA address and a command to the first channel."""
+    low, middle, high = sector & 255, sector >> 8 & 255, sector >> 16 & 255
+    return b"".join(
+        guests.out(port, value)
+        for port, value in zip(range(0x1F2, 0x1F8), (count, low, middle, high, select, command), strict=True)
+    )
+
+
+def words_out(count: int, value: int) -> bytes:
+    """mov $count,%ecx; again: (mov $0x1f0,%dx; mov $value,%eax; out %ax,%dx;) dec %ecx; jnz again."""
+    body = guests.out(0x1F0, value, 2) + b"\x49"
+    return b"\xb9" + count.to_bytes(4, "little") + body + b"\x75" + (-len(body) - 2 & 255).to_bytes(1, "little")
+
+
+@pytest.mark.parametrize("drive", [0, 1])
+def test_a_guest_writes_its_disk_with_one_exit(tmp_path: Path, disks: list[Path], drive: int) -> None:
+    """Sectors 1 and 2 of a disk of three, as words of `ab`."""
+    for number in (0, 1):
+        disks[number].write_bytes(b"." * 512 * 3)
+    code = task_file(0xE0 | drive << 4, 1, 2, 0x30) + words_out(512, 0x6261) + guests.POWEROFF
+    wanted = (DiskConfig(disks[0], index=0), DiskConfig(disks[1], index=1))
+    with Domain(config(tmp_path, code, disks=wanted)) as domain:
+        domain.build()
+        assert domain.run(Transcript()).ending is Ending.POWEROFF
+        exits = {ExitReason(reason).name: count for reason, count in enumerate(domain.control.exits) if count}
+    assert disks[drive].read_bytes() == b"." * 512 + b"ab" * 512
+    assert disks[1 - drive].read_bytes() == b"." * 512 * 3
+    assert exits == {"FIFO_DONE": 1, "PORT_OUT": 1, "NEW_MEMBER": 1}, "the command itself needs none"
+
+
+@pytest.mark.parametrize(
+    ("select", "sector", "count"),
+    [(0xE0, 2, 2), (0xEF, 0xFFFFFF, 1), (0xE0, 0, 0), (0xA0, 1, 1)],
+    ids=["behind the end", "far behind", "256 sectors", "CHS"],
+)
+def test_other_writes_are_the_vmms(tmp_path: Path, disks: list[Path], select: int, sector: int, count: int) -> None:
+    """Status and error as printed: beyond the end refuses at once, a CHS write asks for data."""
+    disks[0].write_bytes(b"." * 512 * 3)
+    show = guests.in_(0x1F7) + b"\x66\xba\xf8\x03\xee"  # mov $0x3f8,%dx; out
+    code = task_file(select, sector, count, 0x30) + show + guests.POWEROFF
+    result, output = run(tmp_path, code, disks=(DiskConfig(disks[0], index=0),))
+    assert result.ending is Ending.POWEROFF and output == (b"\x58" if select == 0xA0 else b"\x51")
+    assert disks[0].read_bytes() == b"." * 512 * 3

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hypercalls import layout
+from hypercalls.structs import POSTED
 from hypervisor.devices.disk import SECTOR, DiskImage
 from hypervisor.devices.ide import Drive, ide_channels
 from tests.hypervisor.devices.machine import Machine
@@ -26,6 +28,13 @@ def image(tmp_path: Path) -> Path:
     path = tmp_path / "disk.img"
     path.write_bytes(b"".join(map(pattern, range(SECTORS))))
     return path
+
+
+def image_of(path: Path, name: str) -> Path:
+    """A copy beside it."""
+    copy = path.with_name(name)
+    copy.write_bytes(path.read_bytes())
+    return copy
 
 
 def machine(*images: Path, read_only: bool = False) -> Machine:
@@ -57,18 +66,54 @@ def test_read_sectors(image: Path, count: int) -> None:
     assert guest.irqs == [IRQ] * count, "one interrupt for each block"
 
 
-def test_a_read_costs_one_exit_and_a_write_two(image: Path, tmp_path: Path) -> None:
+def test_reads_and_writes_cost_one_exit(image: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.img"
     second.write_bytes(bytes(SECTOR * 10))
     guest = machine(image, second)
-    for exits, code in ((1, READ), (2, WRITE)):
+    for code in (READ, WRITE, WRITE):
         guest.ports.exits = 0
         guest.out(CONTROL, 0)
         command(guest, code, 3, 1)
         assert status(guest) == 0x58
         guest.rep_in(BASE, SECTOR) if code == READ else guest.rep_out(BASE, bytes(SECTOR))
         assert status(guest) == 0x50
-        assert guest.ports.exits == exits
+        assert guest.ports.exits == 1
+
+
+def test_a_write_that_the_monitor_begins_takes_its_address_from_the_queue(image: Path) -> None:
+    guest = machine(image, image_of(image, "second"))
+    for sector, count in ((SECTORS - 1, 1), (0, 3)):
+        command(guest, WRITE, sector, count, drive=1)
+        for part in range(count):
+            guest.rep_out(BASE, bytes([part + 1]) * SECTOR)
+        assert status(guest) == 0x50
+    written = (image.parent / "second").read_bytes()
+    assert written[-SECTOR:] == b"\1" * SECTOR and written[SECTOR : 2 * SECTOR] == b"\2" * SECTOR
+    assert image.read_bytes() == b"".join(map(pattern, range(SECTORS)))
+
+
+def test_a_reset_is_seen_by_the_next_write(image: Path) -> None:
+    guest = machine(image, image_of(image, "second"))
+    command(guest, SET_FEATURES, 0, 69)
+    guest.out(CONTROL, 4)
+    guest.out(CONTROL, 0)
+    guest.out(BASE + 6, 0xE0)
+    guest.out(BASE + 7, WRITE)  # one sector, as the signature says: at LBA 1
+    guest.rep_out(BASE, b"r" * SECTOR)
+    assert status(guest) == 0x50 and image.read_bytes()[SECTOR : 2 * SECTOR] == b"r" * SECTOR
+
+
+def test_a_forged_queue_writes_nothing(image: Path) -> None:
+    guest = machine(image)
+    before = image.read_bytes()
+    state = guest.state
+    for number in range(3):
+        at = layout.POSTED_OFFSET + number * POSTED.size
+        state.window(at, POSTED.size)[:] = bytes(POSTED.ctype(BASE + 7, 2, 0xFFFF_FFFF))
+    state.control.posted_head = 3
+    state.control.ide[0].task[:] = [255] * 8
+    guest.ports._exit(reason=1, port=BASE + 7, size=1)
+    assert image.read_bytes() == before
 
 
 def test_write_sectors(image: Path) -> None:
