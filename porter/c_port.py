@@ -84,12 +84,7 @@ class _Source:
     def _sensitive(self, template: Template) -> list[Sensitive]:
         text = template.text
         found: list[Sensitive] = []
-        states = States(text)
         for start, end in lines_with(text, candidates(text)):
-            line, column = self.lines(template.source_offset(start))
-            if states.at(start).intel:
-                raise PortError(f"{self.name}:{line}: `{text[start:end].strip()}` is in Intel syntax, which cannot be "
-                                f"ported: write it in AT&T syntax")
             try:
                 found += [item.shifted(start) for item in decide(text[start:end], template.extended)]
             except Unparsable as error:

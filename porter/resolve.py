@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from porter.catalogue import BY_KEY
 from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Slot
-from porter.model import RESOLVE
+from porter.model import RESOLVE, Syntax, in_family
 
 _REGISTERS = {
     Slot.SREG: SEGMENT_REGISTERS,
@@ -71,6 +71,30 @@ def macros() -> str:
             ".endif", ".endr",
             ".if .Lr3_resolved==0", "\\op \\ops", ".endif"]),
     ))
+
+
+def intel_macros() -> str:
+    """The same in Intel syntax, ``r3i_resolve mov, "ds", "word ptr [eax]"``: quoted, since operands have blanks."""
+
+    def if_register(operand: str, targets: Iterator[tuple[str, str]], argument: str) -> list[str]:
+        lines: list[str] = []
+        for register, macro in targets:
+            lines += [f"r3i_is {register},%{register},{operand}", ".if .Lr3i_is",
+                      f"{in_family(macro, Syntax(intel=True))}{argument}", ".set .Lr3i_resolved,1", ".endif"]
+        return lines
+
+    one: list[str] = []
+    for key, suffix in (("push-sreg", ""), ("push-sreg", "w"), ("pop-sreg", ""), ("pop-sreg", "w")):
+        for mnemonic in {f"{key.partition('-')[0]}{suffix}", f"{key.partition('-')[0]}{suffix or 'd'}"}:
+            one += [f".ifc \\op,{mnemonic}", *if_register("\\a", _targets((key,), 0, suffix), ""), ".endif"]
+    to_register = ("mov-to-sreg", "mov-to-cr", "mov-to-dr")
+    from_register = ("mov-from-sreg", "mov-from-cr", "mov-from-dr")
+    return _macro(in_family(RESOLVE, Syntax(intel=True)), "op:req,a:req,b", [
+        ".set .Lr3i_resolved,0", *one,
+        ".irp m,mov,movw,movd", ".ifc \\op,\\m",
+        *if_register("\\a", _targets(to_register, 1), " \\b"), ".if .Lr3i_resolved==0",
+        *if_register("\\b", _targets(from_register, 0), " \\a"), ".endif", ".endif", ".endr",
+        ".if .Lr3i_resolved==0", ".ifb \\b", "\\op \\a", ".else", "\\op \\a,\\b", ".endif", ".endif"])
 
 
 def c_header() -> str:

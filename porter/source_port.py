@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank, lines_with
+from porter.asm_text import AssemblyText, blank
 from porter.prefilter import candidates, mentions
 from porter.rewrite import Ported
 
@@ -49,12 +49,12 @@ def as_assembled(source: str) -> str:
 def port_source(text: str, name: str) -> Ported:
     """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
 
-    Raises PortError for Intel syntax and for sensitive lines that do not parse.
+    Raises PortError for sensitive lines that do not parse.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    return AssemblyText(name, text, clean, source=True).port(lines_with(clean, candidates(clean)))
+    return AssemblyText(name, text, clean, source=True).port()
 
 
 def port_header(text: str, name: str) -> Ported:
@@ -65,7 +65,9 @@ def port_header(text: str, name: str) -> Ported:
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    positions = [p for p in candidates(clean) if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
+    whole = AssemblyText(name, text, clean, lenient=True)
+    positions = [p for p in candidates(clean, whole.states.only_att)
+                 if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
     if not positions:
         return Ported(text)
-    return AssemblyText(name, text, clean, lenient=True).port(lines_with(clean, positions))
+    return whole.port_lines(positions)

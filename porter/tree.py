@@ -19,7 +19,7 @@ from porter.c_port import Survey, port_c, survey
 from porter.errors import PortError
 from porter.generated import port_generator
 from porter.includes import with_include
-from porter.model import RESOLVE, Site
+from porter.model import Site
 from porter.patch import unified
 from porter.report import print_report, write_json
 from porter.source_port import port_header, port_source
@@ -118,7 +118,7 @@ def port_tree(root: Path, exclude: Sequence[str] = ()) -> Result:
             relative = name if directive == ".include" else os.path.relpath(name, os.path.dirname(path) or ".")
             result.changed[path] = text, with_include(ported, relative, directive)
             result.added[name] = gas.macros() if name == INCLUDE else gas.c_header()
-    if any(site.item.macro == RESOLVE for site in result.sites):
+    if any(site.item.is_for_the_assembler for site in result.sites):
         for name in result.added:
             result.added[name] += resolve.macros() if name == INCLUDE else resolve.c_header()
     return result

@@ -142,7 +142,7 @@ def test_mnemonics_that_are_macro_arguments_are_reported(text: str, expected: se
 
 
 @pytest.mark.parametrize(("text", "place", "detail"), [
-    ("\tnop\n.intel_syntax noprefix\n\tmov cr0, eax\n\tcli\n", "x.s:4:", "Intel syntax"),
+    ("\tnop\n.intel_syntax noprefix\n\tmov cr0, [eax\n\tcli\n", "x.s:3:", "cannot parse `mov cr0, [eax`"),
     ("\tnop\n\tcli)\n", "x.s:2:5:", "cannot parse `cli)`"),
     ("\tnop\n  movl (%eax, %cr0\n", "x.s:2:", "cannot parse `movl (%eax, %cr0`"),
 ])
