@@ -15,7 +15,8 @@ from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
-_I386 = re.compile(r"\.code(?:16|32)\b|%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$",
+_I386 = re.compile(r"\.code(?:16|32)\b|\.(?:intel|att)_syntax\b|\be(?:[abcd]x|[sd]i|[sb]p)\b"
+                   r"|%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$",
                    re.IGNORECASE)
 _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",

@@ -64,6 +64,19 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
+def _as_gas_reads_it(text: str) -> str:
+    """What a compiler wrote, where it relies on another assembler than GAS.
+
+    Clang brackets inline assembly in its Intel output by ``.intel_syntax`` and ``.att_syntax`` (LLVM:
+    X86AsmPrinter). To GAS the first asks for a % in front of registers, and the second ends Intel syntax for all
+    that follows; Clang means neither.
+    """
+    if "#APP\n\t.intel_syntax\n" not in text:
+        return text
+    text = text.replace("#APP\n\t.intel_syntax\n", "#APP\n\t.intel_syntax noprefix\n")
+    return text.replace("\t.att_syntax\n\t#NO_APP", "\t.intel_syntax noprefix\n\t#NO_APP")
+
+
 def port_call(call: Call) -> tuple[str | None, list[Site]]:
     """Port the inputs of an assembler call.
 
@@ -75,15 +88,16 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
     changed = False
     for path in call.inputs:
         name = STANDARD_INPUT if path == "-" else path
-        text = read_text(path)
+        written = read_text(path)
+        text = _as_gas_reads_it(written)
         if ".include" in text or may_be_sensitive(text, not (call.intel or call.naked)):
             from porter.asm_includes import port_with_includes
             from porter.model import Syntax
 
             ported = port_with_includes(text, name, call.include_path, Syntax(call.intel, call.naked))
-            changed = changed or ported.text != text
             sites += ported.sites
             text = ported.text
+        changed = changed or text != written
         pieces.append(f'# 1 "{name}"\n{text}')
     unported = [site for site in sites if not site.item.changes]
     if not changed:

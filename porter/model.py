@@ -19,6 +19,7 @@ class Syntax(NamedTuple):
 
 
 ATT = Syntax()
+INTEL = Syntax(intel=True, naked=True)  # what compilers print with -masm=intel
 
 RESOLVE = "r3_resolve"  # the macro that leaves the decision to the assembler: see resolve.py
 

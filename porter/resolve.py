@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hypercalls import gas
 from porter.catalogue import BY_KEY
 from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Slot
-from porter.model import RESOLVE, Syntax, in_family
+from porter.model import INTEL, RESOLVE, in_family
 
 _REGISTERS = {
     Slot.SREG: SEGMENT_REGISTERS,
@@ -80,7 +81,7 @@ def intel_macros() -> str:
         lines: list[str] = []
         for register, macro in targets:
             lines += [f"r3i_is {register},%{register},{operand}", ".if .Lr3i_is",
-                      f"{in_family(macro, Syntax(intel=True))}{argument}", ".set .Lr3i_resolved,1", ".endif"]
+                      f"{in_family(macro, INTEL)}{argument}", ".set .Lr3i_resolved,1", ".endif"]
         return lines
 
     one: list[str] = []
@@ -89,7 +90,7 @@ def intel_macros() -> str:
             one += [f".ifc \\op,{mnemonic}", *if_register("\\a", _targets((key,), 0, suffix), ""), ".endif"]
     to_register = ("mov-to-sreg", "mov-to-cr", "mov-to-dr")
     from_register = ("mov-from-sreg", "mov-from-cr", "mov-from-dr")
-    return _macro(in_family(RESOLVE, Syntax(intel=True)), "op:req,a:req,b", [
+    return _macro(in_family(RESOLVE, INTEL), "op:req,a:req,b", [
         ".set .Lr3i_resolved,0", *one,
         ".irp m,mov,movw,movd", ".ifc \\op,\\m",
         *if_register("\\a", _targets(to_register, 1), " \\b"), ".if .Lr3i_resolved==0",
@@ -98,8 +99,10 @@ def intel_macros() -> str:
 
 
 def c_header() -> str:
-    """The same for ``#include`` from C and from assembly, to follow the macros that it uses."""
-    text = macros()
-    quoted = "\n".join(f'\t"{line}\\n"' for line in text.replace("\\", "\\\\").splitlines())
-    return (f"#ifndef RING3_RESOLVE_H\n#define RING3_RESOLVE_H\n#ifdef __ASSEMBLER__\n{text}"
-            f"#else\n__asm__(\n{quoted}\n);\n#endif\n#endif\n")
+    """`macros` for ``#include`` from C and from assembly, to follow the macros that it uses."""
+    return gas.as_header("RING3_RESOLVE_H", macros())
+
+
+def intel_c_header() -> str:
+    """`intel_macros` for ``#include`` from C and from assembly, to follow the macros that it uses."""
+    return gas.as_header("RING3_INTEL_RESOLVE_H", intel_macros())

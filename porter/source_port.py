@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 from porter.asm_text import AssemblyText, blank
+from porter.evident import start_syntax
+from porter.model import ATT, Syntax
 from porter.prefilter import candidates, mentions
 from porter.rewrite import Ported
 
@@ -46,26 +48,27 @@ def as_assembled(source: str) -> str:
     return _SOURCE_TOKEN.sub(token, source)
 
 
-def port_source(text: str, name: str) -> Ported:
+def port_source(text: str, name: str, default: Syntax = ATT) -> Ported:
     """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
 
+    `default` is the syntax that it starts in where it does not show it.
     Raises PortError for sensitive lines that do not parse.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    return AssemblyText(name, text, clean, source=True).port()
+    return AssemblyText(name, text, clean, source=True, syntax=start_syntax(clean, text, default)).port()
 
 
-def port_header(text: str, name: str) -> Ported:
-    """Port the assembler macros of a header that C and assembly share.
+def port_header(text: str, name: str, default: Syntax = ATT) -> Ported:
+    """Port the assembler macros of a header that C and assembly share. `default` as for `port_source`.
 
     What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    whole = AssemblyText(name, text, clean, lenient=True)
+    whole = AssemblyText(name, text, clean, lenient=True, syntax=start_syntax(clean, text, default))
     positions = [p for p in candidates(clean, whole.states.only_att)
                  if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
     if not positions:

@@ -49,22 +49,15 @@ def decide(piece: str, template: bool = False, syntax: Syntax = ATT) -> tuple[Se
         for start, end, labels, key, macro, changes, reason, string in known)
 
 
-def _gas_macros() -> str:
-    from hypercalls import gas
-    from porter import resolve
-
-    return gas.macros() + resolve.macros()
-
-
-def _intel_macros() -> str:
-    from hypercalls import gas_intel
-    from porter import resolve
-
-    return gas_intel.macros() + resolve.intel_macros()
-
-
 def macro_text(sites: Iterable[Site]) -> str:
-    """The GAS macros that ported text needs in front of it: those for the syntaxes that ported sites are in."""
-    families = {site.item.syntax.intel for site in sites if site.item.changes}
-    text = remembered("macros", _gas_macros) if False in families else ""
-    return text + (remembered("intel macros", _intel_macros) if True in families else "")
+    """The GAS macros that ported text needs in front of it."""
+    # For most texts one of few: the family of each macro is enough, but for those that come apart from it.
+    needed = sorted({macro if macro.endswith("_resolve") else macro[:macro.index("_") + 1]
+                     for macro in (site.item.macro for site in sites if site.item.changes)})
+
+    def make() -> str:
+        from porter.macro_files import include
+
+        return include(needed)
+
+    return remembered(("macros", *needed), make)

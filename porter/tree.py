@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from hypercalls import gas
-from porter import resolve
 from porter.asm_port import port_assembly
 from porter.c_port import Survey, port_c, survey
 from porter.errors import PortError
 from porter.generated import port_generator
 from porter.includes import with_include
+from porter.macro_files import header, include
 from porter.model import Site
 from porter.patch import unified
 from porter.report import print_report, write_json
@@ -117,10 +116,10 @@ def port_tree(root: Path, exclude: Sequence[str] = ()) -> Result:
             name, directive = (INCLUDE, ".include") if Path(path).suffix in _ASSEMBLY else (HEADER, "#include")
             relative = name if directive == ".include" else os.path.relpath(name, os.path.dirname(path) or ".")
             result.changed[path] = text, with_include(ported, relative, directive)
-            result.added[name] = gas.macros() if name == INCLUDE else gas.c_header()
-    if any(site.item.is_for_the_assembler for site in result.sites):
-        for name in result.added:
-            result.added[name] += resolve.macros() if name == INCLUDE else resolve.c_header()
+            result.added[name] = ""
+    used = {site.item.macro for site in result.sites if site.item.changes}
+    for name in result.added:
+        result.added[name] = include(used) if name == INCLUDE else header(used)
     return result
 
 
