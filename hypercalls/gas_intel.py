@@ -129,7 +129,7 @@ def macros() -> str:
             continue
         lines = [f"\t{line}" for source in body for line in _line(source.strip())]
         out.append("\n".join([_head(head), *lines, end, ""]))
-    return gas.guarded("intel_macros", "\n".join([_IS, _CARRIER, *out]))
+    return gas.guarded(".Lr3i_macros", "\n".join([_IS, _CARRIER, *out]))
 
 
 def c_header() -> str:

@@ -104,7 +104,9 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
         return ("".join(pieces) if "-" in call.inputs else None), unported
     from porter.statements import macro_text
 
-    return macro_text(sites) + "".join(pieces), unported
+    # By the option alone, GAS takes no segment override, which the macros have; by the directive it does.
+    syntax = f".intel_syntax {'noprefix' if call.naked else 'prefix'}\n" if call.intel else ""
+    return macro_text(sites) + syntax + "".join(pieces), unported
 
 
 def report(sites: Sequence[Site]) -> None:

@@ -7,7 +7,8 @@ rest, which a source tree does not show.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from porter.c_template import Template
 from porter.evident import syntax_of
@@ -17,14 +18,41 @@ from porter.rewrite import Edit
 SYNTAXES = (ATT, INTEL)  # in the order of alternatives
 
 
-def choose(template: Template, *known: Collection[Syntax]) -> Sequence[Syntax]:
-    """The syntaxes that a template is for: its own, or else by the first of `known` that says anything."""
+class Evidence(NamedTuple):
+    """What templates show of the dialects that they are compiled for: `syntaxes` of those that do in one only."""
+
+    syntaxes: frozenset[Syntax] = frozenset()
+    alternatives: bool = False
+
+    def __or__(self, other: Evidence) -> Evidence:
+        return Evidence(self.syntaxes | other.syntaxes, self.alternatives or other.alternatives)
+
+
+def evidence(templates: Iterable[Template]) -> Evidence:
+    """What some templates show."""
+    found = Evidence()
+    for template in templates:
+        own = None if template.has_alternatives else syntax_of(template.text)
+        found |= Evidence(frozenset({own} if own else ()), template.has_alternatives)
+    return found
+
+
+def choose(template: Template, *known: Evidence) -> Sequence[Syntax]:
+    """The syntaxes that a template is for: its own, or else by the first of `known` that says anything.
+
+    Where others have alternatives, so may one with operands; one without cannot, and is for AT&T syntax then.
+    """
     if template.has_alternatives:
         return SYNTAXES
     own = syntax_of(template.text)
     if own:
         return (own,)
-    return next((tuple(syntax for syntax in SYNTAXES if syntax in some) for some in known if some), (ATT,))
+    for some in known:
+        if some.alternatives and template.extended:
+            return SYNTAXES
+        if some.syntaxes:
+            return tuple(syntax for syntax in SYNTAXES if syntax in some.syntaxes)
+    return (ATT,)
 
 
 class _Statement:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from porter.adjacent import combine
 from porter.asm_state import States
 from porter.asm_text import lines_with, names_i386
-from porter.c_dialects import SYNTAXES, choose, merged
+from porter.c_dialects import SYNTAXES, Evidence, choose, evidence, merged
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
-from porter.evident import syntax_of
 from porter.model import Sensitive, Site, Syntax
 from porter.prefilter import candidates
 from porter.reach import Reach
@@ -34,13 +33,7 @@ class Survey(NamedTuple):
 
     used: frozenset[str]  # names of macros that templates are written with
     text: dict[str, str]  # string macros and their text
-    syntaxes: frozenset[Syntax] = frozenset()  # that templates show to be in use
-
-
-def _syntaxes(templates: Iterable[Template]) -> frozenset[Syntax]:
-    """The syntaxes that templates without alternatives are written in."""
-    found = (syntax_of(template.text) for template in templates if not template.has_alternatives)
-    return frozenset(syntax for syntax in found if syntax)
+    evidence: Evidence = Evidence()  # of the dialects that they are compiled for
 
 
 def _statements(source: str) -> Iterator[tuple[int, int]]:
@@ -74,20 +67,20 @@ def survey(sources: Collection[str]) -> Survey:
     """Look through all C sources of a tree for macros that inline assembly is written with."""
     used: set[str] = set()
     text: dict[str, str] = {}
-    syntaxes: set[Syntax] = set()
+    found = Evidence()
     for source in sources:
         if "asm" in source:
             for start, end in _statements(source):
                 template = parse(source, start, end, {})
                 used |= template.names if template else set()
-                syntaxes |= _syntaxes([template] if template else [])
+                found |= evidence([template] if template else [])
     used = {name.lstrip("# ") for name in used}
     for source in sources:
         for name, start, end in _string_macros(source, used):
             template = parse(source, start, end, {}, "template")
             if template and "\2" not in template.text:
                 text[name] = template.text
-    return Survey(frozenset(used), text, frozenset(syntaxes))
+    return Survey(frozenset(used), text, found)
 
 
 class _Source:
@@ -180,7 +173,7 @@ def port_c(text: str, name: str, known: Survey | None = None, syntaxes: Collecti
     found = [parse(text, start, end, macros) for start, end in _statements(text)]
     found += [parse(text, start, end, macros, "template") for _, start, end in _string_macros(text, known.used)]
     templates = [template for template in found if template]
-    here = _syntaxes(templates)
+    here = evidence(templates)
     for template in templates:
-        source.port(template, choose(template, syntaxes, here, known.syntaxes))
+        source.port(template, choose(template, Evidence(frozenset(syntaxes)), here, known.evidence))
     return Ported(apply(text, source.edits) if source.edits else text, tuple(source.sites))

@@ -23,6 +23,10 @@ _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
 # A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
 _ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
+# The same in Intel syntax, where registers have no sign: one is an operand, or in the brackets of one.
+_INTEL_LINE = re.compile(
+    r"[^\n]*(?<=[ \t,\[])(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d|dr\d)"
+    r"[ \t]*(?:[],;+*:]|\r?$)", re.MULTILINE | re.IGNORECASE)
 
 
 def as_assembled(source: str) -> str:
@@ -70,7 +74,8 @@ def port_header(text: str, name: str, default: Syntax = ATT) -> Ported:
     clean = as_assembled(text)
     whole = AssemblyText(name, text, clean, lenient=True, syntax=start_syntax(clean, text, default))
     positions = [p for p in candidates(clean, whole.states.only_att)
-                 if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
+                 if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)
+                 or (whole.states.at(p).syntax.intel and _INTEL_LINE.match(clean, clean.rfind("\n", 0, p) + 1))]
     if not positions:
         return Ported(text)
     return whole.port_lines(positions)
