@@ -38,6 +38,18 @@ _IS = """.macro r3i_is naked:req,prefixed:req,op:vararg
 .endm
 """
 
+# For text that the compiler passes on as it is, whichever syntax it writes: `r3_either cli` is r3_cli or r3i_cli. In
+# Intel syntax `not` is an operator, in any case of its letters; in AT&T syntax it is a name like others.
+_EITHER = """.macro r3_either name:req,operands:vararg
+	.set NoT,5
+	.if NoT -1
+	r3_\\name \\operands
+	.else
+	r3i_\\name \\operands
+	.endif
+.endm
+"""
+
 # Carries an operand behind a gate, as `r3_carrier`: memory by a NOP of 32 bits, whatever size it says itself.
 _CARRIER = """.macro r3i_carrier op:vararg
 	.set .Lr3i_register,0
@@ -129,7 +141,7 @@ def macros() -> str:
             continue
         lines = [f"\t{line}" for source in body for line in _line(source.strip())]
         out.append("\n".join([_head(head), *lines, end, ""]))
-    return gas.guarded(".Lr3i_macros", "\n".join([_IS, _CARRIER, *out]))
+    return gas.guarded(".Lr3i_macros", "\n".join([_IS, _EITHER, _CARRIER, *out]))
 
 
 def c_header() -> str:

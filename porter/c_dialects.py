@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from porter.c_template import Template
+from porter.c_template import Template, Unwritable
 from porter.evident import syntax_of
-from porter.model import ATT, INTEL, Sensitive, Syntax
+from porter.model import ATT, EITHER, INTEL, Sensitive, Syntax, in_family
 from porter.rewrite import Edit
 
 SYNTAXES = (ATT, INTEL)  # in the order of alternatives
@@ -40,7 +40,7 @@ def evidence(templates: Iterable[Template]) -> Evidence:
 def choose(template: Template, *known: Evidence) -> Sequence[Syntax]:
     """The syntaxes that a template is for: its own, or else by the first of `known` that says anything.
 
-    Where others have alternatives, so may one with operands; one without cannot, and is for AT&T syntax then.
+    Where others have alternatives, it is for both.
     """
     if template.has_alternatives:
         return SYNTAXES
@@ -48,11 +48,22 @@ def choose(template: Template, *known: Evidence) -> Sequence[Syntax]:
     if own:
         return (own,)
     for some in known:
-        if some.alternatives and template.extended:
+        if some.alternatives:
             return SYNTAXES
         if some.syntaxes:
             return tuple(syntax for syntax in SYNTAXES if syntax in some.syntaxes)
     return (ATT,)
+
+
+def in_either(pair: Sequence[tuple[Template, Sensitive]], source: str) -> list[Edit]:
+    """The edits that port a statement of a template without operands, which has no alternatives, for both dialects.
+
+    `pair` is the statement as each has it. Raises Unwritable where its macros do not take the same text.
+    """
+    first, second = ([edit for change in item.changes for edit in view.edits(change, source)] for view, item in pair)
+    if second != [edit._replace(text=in_family(edit.text, INTEL)) for edit in first]:
+        raise Unwritable
+    return [edit._replace(text=edit.text.replace("r3_", f"{EITHER} ", 1)) for edit in first]
 
 
 class _Statement:

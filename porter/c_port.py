@@ -9,10 +9,10 @@ from typing import NamedTuple
 from porter.adjacent import combine
 from porter.asm_state import States
 from porter.asm_text import lines_with, names_i386
-from porter.c_dialects import SYNTAXES, Evidence, choose, evidence, merged
+from porter.c_dialects import SYNTAXES, Evidence, choose, evidence, in_either, merged
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
-from porter.model import Sensitive, Site, Syntax
+from porter.model import EITHER, Sensitive, Site, Syntax
 from porter.prefilter import candidates
 from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[\w.$]+")
 
 
 _IN_MACRO = "its operands are written in a C macro"
-_WHICH = "it does in AT&T and in Intel syntax, and the tree has both: say which with --syntax"
+_WHICH = "it means different things in AT&T and in Intel syntax, and the tree has both: say which with --syntax"
 
 
 class Survey(NamedTuple):
@@ -129,18 +129,34 @@ class _Source:
         """Port one template, which is for one syntax or for both."""
         views = [(template.view(SYNTAXES.index(syntax)), syntax) for syntax in syntaxes]
         ported = [(view, self._statements(view, syntax)) for view, syntax in views]
-        if len(views) > 1 and template.extended:
-            self._port_both(template, ported)
+        if len(views) > 1:
+            (self._port_both if template.extended else self._port_either)(template, ported)
             return
-        for view, items in ported[:1]:
+        for view, items in ported:
             for item in items:
-                if len(views) > 1 and item.changes:
-                    item = item.left(_WHICH)
                 try:
                     self.edits += [edit for change in item.changes for edit in view.edits(change, self.text)]
                 except Unwritable:
                     item = item.left(_IN_MACRO)
                 self._tell(view, item)
+
+    def _port_either(self, template: Template, ported: Sequence[tuple[Template, list[Sensitive]]]) -> None:
+        """Port a template that the compiler passes on as it is in both dialects."""
+        items: dict[int, list[Sensitive]] = {}
+        for _, some in ported:
+            for item in some:
+                items.setdefault(item.start, []).append(item)
+        for _, pair in sorted(items.items()):
+            item = pair[0]
+            if any(one.changes for one in pair):
+                try:
+                    if len(pair) != len(ported):
+                        raise Unwritable
+                    self.edits += in_either([(template, one) for one in pair], self.text)
+                    item = item._replace(macro=EITHER)
+                except Unwritable:
+                    item = item.left(_WHICH)
+            self._tell(template, item)
 
     def _port_both(self, template: Template, ported: Sequence[tuple[Template, list[Sensitive]]]) -> None:
         try:

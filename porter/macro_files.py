@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from porter.model import ATT, INTEL, RESOLVE, in_family
+from porter.model import ATT, EITHER, INTEL, RESOLVE, in_family
 
 _Texts = tuple[Callable[[], str], Callable[[], str]]
 
@@ -12,6 +12,8 @@ _Texts = tuple[Callable[[], str], Callable[[], str]]
 def _joined(used: Iterable[str], att: _Texts, intel: _Texts) -> str:
     """The macros of each family, and ``r3_resolve`` of it, where `used` has such names."""
     names = set(used)
+    if EITHER in names:
+        names |= {in_family("r3_", syntax) for syntax in (ATT, INTEL)}
     out: list[str] = []
     for syntax, (macros, resolving) in ((ATT, att), (INTEL, intel)):
         prefix = in_family("r3_", syntax)

@@ -16,6 +16,15 @@
 	.endif
 .endm
 
+.macro r3_either name:req,operands:vararg
+	.set NoT,5
+	.if NoT -1
+	r3_\name \operands
+	.else
+	r3i_\name \operands
+	.endif
+.endm
+
 .macro r3i_carrier op:vararg
 	.set .Lr3i_register,0
 	.irp r,ax,cx,dx,bx,sp,bp,si,di,eax,ecx,edx,ebx,esp,ebp,esi,edi
@@ -1930,6 +1939,15 @@ __asm__(
 	"	.endif\n"
 	"	.ifc \\op,\\prefixed\n"
 	"	.set .Lr3i_is,1\n"
+	"	.endif\n"
+	".endm\n"
+	"\n"
+	".macro r3_either name:req,operands:vararg\n"
+	"	.set NoT,5\n"
+	"	.if NoT -1\n"
+	"	r3_\\name \\operands\n"
+	"	.else\n"
+	"	r3i_\\name \\operands\n"
 	"	.endif\n"
 	".endm\n"
 	"\n"

@@ -29,7 +29,7 @@ def test_through_the_wrapper(compiler: str, sample: str, both: bool, dialect: st
 
 
 @pytest.mark.parametrize("sample", kernels.SAMPLES)
-@pytest.mark.parametrize(("both", "dialect"), [(False, "intel"), (True, "att")])
+@pytest.mark.parametrize(("both", "dialect"), WRITTEN)
 def test_through_the_source_tree(sample: str, both: bool, dialect: str, tmp_path: Path, monitor: Path) -> None:
     sources = intel.copy(tmp_path / "sources", both)
     ported = kernels.port_tree(tmp_path / "ported", sources)
