@@ -22,6 +22,8 @@ _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
     re.MULTILINE | re.IGNORECASE)
 _LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"', re.MULTILINE)
+_FUNCTION_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(", re.MULTILINE)
+_CALL = re.compile(r"(\w+)\(")
 _FOREIGN = "the file names no i386 register: it may be for another processor"
 
 
@@ -77,6 +79,7 @@ class AssemblyText:
         unprocessed = text if source or lenient else ""
         self.states, self.place = States(clean, unprocessed, syntax), Places(name, text)
         self.reach = Reach(clean, unprocessed, self.states)
+        self._function_macros = frozenset(_FUNCTION_MACRO.findall(unprocessed))
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
 
@@ -89,6 +92,11 @@ class AssemblyText:
             file, line, column = self.place(start + error.position)
             raise PortError(f"{file}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: "
                             f"correct the statement, or keep the file out with --exclude") from None
+
+    def _calls_macro(self, start: int) -> bool:
+        """Whether what seems to be an instruction is a C macro of its name with arguments."""
+        call = _CALL.match(self.clean, start)
+        return call is not None and call[1] in self._function_macros
 
     def _edits(self, item: Sensitive, state: State) -> list[Edit]:
         edits = [Edit(change.start, change.end, "".join(part.text or self.text[part.start:part.end]
@@ -108,6 +116,8 @@ class AssemblyText:
         pieces = lines_with(self.clean, positions)
         found = [item for line in pieces for start, end in self.states.pieces(*line)
                  for item in self._sensitive(start, end)]
+        if self._function_macros:
+            found = [item for item in found if not self._calls_macro(item.start)]
         edits: list[Edit] = []
         sites: list[Site] = []
         items = combine(found, self.clean)

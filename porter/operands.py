@@ -113,6 +113,8 @@ def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
             register = _register(atom, template, naked)
             segment = register.name if register and register.kind is Kind.SREG else segment
             memory = True
+    if any(member.type == "COMMA" for atom in atoms for member in atom.members):
+        return Operand(None, "", start, end, atoms)  # the arguments of a C macro
     memory = memory or any(atom.text == "[" for atom in atoms)
     if size == "f" and (memory or symbols):
         kind = Kind.FAR

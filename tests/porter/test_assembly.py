@@ -177,6 +177,8 @@ SOURCES = [
     ("/* cli; */ cli; movl %eax, %cr3\n", "/* cli; */ r3_cli; r3_write_cr3 %eax\n"),
     ("#include \"cli.h\"\n\tmovw %ax, %ss\n", "#include \"cli.h\"\n\tr3_load_ss %ax\n"),
     ("#define N 4 # cli\n\tmov %eax, %cr0\n", "#define N 4 # cli\n\tr3_write_cr0 %eax\n"),
+    ("#define STR(name) .asciz #name\n\tSTR(cli)\n\tstr (%eax)\n",
+     "#define STR(name) .asciz #name\n\tSTR(cli)\n\tr3_str (%eax)\n"),
     ("#define in 3\n#define X (in)\n\tmov $X, %eax\n", "#define in 3\n#define X (in)\n\tmov $X, %eax\n"),
 ]
 
