@@ -12,24 +12,25 @@ from porter.model import ATT, INTEL, Syntax
 _SWITCH = re.compile(r"\.(intel|att)_syntax\b(?:[ \t]+(\w+))?", re.IGNORECASE)
 _INSTRUCTION = re.compile(r"^(?=[ \t]*(?:[\w.$]+:[ \t]*)*[a-z])", re.MULTILINE | re.IGNORECASE)
 _COMMENT = re.compile(r"#[^\n]*|//[^\n]*|/\*.*?\*/", re.DOTALL)
-_REGISTER = r"(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d|d[rb]\d)\b"
-_ATT_TEXT = re.compile(
-    rf"%{_REGISTER}|%%[a-z\2]|\$[\w(%-]|\(%|,\s*%\w+\)"
-    r"|\b(?:mov|push|pop|add|sub|and|or|xor|cmp|test|lea|in|out|pushf|popf|iret|lret|inc|dec)[bwl]\b", re.IGNORECASE)
-# Names that are no other processor's stand for themselves; the others where an instruction has them as an operand.
-_INTEL_TEXT = re.compile(
-    r"(?<![\w%.$@\\])(?:e[abcd]x|e[sd]i|e[sb]p)\b|\b(?:byte|d?word|fword|far)[ \t]+ptr\b"
-    r"|(?:\A|[;\n])[ \t]*(?:mov|push|pop|in|out|lar|lsl|xchg|add|and|or|xor)[ \t]+(?:[^;\n]*,[ \t]*)?"
-    rf"(?<![\w%.$@\\]){_REGISTER}[ \t]*(?:[,;\n]|\Z)", re.IGNORECASE)
+_REGISTER = r"(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?bp|esp|[c-gs]s|cr\d|d[rb]\d)\b"  # but sp, which others have too
+# What shows a syntax, the surest first.
+_SIGNS = tuple((re.compile(pattern, re.IGNORECASE), syntax) for pattern, syntax in (
+    (r"\b(?:byte|d?word|fword|far)[ \t]+ptr\b", INTEL),
+    (rf"%{_REGISTER}|%%[a-z\2]|\$[\w(%-]|\(%|,\s*%\w+\)", ATT),
+    (r"(?<![\w%.$@\\])(?:e[abcd]x|e[sd]i|e[sb]p)\b", INTEL),
+    # Names that another processor may have count where an instruction has them as an operand.
+    (r"(?:\A|[;\n])[ \t]*(?:mov|push|pop|inb?|outb?|lar|lsl|xchg|add|and|or|xor|ltr|lldt)[ \t]+(?:[^;\n]*,[ \t]*)?"
+     rf"(?<![\w%.$@\\]){_REGISTER}[ \t]*(?:[,;\n]|\Z)", INTEL),
+    (r"\b(?:mov|push|pop|add|sub|and|or|xor|cmp|test|lea|in|out|inc|dec)[bwl]\b"
+     r"|\b(?:pushf|popf|iret|lret|ins|outs)l\b", ATT),
+))
 
 
 def syntax_of(text: str) -> Syntax | None:
     """The syntax that assembler text is written in, up to a directive that says; None where it would do in either."""
     first = _SWITCH.search(text)
     text = _COMMENT.sub("", text[:first.start()] if first else text)
-    if _ATT_TEXT.search(text):
-        return ATT
-    return INTEL if _INTEL_TEXT.search(text) else None
+    return next((syntax for pattern, syntax in _SIGNS if pattern.search(text)), None)
 
 
 def start_syntax(text: str, source: str, default: Syntax) -> Syntax:

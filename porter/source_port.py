@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank
+from porter.asm_text import AssemblyText, blank, names_i386
 from porter.evident import start_syntax
 from porter.model import ATT, Syntax
 from porter.prefilter import candidates, mentions
@@ -52,20 +52,26 @@ def as_assembled(source: str) -> str:
     return _SOURCE_TOKEN.sub(token, source)
 
 
-def port_source(text: str, name: str, default: Syntax = ATT) -> Ported:
+def main_syntax(text: str) -> Syntax | None:
+    """The syntax of assembler source that is still to be preprocessed; None where it does not show it."""
+    clean = as_assembled(text)
+    own = start_syntax(clean, text, ATT)
+    return own if own != ATT or names_i386(clean) else None
+
+
+def port_source(text: str, name: str) -> Ported:
     """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
 
-    `default` is the syntax that it starts in where it does not show it.
     Raises PortError for sensitive lines that do not parse.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    return AssemblyText(name, text, clean, source=True, syntax=start_syntax(clean, text, default)).port()
+    return AssemblyText(name, text, clean, source=True, syntax=start_syntax(clean, text, ATT)).port()
 
 
 def port_header(text: str, name: str, default: Syntax = ATT) -> Ported:
-    """Port the assembler macros of a header that C and assembly share. `default` as for `port_source`.
+    """Port the assembler macros of a header that C and assembly share. `default` is the syntax of those that show none.
 
     What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
     """
