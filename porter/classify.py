@@ -36,13 +36,13 @@ _REGISTERS = frozenset({Kind.ACC, Kind.DX, Kind.REG, Kind.SREG})
 _16_BIT_ADDRESS = {False: re.compile(r"%[sd]i\b"), True: re.compile(r"(?<![\w.$\\])[sd]i\b")}
 
 
-def _unparenthesised(operand: Operand) -> Operand:
-    """A port may be written ``(%w1)``: what counts is inside the parentheses."""
+def _port(operand: Operand) -> Operand:
+    """An operand of a port instruction: ``(%w1)`` is what is inside the parentheses, and GAS takes EDX for DX."""
     group = operand.atoms[0]
     if operand.kind is Kind.MEM and len(operand.atoms) == 1 and group.text == "(" and len(group.members) == 1:
         member = group.members[0]
         return Operand(Kind.OPEN, "", member.start, member.end, (member,))
-    return operand
+    return operand._replace(kind=Kind.DX) if operand.kind is Kind.REG and operand.name == "edx" else operand
 
 
 class _Writer:
@@ -61,14 +61,18 @@ class _Writer:
         """The argument for an operand: its text, but GAS ends an argument at a blank, and compares case."""
         text = self._source[operand.start:operand.end]
         if operand.kind in _REGISTERS:
+            if operand.kind is Kind.DX and operand.name != "dx":
+                return (Part(self.register("dx")),)
             if not self._syntax.intel and not text.startswith("%"):
                 return (Part(self.register(text.lower())),)
             if text != text.lower():
                 return (Part(text.lower()),)
-        start = value_start(operand) if operand.kind is Kind.IMM else operand.start  # the macro has its own `offset`
+        # The macro has its own `offset`, and its own size.
+        plain = operand.kind is Kind.IMM or operand.bare or operand.atoms[0].text.lower() == "offset"
+        start = value_start(operand) if plain else operand.start
         whole, text = Part("", start, operand.end), self._source[start:operand.end]
-        if operand.kind is Kind.SYMBOL and text.lower() in _NAMES and not self._syntax.naked:
-            return Part("["), whole, Part("]")  # a symbol with a register's name, which the macro is not to take for it
+        if operand.bare or (operand.kind is Kind.SYMBOL and text.lower() in _NAMES and not self._syntax.naked):
+            return Part("["), whole, Part("]")  # what the macro would take for an immediate, or for a register
         if last or not re.search(r"\s", text):
             return (whole,)
         if self._syntax.intel:
@@ -105,7 +109,7 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     branch = any(form.slots == (Slot.IMM, Slot.IMM) for row in spelling.rows for form in row.forms)
     operands = decode(statement.operands, template, syntax, branch)
     if any(Slot.PORT in form.slots for row in spelling.rows for form in row.forms):
-        operands = [_unparenthesised(operand) for operand in operands]
+        operands = [_port(operand) for operand in operands]
     labels = "".join(label.text for label in statement.labels)
     row = spelling.rows[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Kind
@@ -30,6 +30,7 @@ class Operand(NamedTuple):
     atoms: tuple[Atom, ...]
     size: str = ""
     segment: str = ""
+    bare: bool = False  # memory that only the instruction says to be such
 
 
 def _register_kind(name: str) -> Kind | None:
@@ -92,6 +93,13 @@ def _is_word(atom: Atom, word: str) -> bool:
     return atom.type == "NAME" and atom.text.lower() == word
 
 
+def _flat(atoms: Sequence[Atom]) -> Iterator[Atom]:
+    """Atoms with the members of groups."""
+    for atom in atoms:
+        yield atom
+        yield from _flat(atom.members)
+
+
 def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
     start, end = atoms[0].start, atoms[-1].end
     while len(atoms) == 1 and atoms[0].text == "(" and atoms[0].members:
@@ -104,7 +112,7 @@ def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
         return Operand(Kind.OPEN, "\2", start, end, atoms)
     size = segment = ""
     memory = False
-    symbols = [atom for atom in atoms if atom.type not in ("NUMBER", "CHAR", "PUNCTUATION", "group")]
+    symbols = [atom for atom in _flat(atoms) if atom.type not in ("NUMBER", "CHAR", "PUNCTUATION", "group")]
     for atom, following in itertools.pairwise(atoms):
         if _is_word(following, "ptr"):
             size = size or _SIZES.get(atom.text.lower(), "")
@@ -116,19 +124,19 @@ def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
     if any(member.type == "COMMA" for atom in atoms for member in atom.members):
         return Operand(None, "", start, end, atoms)  # the arguments of a C macro
     memory = memory or any(atom.text == "[" for atom in atoms)
-    if size == "f" and (memory or symbols):
-        kind = Kind.FAR
-    elif memory:
-        kind = Kind.MEM
+    registers = (_register(atom, template, naked) for atom in _flat(atoms))
+    based = memory and any(register and register.kind is not Kind.SREG for register in registers)
+    if not (memory or symbols) or (_is_word(atoms[0], "offset") and not based):
+        kind = Kind.IMM
     else:
-        kind = Kind.SYMBOL if symbols and not _is_word(atoms[0], "offset") else Kind.IMM
+        kind = Kind.MEM if memory else Kind.SYMBOL
     return Operand(kind, "", start, end, atoms, size, segment)
 
 
 def value_start(operand: Operand) -> int:
-    """Where the value of an immediate begins, behind `offset` and a size."""
+    """Where the value of an operand begins, behind `offset` and a size."""
     words = [atom for atom in operand.atoms if _is_word(atom, "offset") or _is_word(atom, "ptr")]
-    return next((atom.start for atom in operand.atoms if not words or atom.start > words[-1].start), operand.start)
+    return next((atom.start for atom in operand.atoms if words and atom.start > words[-1].start), operand.start)
 
 
 def _far_pointer(atoms: tuple[Atom, ...], template: bool, naked: bool) -> list[Operand]:
@@ -145,6 +153,15 @@ def _far_pointer(atoms: tuple[Atom, ...], template: bool, naked: bool) -> list[O
     return [Operand(Kind.IMM, "", part[0].start, part[-1].end, part) for part in (selector, offset)]
 
 
+def _target(operand: Operand) -> Operand:
+    """The one operand of a jump or call: memory may be a far pointer, and a number is the address of memory."""
+    if operand.kind is Kind.IMM:
+        operand = operand._replace(kind=Kind.MEM, bare=True)
+    if operand.size == "f" and operand.kind in (Kind.MEM, Kind.SYMBOL):
+        return operand._replace(kind=Kind.FAR)
+    return operand
+
+
 def decode(operands: Sequence[tuple[Atom, ...]], template: bool, syntax: Syntax, branch: bool) -> list[Operand]:
     """What the operands of a statement are, in AT&T order: the source first, and the selector before the offset.
 
@@ -157,8 +174,7 @@ def decode(operands: Sequence[tuple[Atom, ...]], template: bool, syntax: Syntax,
     if branch:
         if len(written) == 1:
             far = _far_pointer(written[0], template, syntax.naked)
-            if far:
-                return far
+            return far or [_target(_intel(written[0], template, syntax.naked))]
         elif len(written) == 2:
             return [Operand(Kind.IMM, "", atoms[0].start, atoms[-1].end, atoms) for atoms in written]
     return [_intel(atoms, template, syntax.naked) for atoms in reversed(written)]

@@ -20,11 +20,15 @@ monitor eax,ecx,edx -> r3i_monitor == monitor
 mwait -> r3i_mwait == mwait
 mwait eax,ecx -> r3i_mwait == mwait
 in al,dx -> r3i_in al,dx == in %dx,%al
+ind edx -> r3i_in eax, dx == in %dx,%eax
+out edx,al -> r3i_out dx, al == out %al,%dx
 in al, (dx) -> r3i_in al, dx == in %dx,%al
 IN EAX,DX -> r3i_in eax, dx == in %dx,%eax
 in eax,0x60 -> r3i_in eax,0x60 == in $0x60,%eax
 in ax , SYM + 1 -> r3i_in ax , SYM + 1 == in $SYM+1,%ax
 in al, offset SYM -> r3i_in al, SYM == in $SYM,%al
+in al, (8) -> r3i_in al, (8) == in $8,%al
+lgdt offset 4[ebp] -> r3i_lgdt 4[ebp] == lgdt 4(%ebp)
 in al, byte ptr 4 -> r3i_in al, 4 == in $4,%al
 in %al, %dx -> r3i_in %al, %dx == in %dx,%al
 inb dx -> r3i_in al, dx == in %dx,%al
@@ -90,6 +94,7 @@ data16 lgdt [eax] -> left == lgdtw (%eax)
 lidt [eax] -> r3i_lidt [eax] == lidt (%eax)
 lidt other[edi*2] -> r3i_lidt other[edi*2] == lidt other(,%edi,2)
 lidt [other + edi * 2] -> r3i_lidt [other + edi * 2] == lidt other(,%edi,2)
+lidt fword ptr (other) -> r3i_lidt fword ptr (other) == lidt other
 lidtw [eax] -> left == lidtw (%eax)
 sgdt [ecx] -> r3i_sgdt [ecx] == sgdt (%ecx)
 sgdt -8[ebp] -> r3i_sgdt -8[ebp] == sgdt -8(%ebp)
@@ -166,6 +171,9 @@ jmp fword ptr fs:[eax] -> r3i_ljmp_mem fword ptr fs:[eax] == ljmp *%fs:(%eax)
 ljmp 8:other -> r3i_ljmp 8, other == ljmp $8,$other
 ljmp 8,other -> r3i_ljmp 8,other == ljmp $8,$other
 ljmp [eax] -> r3i_ljmp_mem [eax] == ljmp *(%eax)
+jmp fword ptr 0x10 -> r3i_ljmp_mem [0x10] == ljmp *0x10
+ljmp 0x10 -> r3i_ljmp_mem [0x10] == ljmp *0x10
+ljmp offset (other) -> r3i_ljmp_mem [(other)] == ljmp *other
 jmpw 8:2 -> left == ljmpw $8,$2
 call 8:other -> r3i_lcall 8, other == lcall $8,$other
 call far ptr [eax+4] -> r3i_lcall_mem far ptr [eax+4] == lcall *4(%eax)
