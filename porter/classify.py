@@ -29,7 +29,7 @@ _ACCUMULATORS = {"b": "al", "w": "ax", "l": "eax", "": "eax"}
 _IN_INTEL_ORDER = frozenset({"in", "out"})  # rows whose macros for Intel syntax take the operands in its order
 _BY_REGISTER = {Kind.SREG: "mov-to-sreg", Kind.CR: "mov-to-cr", Kind.DR: "mov-to-dr"}
 _REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
-_IN_A_SEGMENT = frozenset({Kind.MEM, Kind.IND, Kind.FAR, Kind.SYMBOL})
+_MEMORY = frozenset({Slot.RM, Slot.MEM, Slot.IND, Slot.FAR})
 _NAMES = frozenset(f"{prefix}{name}" for prefix in ("", "e")
                    for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp"))
 _REGISTERS = frozenset({Kind.ACC, Kind.DX, Kind.REG, Kind.SREG})
@@ -148,10 +148,9 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
         macro = f"rep_{macro}" if any(_REPEAT.match(prefix) for prefix in prefixes) else macro
         args = _string_arguments(row, operands, prefixes, writer)
     else:
-        args = _arguments(match.form, operands, prefixes, spelling.suffix, writer)
+        args = _arguments(match.form, operands, prefixes, size, writer)
         if syntax.intel and row.key in _IN_INTEL_ORDER:
-            args = _arguments(match.form._replace(args=match.form.args[::-1]), operands, prefixes, spelling.suffix,
-                              writer)
+            args = _arguments(match.form._replace(args=match.form.args[::-1]), operands, prefixes, size, writer)
     macro = in_family(f"r3_{macro}", syntax)
     return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args),
                      string=row.string)
@@ -180,7 +179,7 @@ def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str],
             args.append((Part(writer.register(_ACCUMULATORS[suffix])),))
             continue
         argument = writer.argument(operands[index], position == len(form.args) - 1)
-        if segments and operands[index].kind in _IN_A_SEGMENT:
+        if segments and form.slots[index] in _MEMORY and operands[index].kind not in _REGISTERS:
             argument = (Part(f"{writer.register(segments[-1])}:"), *argument)
         args.append(argument)
     return args

@@ -134,8 +134,8 @@ def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
 
 
 def value_start(operand: Operand) -> int:
-    """Where the value of an operand begins, behind `offset` and a size."""
-    words = [atom for atom in operand.atoms if _is_word(atom, "offset") or _is_word(atom, "ptr")]
+    """Where the value of an operand begins, behind `offset`, `short` and a size."""
+    words = [atom for atom in operand.atoms if any(_is_word(atom, word) for word in ("offset", "ptr", "short"))]
     return next((atom.start for atom in operand.atoms if words and atom.start > words[-1].start), operand.start)
 
 
@@ -155,11 +155,9 @@ def _far_pointer(atoms: tuple[Atom, ...], template: bool, naked: bool) -> list[O
 
 def _target(operand: Operand) -> Operand:
     """The one operand of a jump or call: memory may be a far pointer, and a number is the address of memory."""
-    if operand.kind is Kind.IMM:
+    if operand.kind in (Kind.IMM, Kind.SYMBOL):
         operand = operand._replace(kind=Kind.MEM, bare=True)
-    if operand.size == "f" and operand.kind in (Kind.MEM, Kind.SYMBOL):
-        return operand._replace(kind=Kind.FAR)
-    return operand
+    return operand._replace(kind=Kind.FAR) if operand.size == "f" and operand.kind is Kind.MEM else operand
 
 
 def decode(operands: Sequence[tuple[Atom, ...]], template: bool, syntax: Syntax, branch: bool) -> list[Operand]:

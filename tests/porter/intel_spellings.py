@@ -33,6 +33,7 @@ in al, byte ptr 4 -> r3i_in al, 4 == in $4,%al
 in %al, %dx -> r3i_in %al, %dx == in %dx,%al
 inb dx -> r3i_in al, dx == in %dx,%al
 inb al,dx -> r3i_in al,dx == in %dx,%al
+in byte ptr 8 -> r3i_in al, 8 == in $8,%al
 inw 0x60 -> r3i_in ax, 0x60 == in $0x60,%ax
 ind eax,dx -> r3i_in eax,dx == in %dx,%eax
 out dx,al -> r3i_out dx,al == out %al,%dx
@@ -41,6 +42,7 @@ out 0x20,al -> r3i_out 0x20,al == out %al,$0x20
 out SYM + 1,al -> r3i_out "SYM + 1", al == out %al,$SYM+1
 out offset SYM,al -> r3i_out SYM, al == out %al,$SYM
 outb 0x20 -> r3i_out 0x20, al == out %al,$0x20
+fs out SYM,al -> r3i_out SYM,al == fs out %al,$SYM
 outd dx -> r3i_out dx, eax == out %eax,%dx
 insb -> r3i_insb == insb
 insw -> r3i_insw == insw
@@ -170,6 +172,7 @@ jmp FWORD PTR cs:other -> r3i_ljmp_mem FWORD PTR cs:other == ljmp *%cs:other
 jmp fword ptr fs:[eax] -> r3i_ljmp_mem fword ptr fs:[eax] == ljmp *%fs:(%eax)
 ljmp 8:other -> r3i_ljmp 8, other == ljmp $8,$other
 ljmp 8,other -> r3i_ljmp 8,other == ljmp $8,$other
+ljmp SYM -> r3i_ljmp_mem [SYM] == ljmp *SYM
 ljmp [eax] -> r3i_ljmp_mem [eax] == ljmp *(%eax)
 jmp fword ptr 0x10 -> r3i_ljmp_mem [0x10] == ljmp *0x10
 ljmp 0x10 -> r3i_ljmp_mem [0x10] == ljmp *0x10
@@ -177,7 +180,7 @@ ljmp offset (other) -> r3i_ljmp_mem [(other)] == ljmp *other
 jmpw 8:2 -> left == ljmpw $8,$2
 call 8:other -> r3i_lcall 8, other == lcall $8,$other
 call far ptr [eax+4] -> r3i_lcall_mem far ptr [eax+4] == lcall *4(%eax)
-call fword ptr other -> r3i_lcall_mem fword ptr other == lcall *other
+call fword ptr other -> r3i_lcall_mem [other] == lcall *other
 lcall 8,other -> r3i_lcall 8,other == lcall $8,$other
 lcall [eax] -> r3i_lcall_mem [eax] == lcall *(%eax)
 callw 8:4 -> left == lcallw $8,$4
