@@ -33,7 +33,7 @@ def evidence(templates: Iterable[Template]) -> Evidence:
     found = Evidence()
     for template in templates:
         own = None if template.has_alternatives else syntax_of(template.text)
-        found |= Evidence(frozenset({own} if own else ()), template.has_alternatives)
+        found |= Evidence(frozenset({own} if own else ()), template.shows_both)
     return found
 
 

@@ -94,6 +94,11 @@ class Template:
     def has_alternatives(self) -> bool:
         return bool(self._groups)
 
+    @property
+    def shows_both(self) -> bool:
+        """Whether there is something for each dialect. One thing in braces may be another processor's list."""
+        return any(len(group.each) > 1 for group in self._groups)
+
     def view(self, dialect: int) -> Template:
         """The template as the compiler takes it, with alternative number `dialect` of each that there are."""
         kept: list[int] = []

@@ -19,8 +19,8 @@ _WORD = re.compile(r"\b[a-z][a-z0-9]*\b")
 _REGISTER = re.compile(r"%(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
 _FAR = re.compile(r"(?:jmp|call)[wl]?[ \t]+\$")
 # The same in Intel syntax, and where registers have no %.
-_NAKED_REGISTER = re.compile(r"(?<![\w.$@%\\])(?:[c-gs]s|cr\d|d[rb]\d)(?![\w.$@:]|[ \t]+:)")
-_INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?[ \t]+[^\n;]*(?:[:,]|\bptr\b)")
+_NAKED_REGISTER = re.compile(r"[ \t,(\[](?:[c-gs]s|cr\d|d[rb]\d)(?![\w.$@:]|[ \t]+:)")
+_INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?[ \t]+[^\n;]*?(?:[:,]|\b(?:far|fword)\b)")
 _MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlbd]?[ \t][^\n;\"]*[\\\x02]")
 
 MODE = re.compile(

@@ -42,6 +42,6 @@ def may_be_sensitive(text: str, only_att: bool = True) -> bool:
         for word in ("jmp", "call"):
             for rest in lower.split(word)[1:]:
                 operand = rest.partition("\n")[0]
-                if ":" in operand or "," in operand or "ptr" in operand:
+                if ":" in operand or "," in operand or "far" in operand or "fword" in operand:
                     return True
     return any(rest.lstrip("lw").lstrip().startswith("$") for word in ("jmp", "call") for rest in lower.split(word)[1:])
