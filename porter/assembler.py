@@ -67,14 +67,16 @@ def read_text(path: str) -> str:
 def _as_gas_reads_it(text: str) -> str:
     """What a compiler wrote, where it relies on another assembler than GAS.
 
-    Clang brackets inline assembly in its Intel output by ``.intel_syntax`` and ``.att_syntax`` (LLVM:
+    Clang brackets inline assembly in Intel syntax by ``.intel_syntax`` and ``.att_syntax`` (LLVM:
     X86AsmPrinter). To GAS the first asks for a % in front of registers, and the second ends Intel syntax for all
-    that follows; Clang means neither.
+    that follows, even where that is the syntax of the whole file; Clang means neither.
     """
-    if "#APP\n\t.intel_syntax\n" not in text:
+    first = text.find("#APP\n\t.intel_syntax\n")
+    if first < 0:
         return text
-    text = text.replace("#APP\n\t.intel_syntax\n", "#APP\n\t.intel_syntax noprefix\n")
-    return text.replace("\t.att_syntax\n\t#NO_APP", "\t.intel_syntax noprefix\n\t#NO_APP")
+    if "\t.intel_syntax noprefix\n" in text[:first]:
+        text = text.replace("\t.att_syntax\n\t#NO_APP", "\t.intel_syntax noprefix\n\t#NO_APP")
+    return text.replace("#APP\n\t.intel_syntax\n", "#APP\n\t.intel_syntax noprefix\n")
 
 
 def port_call(call: Call) -> tuple[str | None, list[Site]]:

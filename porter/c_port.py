@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from porter.asm_text import lines_with, names_i386
 from porter.c_dialects import SYNTAXES, Evidence, choose, evidence, in_either, merged
 from porter.c_template import Template, Unwritable, parse
 from porter.errors import PortError
-from porter.model import EITHER, Sensitive, Site, Syntax
+from porter.model import EITHER, INTEL, Sensitive, Site, Syntax
 from porter.prefilter import candidates
 from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
@@ -26,6 +27,10 @@ _WORD = re.compile(r"[\w.$]+")
 
 _IN_MACRO = "its operands are written in a C macro"
 _WHICH = "it means different things in AT&T and in Intel syntax, and the tree has both: say which with --syntax"
+
+
+_IN_BLOCK = "in an asm block in Microsoft's style: the compiler takes no macro there; build through `ring3 cc`"
+_BLOCK = re.compile(r"\s*(?:\{(?P<block>[^{}]*)\}|(?P<line>[a-z]\w*[^\n;(}]*))")
 
 
 class Survey(NamedTuple):
@@ -158,6 +163,20 @@ class _Source:
                     item = item.left(_WHICH)
             self._tell(template, item)
 
+    def tell_blocks(self) -> None:
+        """Report what is sensitive in ``__asm { mov cr0, eax }``, which Clang reads in Intel syntax."""
+        for keyword in _KEYWORD.finditer(self.text):
+            block = _BLOCK.match(self.text, keyword.end()) if keyword["asm"] else None
+            if block is None:
+                continue
+            start, end = block.span(block.lastgroup or 0)
+            for first, last in lines_with(self.text[start:end], candidates(self.text[start:end], only_att=False)):
+                with contextlib.suppress(Unparsable):
+                    for item in decide(self.text[start + first:start + last], syntax=INTEL):
+                        item = item.shifted(start + first).left(_IN_BLOCK)
+                        written = self.text[item.start:item.end]
+                        self.sites.append(Site(self.name, *self.lines(item.start), written, item))
+
     def _port_both(self, template: Template, ported: Sequence[tuple[Template, list[Sensitive]]]) -> None:
         try:
             self.edits += merged(template, [(view, [item for item in items if item.changes]) for view, items in ported],
@@ -192,4 +211,5 @@ def port_c(text: str, name: str, known: Survey | None = None, syntaxes: Collecti
     here = evidence(templates)
     for template in templates:
         source.port(template, choose(template, Evidence(frozenset(syntaxes)), here, known.evidence))
+    source.tell_blocks()
     return Ported(apply(text, source.edits) if source.edits else text, tuple(source.sites))

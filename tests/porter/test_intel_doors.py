@@ -140,6 +140,19 @@ def test_templates_that_switch_by_themselves(compiler: str, bench: Bench) -> Non
     assert {"cli", "halt", "write_cr4", "rep_ins32"} <= set(found.ported)
 
 
+@pytest.mark.skipif(shutil.which("clang") is None, reason="Clang is not installed")
+@pytest.mark.parametrize("options", [[], ["-masm=intel"]])
+def test_what_clang_puts_around_intel_syntax(options: list[str], bench: Bench) -> None:
+    """Blocks in Microsoft's style are in Intel syntax in either dialect."""
+    bench.write("x.c", "int g;\nvoid f(int v) { __asm { cli\n mov eax, v\n mov cr3, eax }\n g = v; __asm { hlt }\n"
+                       " g += v; }\n")
+    run = bench.run("cc_main", "clang", *FLAGS, "-fasm-blocks", *options, "-c", "x.c")
+    assert run.returncode == 0, run.stderr
+    found = survey(bench.directory / "x.o")
+    assert not found.left
+    assert set(found.ported) == {"cli", "write_cr3", "halt"}
+
+
 def test_messages_name_the_authors_line(bench: Bench) -> None:
     bench.write("x.s", "\t.intel_syntax noprefix\n\tnop\n\tmov cr0, [eax\n")
     run = bench.run("as_main", "--32", "-o", "x.o", "x.s")

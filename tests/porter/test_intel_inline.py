@@ -93,6 +93,16 @@ def test_without_operands_there_can_be_no_alternatives() -> None:
     assert all("--syntax" in site.item.reason for site in left.sites)
 
 
+def test_blocks_in_microsofts_style_are_reported() -> None:
+    text = ('void f(void) { __asm { cli\n  mov eax, 4 ; x\n  mov cr3, eax } g(); __asm hlt\n __asm mov eax, cr0 }\n'
+            'register int x asm("eax"); /* asm hlt */ int asm_in; __asm volatile ("nop");\n')
+    ported = port_c(text, "x.c")
+    assert ported.text == text
+    assert [(site.line, site.treatment, site.text) for site in ported.sites] == [
+        (1, "left", "cli"), (3, "left", "mov cr3, eax"), (3, "left", "hlt"), (4, "left", "mov eax, cr0")]
+    assert "ring3 cc" in ported.sites[0].item.reason
+
+
 BOTH = """
 static inline unsigned char inb(unsigned short port)
 { unsigned char v; asm volatile("in {%1, %0|%0, %1}" : "=a"(v) : "Nd"(port)); return v; }
