@@ -135,7 +135,9 @@ class _Source:
         views = [(template.view(SYNTAXES.index(syntax)), syntax) for syntax in syntaxes]
         ported = [(view, self._statements(view, syntax)) for view, syntax in views]
         if len(views) > 1:
-            (self._port_both if template.extended else self._port_either)(template, ported)
+            # A string macro may be part of a template that takes no alternatives.
+            both = template.has_alternatives or (template.extended and not template.fragment)
+            (self._port_both if both else self._port_either)(template, ported)
             return
         for view, items in ported:
             for item in items:
@@ -146,7 +148,7 @@ class _Source:
                 self._tell(view, item)
 
     def _port_either(self, template: Template, ported: Sequence[tuple[Template, list[Sensitive]]]) -> None:
-        """Port a template that the compiler passes on as it is in both dialects."""
+        """Port a template that the compiler may pass on as it is in both dialects."""
         items: dict[int, list[Sensitive]] = {}
         for _, some in ported:
             for item in some:

@@ -93,6 +93,15 @@ def test_without_operands_there_can_be_no_alternatives() -> None:
     assert all("--syntax" in site.item.reason for site in left.sites)
 
 
+def test_string_macros_may_be_part_of_any_template() -> None:
+    text = '#define OFF "cli\\n\\t"\n#define PAGES "mov {%0, %%cr3|cr3, %0}"\n'
+    text += 'void f(void) { asm(OFF); asm(OFF PAGES :: "r"(4)); }\n'
+    ported = port_c(text, "x.c")
+    assert ported.text == text.replace("cli", "r3_either cli").replace(
+        "mov {%0, %%cr3|cr3, %0}", "{r3_write_cr3 %0|r3i_write_cr3 %0}")
+    assert port_c(ported.text, "x.c").text == ported.text
+
+
 def test_blocks_in_microsofts_style_are_reported() -> None:
     text = ('void f(void) { __asm { cli\n  mov eax, 4 ; x\n  mov cr3, eax } g(); __asm hlt\n __asm mov eax, cr0 }\n'
             'register int x asm("eax"); /* asm hlt */ int asm_in; __asm volatile ("nop");\n')
