@@ -29,7 +29,7 @@ _IN_MACRO = "its operands are written in a C macro"
 _WHICH = "it means different things in AT&T and in Intel syntax, and the tree has both: say which with --syntax"
 
 
-_IN_BLOCK = "in an asm block in Microsoft's style: the compiler takes no macro there; build through `ring3 cc`"
+_IN_BLOCK = "the compiler takes no macro in an asm block of Microsoft's style: build with `ring3 cc`"
 _BLOCK = re.compile(r"\s*(?:\{(?P<block>[^{}]*)\}|(?P<line>[a-z]\w*[^\n;(}]*))")
 
 

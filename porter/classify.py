@@ -122,7 +122,7 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
         if statement.leads or len(kinds) != len(operands) or not _could_be_sensitive(spelling.rows, operands):
             return None
         if syntax.naked and not syntax.intel:
-            return left("a register that a macro argument names without %")
+            return left("a macro argument names the register without %: write the % in the macro")
         return Sensitive(statement.start, statement.end, labels, row.key, in_family(RESOLVE, syntax),
                          _resolution(statement, operands, source, syntax))
     row = match.row
@@ -142,7 +142,7 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     if macro == NO_MACRO:
         return left("the 16-bit operand size has no macro")
     if row.string and syntax.intel and not size:
-        return left("its operand size is the compiler's to say")
+        return left("only the compiler knows its operand size: write it with the size, as insb, insw or insd")
     writer = _Writer(source, syntax, template)
     if row.string:
         macro = f"rep_{macro}" if any(_REPEAT.match(prefix) for prefix in prefixes) else macro
