@@ -3,7 +3,7 @@
 ``table``   every hypercall: number, name, arguments, result, errors, meaning, Xen counterpart
 ``layout``  where things lie: the hole in the guest's address space, the state memory file
 ``structs`` the records that cross a boundary: shared page, vCPU, control block, exit, trace
-``gas``, ``nasm``, ``cheader``, ``reference``  what is generated from them
+``gas``, ``gas_intel``, ``nasm``, ``cheader``, ``reference``  what is generated from them
 
 Nothing of ring3 is imported here; everything else of ring3 may import this.
 """

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hypercalls import cheader, gas, nasm, reference
+from hypercalls import cheader, gas, gas_intel, nasm, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED: dict[str, Callable[[], str]] = {
     "hypervisor/monitor/abi.h": cheader.header,
     "hypercalls/generated/ring3.inc": gas.macros,
     "hypercalls/generated/ring3.h": gas.c_header,
+    "hypercalls/generated/ring3_intel.inc": gas_intel.macros,
+    "hypercalls/generated/ring3_intel.h": gas_intel.c_header,
     "hypercalls/generated/ring3.nasm": nasm.macros,
     "docs/hypercalls.md": reference.markdown,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from porter.model import Change, Part, Sensitive
+from porter.model import Change, Part, Sensitive, in_family
 from porter.statements import decide
 
 # What may stand between two statements that execute one after the other: separators, comments, line
@@ -30,7 +30,7 @@ def _joined(item: Sensitive, text: str, template: bool) -> Sensitive:
     removed = gap.partition("\n")[0].rstrip() if "\n" in gap else gap
     start = item.start - len(before) + match.start(1)
     removal = Change(start, start + len(prefix) + len(removed), (Part(),))
-    (whole,) = decide(f"{prefix} {text[item.start:item.end]}", template)
+    (whole,) = decide(f"{prefix} {text[item.start:item.end]}", template, item.syntax)
     if not whole.changes:
         return item._replace(changes=(), reason=whole.reason)
     macro, *segment = [change.parts for change in whole.changes]
@@ -41,7 +41,7 @@ def _joined(item: Sensitive, text: str, template: bool) -> Sensitive:
 
 def _is_pair(first: Sensitive, second: Sensitive, text: str) -> bool:
     gap = text[first.end:second.start]
-    return ((first.macro, second.macro) == ("r3_sti", "r3_hlt") and bool(first.changes and second.changes)
+    return ((first.key, second.key) == ("sti", "hlt") and bool(first.changes and second.changes)
             and bool(_BETWEEN.fullmatch(gap)) and (";" in gap or "\n" in gap))
 
 
@@ -57,7 +57,8 @@ def combine(items: Sequence[Sensitive], text: str, template: bool = False) -> li
         if not _is_pair(first, second, text):
             continue
         rest = first.end if "\n" not in text[first.end:second.end] else second.start
-        fused = Change(first.start, first.end, (Part("r3_sti_hlt"),))
-        out[index] = first._replace(macro="r3_sti_hlt", changes=(fused,))
-        out[index + 1] = second._replace(macro="r3_sti_hlt", changes=(Change(rest, second.end, (Part(),)),))
+        both = in_family("r3_sti_hlt", first.syntax)
+        fused = Change(first.start, first.end, (Part(both),))
+        out[index] = first._replace(macro=both, changes=(fused,))
+        out[index + 1] = second._replace(macro=both, changes=(Change(rest, second.end, (Part(),)),))
     return out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank, has_macros, lines_with
-from porter.prefilter import candidates
+from porter.asm_text import AssemblyText, blank, has_macros
+from porter.model import ATT, Syntax
 from porter.quickscan import may_be_sensitive
 from porter.rewrite import Ported
 
@@ -17,13 +17,13 @@ def without_comments(text: str) -> str:
     return _TOKEN.sub(lambda match: match[0] if match["quoted"] else blank(match[0]), text)
 
 
-def port_assembly(text: str, name: str) -> Ported:
+def port_assembly(text: str, name: str, syntax: Syntax = ATT) -> Ported:
     """Port text that goes to the assembler as it is: a ``.s`` file, or what a compiler wrote.
 
-    Raises PortError for Intel syntax and for sensitive lines that do not parse.
+    `syntax` is the one in which it starts. Raises PortError for sensitive lines that do not parse.
     """
-    if not may_be_sensitive(text):
+    if not may_be_sensitive(text, syntax == ATT):
         return Ported(text)
     # Comments on one line are the grammar's business, but those that span lines, or follow macro arguments.
     clean = without_comments(text) if "/*" in text or has_macros(text) else text
-    return AssemblyText(name, text, clean).port(lines_with(text, candidates(text)))
+    return AssemblyText(name, text, clean, syntax=syntax).port()

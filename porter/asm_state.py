@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from porter import prefilter
+from porter.model import ATT, Syntax
 
 _CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b", re.MULTILINE)
 
@@ -15,7 +17,7 @@ class State(NamedTuple):
     """The assembler's state at one place of a text."""
 
     bits: str = "32"
-    intel: bool = False
+    syntax: Syntax = ATT
     alternate_macros: bool = False
 
 
@@ -23,14 +25,16 @@ class States:
     """The assembler's state along a text.
 
     `source`, where the text is still to be preprocessed, tells its conditionals: each branch starts in the
-    state in front of the first, and where they end in different ones, 32-bit code is what goes on.
+    state in front of the first, and where they end in different ones, 32-bit code is what goes on. `syntax` is
+    the one in which the text starts.
     """
 
-    def __init__(self, text: str, source: str = "") -> None:
+    def __init__(self, text: str, source: str = "", syntax: Syntax = ATT) -> None:
         self._positions: list[int] = []
-        self._states = [State()]
+        self._states = [State(syntax=syntax)]
         branches: list[list[State]] = []  # for each open conditional, the state before it and those at branch ends
-        events = [(match.end() - 1, match[1]) for match in prefilter.MODE.finditer("\n" + text.lower())]
+        modes = prefilter.MODE.finditer("\n" + text.lower())
+        events = [(match.end() - 1, "".join(match.groups(""))) for match in modes]
         events += [(match.end(), f"#{match[1]}") for match in _CONDITIONAL.finditer(source)]
         for position, word in sorted(events):
             state = self._states[-1]
@@ -38,8 +42,9 @@ class States:
                 state = self._branch(branches, word, state)
             elif word.startswith("code"):
                 state = state._replace(bits=word[4:6])
-            elif word.endswith("_syntax"):
-                state = state._replace(intel=word.startswith("intel"))
+            elif "_syntax" in word:
+                # Without an argument, registers need their % in either syntax.
+                state = state._replace(syntax=Syntax(word.startswith("intel"), word.endswith("noprefix")))
             else:
                 state = state._replace(alternate_macros=word == "altmacro")
             self._positions.append(position)
@@ -61,6 +66,20 @@ class States:
     def has_16_bit(self) -> bool:
         """Whether any of the text is 16-bit code."""
         return any(state.bits.startswith("16") for state in self._states)
+
+    @property
+    def only_att(self) -> bool:
+        """Whether all of the text is in AT&T syntax with a % in front of each register."""
+        return all(state.syntax == ATT for state in self._states)
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a stretch of text in which the state does not change."""
+        for position in self._positions[bisect_right(self._positions, start):]:
+            if position >= end:
+                break
+            yield start, position
+            start = position
+        yield start, end
 
     def at(self, offset: int) -> State:
         return self._states[bisect_right(self._positions, offset)]

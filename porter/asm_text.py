@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from porter.adjacent import combine
 from porter.asm_state import State, States
 from porter.errors import PortError
-from porter.model import RESOLVE, Sensitive, Site
+from porter.model import ATT, Sensitive, Site, Syntax
+from porter.prefilter import candidates
 from porter.reach import Reach
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
-_I386 = re.compile(r"\.code(?:16|32)\b|%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$",
+_I386 = re.compile(r"\.code(?:16|32)\b|\.(?:intel|att)_syntax\b|\be(?:[abcd]x|[sd]i|[sb]p)\b"
+                   r"|%(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d)\b|\bint[ \t]+\$",
                    re.IGNORECASE)
 _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
     re.MULTILINE | re.IGNORECASE)
 _LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"', re.MULTILINE)
+_FUNCTION_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(", re.MULTILINE)
+_CALL = re.compile(r"(\w+)\(")
 _FOREIGN = "the file names no i386 register: it may be for another processor"
 
 
@@ -64,32 +68,35 @@ class AssemblyText:
 
     `clean` is what is parsed: as long as `text`, with blanks for what is not for the assembler. `source`: the
     text is a source tree's, perhaps for another processor. `lenient`: what does not parse is no assembler.
+    `syntax` is the one in which the text starts.
     """
 
-    def __init__(self, name: str, text: str, clean: str, *, source: bool = False, lenient: bool = False) -> None:
+    def __init__(self, name: str, text: str, clean: str, *, source: bool = False, lenient: bool = False,
+                 syntax: Syntax = ATT) -> None:
         self.name, self.text, self.clean = name, text, clean
         self.lenient = lenient
         self.foreign = source and not names_i386(clean)
         unprocessed = text if source or lenient else ""
-        self.states, self.place = States(clean, unprocessed), Places(name, text)
+        self.states, self.place = States(clean, unprocessed, syntax), Places(name, text)
         self.reach = Reach(clean, unprocessed, self.states)
+        self._function_macros = frozenset(_FUNCTION_MACRO.findall(unprocessed))
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
-        piece = self.clean[start:end]
-        if self.states.at(start).intel:
-            file, line, _ = self.place(start)
-            raise PortError(f"{file}:{line}: `{piece.strip()}` is in Intel syntax, which cannot be "
-                            f"ported: write it in AT&T syntax, or compile with -masm=att")
         try:
-            return [item.shifted(start) for item in decide(piece)]
+            return [item.shifted(start) for item in decide(self.clean[start:end], syntax=self.states.at(start).syntax)]
         except Unparsable as error:
             if self.foreign or self.lenient or self.text[start:end].lstrip().startswith("#"):
                 return []  # C, a C macro whose body is no statement, or another processor's assembler
             file, line, column = self.place(start + error.position)
             raise PortError(f"{file}:{line}:{column}: cannot parse `{self.text[start:end].strip()}`: "
                             f"correct the statement, or keep the file out with --exclude") from None
+
+    def _calls_macro(self, start: int) -> bool:
+        """Whether what seems to be an instruction is a C macro of its name with arguments."""
+        call = _CALL.match(self.clean, start)
+        return call is not None and call[1] in self._function_macros
 
     def _edits(self, item: Sensitive, state: State) -> list[Edit]:
         edits = [Edit(change.start, change.end, "".join(part.text or self.text[part.start:part.end]
@@ -100,9 +107,17 @@ class AssemblyText:
             edits[-1] = edits[-1]._replace(text=f"{edits[-1].text}; .altmacro")
         return edits
 
-    def port(self, pieces: Iterable[tuple[int, int]]) -> Ported:
-        """Port the statements within the pieces, which are in ascending order."""
-        found = [item for start, end in pieces for item in self._sensitive(start, end)]
+    def port(self) -> Ported:
+        """Port all of the text."""
+        return self.port_lines(candidates(self.clean, self.states.only_att))
+
+    def port_lines(self, positions: list[int]) -> Ported:
+        """Port the lines of the text that hold the positions, which are in ascending order."""
+        pieces = lines_with(self.clean, positions)
+        found = [item for line in pieces for start, end in self.states.pieces(*line)
+                 for item in self._sensitive(start, end)]
+        if self._function_macros:
+            found = [item for item in found if not self._calls_macro(item.start)]
         edits: list[Edit] = []
         sites: list[Site] = []
         items = combine(found, self.clean)
@@ -112,7 +127,7 @@ class AssemblyText:
             items += passed_mnemonics(self.clean)
         for item in items:
             state = self.states.at(item.start)
-            if item.macro == RESOLVE and not self.passes_registers:
+            if item.is_for_the_assembler and not self.passes_registers:
                 continue
             if self.foreign and item.changes:
                 item = item.left(_FOREIGN)

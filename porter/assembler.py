@@ -22,7 +22,6 @@ _WITH_VALUE = frozenset({
     "-o", "-I", "--defsym", "--MD", "--debug-prefix-map", "--hash-size", "--listing-lhs-width",
     "--listing-lhs-width2", "--listing-rhs-width", "--listing-cont-lines",
 })
-_UNPORTABLE_OPTIONS = frozenset({"-msyntax=intel", "-mmnemonic=intel", "-mnaked-reg"})
 
 
 class Call:
@@ -33,6 +32,7 @@ class Call:
         self.inputs: list[str] = []  # "-" is standard input
         self.include_path: list[str] = []  # where `.include` looks
         self.bits: int | None = None  # None: the assembler's default
+        self.intel = self.naked = False  # the syntax in which the inputs start: see `model.Syntax`
         rest = iter(args)
         for arg in rest:
             if arg in ("-", "--"):
@@ -47,6 +47,9 @@ class Call:
         self.options += [option] if value is None else [option, value]
         if option.startswith("-I"):
             self.include_path.append(value or option[2:])
+        if option.startswith("-msyntax="):
+            self.intel = option == "-msyntax=intel"
+        self.naked = self.naked or option == "-mnaked-reg"
         self.bits = {"--32": 32, "--64": 64, "--x32": 64}.get(option, self.bits)
 
 
@@ -61,34 +64,51 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
+def _as_gas_reads_it(text: str) -> str:
+    """What a compiler wrote, where it relies on another assembler than GAS.
+
+    Clang brackets inline assembly in Intel syntax by ``.intel_syntax`` and ``.att_syntax`` (LLVM:
+    X86AsmPrinter). To GAS the first asks for a % in front of registers, and the second ends Intel syntax for all
+    that follows, even where that is the syntax of the whole file; Clang means neither.
+    """
+    first = text.find("#APP\n\t.intel_syntax\n")
+    if first < 0:
+        return text
+    if "\t.intel_syntax noprefix\n" in text[:first]:
+        text = text.replace("\t.att_syntax\n\t#NO_APP", "\t.intel_syntax noprefix\n\t#NO_APP")
+    return text.replace("#APP\n\t.intel_syntax\n", "#APP\n\t.intel_syntax noprefix\n")
+
+
 def port_call(call: Call) -> tuple[str | None, list[Site]]:
     """Port the inputs of an assembler call.
 
     Returns the text for the assembler's standard input, None where the call can go ahead as it is, and
     the sensitive instructions that stay unported. Raises PortError.
     """
-    for option in call.options:
-        if option in _UNPORTABLE_OPTIONS:
-            raise PortError(f"{option}: only AT&T syntax can be ported: leave the option out")
     pieces: list[str] = []
-    unported: list[Site] = []
+    sites: list[Site] = []
     changed = False
     for path in call.inputs:
         name = STANDARD_INPUT if path == "-" else path
-        text = read_text(path)
-        if ".include" in text or may_be_sensitive(text):
+        written = read_text(path)
+        text = _as_gas_reads_it(written)
+        if ".include" in text or may_be_sensitive(text, not (call.intel or call.naked)):
             from porter.asm_includes import port_with_includes
+            from porter.model import Syntax
 
-            ported = port_with_includes(text, name, call.include_path)
-            changed = changed or ported.text != text
-            unported += [site for site in ported.sites if not site.item.changes]
+            ported = port_with_includes(text, name, call.include_path, Syntax(call.intel, call.naked))
+            sites += ported.sites
             text = ported.text
+        changed = changed or text != written
         pieces.append(f'# 1 "{name}"\n{text}')
+    unported = [site for site in sites if not site.item.changes]
     if not changed:
         return ("".join(pieces) if "-" in call.inputs else None), unported
     from porter.statements import macro_text
 
-    return macro_text() + "".join(pieces), unported
+    # By the option alone, GAS takes no segment override, which the macros have; by the directive it does.
+    syntax = f".intel_syntax {'noprefix' if call.naked else 'prefix'}\n" if call.intel else ""
+    return macro_text(sites) + syntax + "".join(pieces), unported
 
 
 def report(sites: Sequence[Site]) -> None:

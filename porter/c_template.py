@@ -1,13 +1,14 @@
 """The text of an inline assembly template, and where each of its characters stands in the C source.
 
 String literals are joined and their escapes decoded, as the compiler does it. A macro whose text is not
-known becomes one OPAQUE character.
+known becomes one OPAQUE character. Alternatives ``{att|intel}`` are kept; a *view* is the template as the
+compiler takes it for one dialect.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lark import Token, Tree
@@ -19,7 +20,9 @@ from porter.syntax import UnexpectedInput, parser
 OPAQUE = "\2"
 _LITERAL = re.compile(r"\\(?:\r?\n|x[0-9a-fA-F]+|[0-7]{1,3}|.)|.", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\x1b"}
-_DIALECTS = re.compile(r"(?<!%)\{([^{}|]*)\|[^{}]*\}")
+_ALTERNATIVES = re.compile(r"\{((?:[^{}%]|%.)*)\}", re.DOTALL)
+_NEXT = re.compile(r"%.|[{]", re.DOTALL)
+_BAR = re.compile(r"((?:[^|%]|%.)*)\|?", re.DOTALL)
 
 
 def _decode(escape: str) -> str:
@@ -32,6 +35,34 @@ def _decode(escape: str) -> str:
     if escape[1].isdigit():
         return chr(int(escape[1:], 8) & 0xFF)
     return _SIMPLE.get(escape[1], escape[1])
+
+
+class _Group(NamedTuple):
+    """Alternatives within braces: the bounds of all, and of each."""
+
+    start: int
+    end: int
+    each: tuple[tuple[int, int], ...]
+
+
+def _groups(text: str) -> list[_Group]:
+    """The alternatives of a template. A brace behind % is one of the assembler's."""
+    found: list[_Group] = []
+    position = 0
+    while match := _NEXT.search(text, position):
+        position = match.end()
+        whole = _ALTERNATIVES.match(text, match.start()) if match[0] == "{" else None
+        if whole:
+            each: list[tuple[int, int]] = []
+            start = whole.start(1)
+            while start <= whole.end(1):
+                bar = _BAR.match(text, start, whole.end(1))
+                assert bar
+                each.append(bar.span(1))
+                start = bar.end(1) + 1
+            found.append(_Group(*whole.span(), tuple(each)))
+            position = whole.end()
+    return found
 
 
 class _Char(NamedTuple):
@@ -47,16 +78,56 @@ class Unwritable(Exception):
 
 
 class Template:
-    """A template: `text` as the assembler will see it, `extended` where it has operands."""
+    """A template: `text` as it is written, `extended` where it has operands."""
 
-    def __init__(self, text: str, chars: list[_Char], extended: bool, names: frozenset[str], *,
-                 fragment: bool) -> None:
+    def __init__(self, text: str, chars: Sequence[_Char], extended: bool, names: frozenset[str], *, fragment: bool,
+                 places: Sequence[int] = (), groups: Sequence[_Group] | None = None) -> None:
         self._chars = chars
+        self.text = text
         self.extended = extended
         self.fragment = fragment  # part of a template: it need not be whole statements
         self.names = names  # the macros that it is written with
-        # Of the dialect alternatives {att|intel} only the first is assembled.
-        self.text = _DIALECTS.sub(lambda m: f" {m[1]}{' ' * (len(m[0]) - len(m[1]) - 1)}", text) if extended else text
+        self._groups = (_groups(text) if extended else []) if groups is None else groups
+        self._places = places or range(len(text))  # in a view: where each character is in the whole template
+
+    @property
+    def has_alternatives(self) -> bool:
+        return bool(self._groups)
+
+    @property
+    def shows_both(self) -> bool:
+        """Whether there is something for each dialect. One thing in braces may be another processor's list."""
+        return any(len(group.each) > 1 for group in self._groups)
+
+    def view(self, dialect: int) -> Template:
+        """The template as the compiler takes it, with alternative number `dialect` of each that there are."""
+        kept: list[int] = []
+        position = 0
+        for group in self._groups:
+            kept += range(position, group.start)
+            if dialect < len(group.each):
+                kept += range(*group.each[dialect])
+            position = group.end
+        kept += range(position, len(self.text))
+        return Template("".join(self.text[i] for i in kept), [self._chars[i] for i in kept], self.extended,
+                        self.names, fragment=self.fragment, places=kept, groups=self._groups)
+
+    def place(self, start: int, end: int) -> tuple[int, int, bool]:
+        """The bounds, in the whole template, of a stretch of a view, and whether it is in one alternative.
+
+        A stretch that is not takes in all alternatives that it touches.
+        """
+        first, last = self._places[start], self._places[end - 1] + 1
+        for group in self._groups:
+            if any(begin <= first and last <= stop for begin, stop in group.each):
+                return first, last, True
+            if first < group.end and group.start < last:
+                first, last = min(first, group.start), max(last, group.end)
+        return first, last, False
+
+    def alternatives_within(self, start: int, end: int) -> bool:
+        """Whether there are any between two offsets of the whole template."""
+        return any(start <= group.start < end for group in self._groups)
 
     def is_written_here(self, offset: int) -> bool:
         return self._chars[offset].start >= 0
@@ -64,6 +135,43 @@ class Template:
     def source_offset(self, offset: int) -> int:
         """Offset into the C source of a character of the template."""
         return self._chars[offset].start if offset < len(self._chars) else self._chars[-1].end
+
+    def source_bounds(self, start: int, end: int) -> tuple[int, int]:
+        """Bounds in the C source of a stretch of the template. Raises Unwritable where they are in no string here."""
+        first, last = self._chars[start], self._chars[end - 1]
+        if not (first.literal and last.literal) or first.start < 0 or last.start < 0:
+            raise Unwritable
+        return first.start, last.end
+
+    def _verbatim(self, start: int, end: int, source: str) -> str:
+        """The source of a stretch of a view, without what is for other dialects, as text within braces."""
+        if any(char.start < 0 for char in self._chars[start:end]):
+            raise Unwritable
+        out: list[str] = []
+        for i in range(start, end):
+            char = self._chars[i]
+            if i > start and self._places[i] == self._places[i - 1] + 1:
+                out.append(source[self._chars[i - 1].end:char.start])
+            if i > start and char == self._chars[i - 1]:
+                continue  # one escape, or one macro, that is several characters
+            bare = self.text[i] == "|" and (i == 0 or self.text[i - 1] != "%")
+            out.append(f"%{source[char.start:char.end]}" if bare else source[char.start:char.end])
+        return "".join(out)
+
+    def rewritten(self, start: int, end: int, changes: Iterable[Change], source: str) -> str:
+        """The C source, with changes made, of what a view has of a stretch of the whole template.
+
+        Raises Unwritable.
+        """
+        inside = [i for i, place in enumerate(self._places) if start <= place < end]
+        position, stop = inside[0], inside[-1] + 1
+        out: list[str] = []
+        for change in changes:
+            out.append(self._verbatim(position, change.start, source))
+            out += [part.text.replace("\\", "\\\\").replace('"', '\\"') if part.text or part.start == part.end
+                    else self._verbatim(part.start, part.end, source) for part in change.parts]
+            position = change.end
+        return "".join([*out, self._verbatim(position, stop, source)])
 
     def _runs(self, start: int, end: int) -> list[tuple[int, int]]:
         """The stretches of source that hold a stretch of the template, each within one string."""

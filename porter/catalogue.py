@@ -10,7 +10,7 @@ instructions) and 2.8; "ring 3 today" was measured on Linux in compatibility mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from porter.catalogue_model import ACCEPTS, Form, Kind, Row, Treatment
@@ -34,27 +34,24 @@ class Match(NamedTuple):
 BY_KEY: dict[str, Row] = {row.key: row for row in ROWS}
 
 
-def _spellings() -> dict[str, Spelling]:
+def _spellings(letters: Mapping[str, str]) -> dict[str, Spelling]:
+    """The mnemonics as written, where a size suffix is written with the letter that `letters` gives for it."""
     table: dict[str, Spelling] = {}
     for row in ROWS:
         for mnemonic in row.mnemonics:
             for suffix in ("", *row.suffixes):
-                known = table.get(mnemonic + suffix)
-                table[mnemonic + suffix] = Spelling((*(known.rows if known else ()), row), suffix)
+                written = mnemonic + letters.get(suffix, suffix)
+                known = table.get(written)
+                table[written] = Spelling((*(known.rows if known else ()), row), suffix)
     return table
 
 
-SPELLINGS: dict[str, Spelling] = _spellings()
+SPELLINGS: dict[str, Spelling] = _spellings({})  # in AT&T syntax
+INTEL_SPELLINGS: dict[str, Spelling] = _spellings({"l": "d"})
 
 
-def find(mnemonic: str, kinds: Sequence[Kind]) -> Match | None:
-    """Find what `mnemonic` (any case, AT&T suffix allowed) with operands of `kinds` (AT&T order) means.
-
-    None: not a sensitive instruction.
-    """
-    spelling = SPELLINGS.get(mnemonic.lower())
-    if spelling is None:
-        return None
+def find(spelling: Spelling, kinds: Sequence[Kind]) -> Match | None:
+    """Find what a mnemonic with operands of `kinds` (AT&T order) means. None: not a sensitive instruction."""
     for row in spelling.rows:
         for form in row.forms:
             if len(form.slots) == len(kinds) and all(

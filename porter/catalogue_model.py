@@ -23,6 +23,8 @@ class Kind(StrEnum):
     IMM = "imm"
     MEM = "mem"
     IND = "ind"  # *operand of an indirect jump or call
+    FAR = "far"  # memory that Intel syntax calls a far pointer: fword ptr, far ptr
+    SYMBOL = "symbol"  # a symbol in Intel syntax: memory, or a constant where there can be no memory
     OPEN = "open"  # known only later: a C asm operand (%0) or a macro argument
 
 
@@ -35,6 +37,7 @@ class Slot(StrEnum):
     REG = "reg"
     MEM = "mem"
     IND = "ind"
+    FAR = "far"
     IMM = "imm"
     SREG = "sreg"
     CR = "cr"
@@ -43,14 +46,16 @@ class Slot(StrEnum):
 
 
 _GENERAL = frozenset({Kind.ACC, Kind.DX, Kind.REG, Kind.OPEN})
+_MEMORY = frozenset({Kind.MEM, Kind.FAR, Kind.SYMBOL, Kind.OPEN})
 ACCEPTS: dict[Slot, frozenset[Kind]] = {
     Slot.ACC: frozenset({Kind.ACC, Kind.OPEN}),
-    Slot.PORT: frozenset({Kind.DX, Kind.IMM, Kind.OPEN}),
-    Slot.RM: _GENERAL | {Kind.MEM},
+    Slot.PORT: frozenset({Kind.DX, Kind.IMM, Kind.SYMBOL, Kind.OPEN}),
+    Slot.RM: _GENERAL | _MEMORY,
     Slot.REG: _GENERAL,
-    Slot.MEM: frozenset({Kind.MEM, Kind.OPEN}),
+    Slot.MEM: _MEMORY,
     Slot.IND: frozenset({Kind.IND}),
-    Slot.IMM: frozenset({Kind.IMM, Kind.OPEN}),
+    Slot.FAR: frozenset({Kind.FAR}),
+    Slot.IMM: frozenset({Kind.IMM, Kind.SYMBOL, Kind.OPEN}),
     Slot.SREG: frozenset({Kind.SREG}),
     Slot.CR: frozenset({Kind.CR}),
     Slot.CR8: frozenset({Kind.CR8}),

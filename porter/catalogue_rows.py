@@ -5,14 +5,14 @@ from __future__ import annotations
 from porter.catalogue_model import IMPLIED_ACC, NO_MACRO, Cost, Form, Ring3, Row, Slot, Treatment
 
 _ACC, _PORT, _RM, _REG, _MEM = Slot.ACC, Slot.PORT, Slot.RM, Slot.REG, Slot.MEM
-_IND, _IMM, _SREG, _CR, _DR = Slot.IND, Slot.IMM, Slot.SREG, Slot.CR, Slot.DR
+_IND, _FAR, _IMM, _SREG, _CR, _DR = Slot.IND, Slot.FAR, Slot.IMM, Slot.SREG, Slot.CR, Slot.DR
 _INLINE, _GATE, _EXIT = Cost.INLINE, Cost.GATE, Cost.EXIT
 _TRAPS, _SILENT, _HOST = Ring3.TRAPS, Ring3.SILENT, Ring3.HOST
 
 
-def _bare(name: str, group: str, cost: Cost, ring3: Ring3, why: str, *also: str) -> Row:
+def _bare(name: str, group: str, cost: Cost, ring3: Ring3, why: str, suffixes: str = "") -> Row:
     """An operation whose operands are all implied."""
-    return Row(name, group, (name, *also), "", (Form((), name),), cost, ring3, why)
+    return Row(name, group, (name,), suffixes, (Form((), name),), cost, ring3, why)
 
 
 def _one(name: str, group: str, slot: Slot, suffixes: str, ring3: Ring3, why: str) -> Row:
@@ -20,8 +20,8 @@ def _one(name: str, group: str, slot: Slot, suffixes: str, ring3: Ring3, why: st
     return Row(name, group, (name,), suffixes, (Form((slot,), name, (0,)),), _GATE, ring3, why)
 
 
-def _native(name: str, group: str, mnemonics: str, why: str) -> Row:
-    return Row(name, group, tuple(mnemonics.split()), "", (), Cost.NONE, _TRAPS, why, Treatment.NATIVE)
+def _native(name: str, group: str, mnemonics: str, why: str, suffixes: str = "") -> Row:
+    return Row(name, group, tuple(mnemonics.split()), suffixes, (), Cost.NONE, _TRAPS, why, Treatment.NATIVE)
 
 
 # Linux: arch/x86/kernel/umip.c.
@@ -62,8 +62,9 @@ def _far_branch(name: str) -> Row:
 
 
 def _far_branch_near_name(name: str, far: str) -> Row:
-    """GAS takes `jmp $sel,$off` for a far jump: two immediates tell it from the near one."""
-    return Row(f"{name}-far", "far transfers", (name,), "wl", (Form((_IMM, _IMM), far, (0, 1), NO_MACRO),),
+    """`jmp $sel,$off`; in Intel syntax `jmp sel:off`, `jmp fword ptr [m]`: the operands tell it from the near one."""
+    return Row(f"{name}-far", "far transfers", (name,), "wl",
+               (Form((_IMM, _IMM), far, (0, 1), NO_MACRO), Form((_FAR,), f"{far}_mem", (0,), NO_MACRO)),
                _GATE, _SILENT, _FAR_BRANCH)
 
 
@@ -151,13 +152,13 @@ ROWS: tuple[Row, ...] = (
     _bare("int3", "software interrupts", _GATE, _TRAPS, "SIGTRAP instead of the guest's gate 3"),
     _bare("into", "software interrupts", _GATE, _TRAPS, "SIGSEGV instead of the guest's gate 4"),
     _native("int1", "software interrupts", "int1", "raises SIGTRAP, which is delivered to the guest as vector 1"),
-    _native("bound", "software interrupts", "bound boundw boundl",
-            "raises #BR where it fails, which is delivered to the guest as vector 5"),
+    _native("bound", "software interrupts", "bound",
+            "raises #BR where it fails, which is delivered to the guest as vector 5", "wl"),
     # Fast system calls.
     _bare("sysenter", "fast system calls", _GATE, _HOST, "enters the host's kernel"),
     _bare("syscall", "fast system calls", _GATE, _HOST, "enters the host's kernel"),
-    _bare("sysexit", "fast system calls", _GATE, _TRAPS, "#GP", "sysexitl"),
-    _bare("sysret", "fast system calls", _GATE, _TRAPS, "#GP or #UD", "sysretl"),
+    _bare("sysexit", "fast system calls", _GATE, _TRAPS, "#GP", "l"),
+    _bare("sysret", "fast system calls", _GATE, _TRAPS, "#GP or #UD", "l"),
     # TLB and caches.
     _one("invlpg", "TLB", _MEM, "", _TRAPS, "#GP"),
     Row("invpcid", "TLB", ("invpcid",), "", (Form((_MEM, _REG), "invpcid", (1, 0)),), _GATE, _TRAPS, "#GP"),

@@ -1,19 +1,16 @@
 """What becomes of one statement: its catalogue row, the macro that replaces it, and the text changes.
 
-The same code serves assembly files and C inline assembly; in the latter a single ``%`` marks an operand
-of the asm statement, whose nature the compiler decides (``Kind.OPEN``).
+The same code serves both syntaxes, and assembly files as well as C inline assembly; in the latter a single
+``%`` marks an operand of the asm statement, whose nature the compiler decides (``Kind.OPEN``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from porter.catalogue import SPELLINGS, find
+from porter.catalogue import INTEL_SPELLINGS, SPELLINGS, find
 from porter.catalogue_model import (
-    CONTROL_REGISTERS,
-    DEBUG_REGISTERS,
     IMPLIED_ACC,
     NO_MACRO,
     SAME,
@@ -24,93 +21,63 @@ from porter.catalogue_model import (
     Slot,
 )
 from porter.macro_arguments import REASON
-from porter.model import RESOLVE, Change, Part, Sensitive
-from porter.syntax import Atom, Statement
+from porter.model import ATT, RESOLVE, Change, Part, Sensitive, Syntax, in_family
+from porter.operands import Operand, decode, value_start
+from porter.syntax import Statement
 
-_ACCUMULATORS = {"b": "%al", "w": "%ax", "l": "%eax", "": "%eax"}
-_ACC_NAMES = frozenset({"al", "ax", "eax"})
-_GENERAL = re.compile(r"(?:e?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][hl])\Z")
+_ACCUMULATORS = {"b": "al", "w": "ax", "l": "eax", "": "eax"}
+_IN_INTEL_ORDER = frozenset({"in", "out"})  # rows whose macros for Intel syntax take the operands in its order
 _BY_REGISTER = {Kind.SREG: "mov-to-sreg", Kind.CR: "mov-to-cr", Kind.DR: "mov-to-dr"}
 _REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
+_MEMORY = frozenset({Slot.RM, Slot.MEM, Slot.IND, Slot.FAR})
+_NAMES = frozenset(f"{prefix}{name}" for prefix in ("", "e")
+                   for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp"))
+_REGISTERS = frozenset({Kind.ACC, Kind.DX, Kind.REG, Kind.SREG})
+_16_BIT_ADDRESS = {False: re.compile(r"%[sd]i\b"), True: re.compile(r"(?<![\w.$\\])[sd]i\b")}
 
 
-class Operand(NamedTuple):
-    """An operand of a statement: its kind, its register name (or ''), and where its text lies."""
-
-    kind: Kind | None
-    name: str
-    start: int
-    end: int
-    atoms: tuple[Atom, ...]
-
-
-def _register_kind(name: str) -> Kind | None:
-    if name in _ACC_NAMES:
-        return Kind.ACC
-    if name == "dx":
-        return Kind.DX
-    if name in SEGMENT_REGISTERS:
-        return Kind.SREG
-    if name in CONTROL_REGISTERS:
-        return Kind.CR
-    if name == "cr8":
-        return Kind.CR8
-    if name in DEBUG_REGISTERS:
-        return Kind.DR
-    return Kind.REG if _GENERAL.match(name) else None
-
-
-def decode_operand(atoms: tuple[Atom, ...], template: bool) -> Operand:
-    """Decide what an operand is. `template`: the text is that of an extended asm statement."""
-    start, end = atoms[0].start, atoms[-1].end
-    first = atoms[0]
-    if len(atoms) == 1:
-        if first.type == "PERCENT":
-            if template and not first.text.startswith("%%"):
-                return Operand(Kind.OPEN, "", start, end, atoms)
-            name = first.text.lstrip("%").lower()
-            if "\\" in name:
-                return Operand(Kind.OPEN, name, start, end, atoms)
-            return Operand(_register_kind(name), name.replace("db", "dr"), start, end, atoms)
-        if first.type == "OPAQUE" or (first.type == "NAME" and first.text.startswith("\\")):
-            return Operand(Kind.OPEN, first.text, start, end, atoms)
-        if first.type == "group" and len(first.members) == 1 and first.members[0].type == "PERCENT":
-            inner = decode_operand(first.members, template)
-            if inner.kind is Kind.DX:
-                return inner
-    if first.type == "DOLLAR":
-        return Operand(Kind.IMM, "", start, end, atoms)
-    if first.type == "STAR":
-        return Operand(Kind.IND, "", atoms[1].start if len(atoms) > 1 else end, end, atoms)
-    if [atom.type for atom in atoms] == ["PERCENT", "OPAQUE"] and not first.text.strip("%"):
-        return Operand(Kind.OPEN, "\2", start, end, atoms)  # "%%" REGISTER: the name comes from a C macro
-    return Operand(Kind.MEM, "", start, end, atoms)
-
-
-def _unparenthesised(operand: Operand) -> Operand:
-    """A port may be written ``(%w1)``: what counts is inside the parentheses."""
+def _port(operand: Operand) -> Operand:
+    """An operand of a port instruction: ``(%w1)`` is what is inside the parentheses, and GAS takes EDX for DX."""
     group = operand.atoms[0]
-    if operand.kind is Kind.MEM and len(operand.atoms) == 1 and len(group.members) == 1:
+    if operand.kind is Kind.MEM and len(operand.atoms) == 1 and group.text == "(" and len(group.members) == 1:
         member = group.members[0]
         return Operand(Kind.OPEN, "", member.start, member.end, (member,))
-    return operand
+    return operand._replace(kind=Kind.DX) if operand.kind is Kind.REG and operand.name == "edx" else operand
 
 
-def _argument(operand: Operand, source: str, last: bool) -> tuple[Part, ...]:
-    """The macro argument for an operand: its text, but GAS ends an argument at a blank, and compares case."""
-    text = source[operand.start:operand.end]
-    if operand.kind in (Kind.ACC, Kind.DX, Kind.REG, Kind.SREG) and text != text.lower():
-        return (Part(text.lower()),)
-    if not last and re.search(r"\s", text):
+class _Writer:
+    """Writes macro arguments in the syntax of the statement that they are taken from."""
+
+    def __init__(self, source: str, syntax: Syntax, template: bool) -> None:
+        self._source, self._syntax, self._template = source, syntax, template
+
+    def register(self, name: str) -> str:
+        """A register that the statement implies, or names as a prefix."""
+        if self._syntax.intel and self._syntax.naked:
+            return name
+        return f"%%{name}" if self._template else f"%{name}"
+
+    def argument(self, operand: Operand, last: bool) -> tuple[Part, ...]:
+        """The argument for an operand: its text, but GAS ends an argument at a blank, and compares case."""
+        text = self._source[operand.start:operand.end]
+        if operand.kind in _REGISTERS:
+            if operand.kind is Kind.DX and operand.name != "dx":
+                return (Part(self.register("dx")),)
+            if not self._syntax.intel and not text.startswith("%"):
+                return (Part(self.register(text.lower())),)
+            if text != text.lower():
+                return (Part(text.lower()),)
+        # The macro has its own `offset`, and its own size.
+        plain = operand.kind is Kind.IMM or operand.bare or operand.atoms[0].text.lower() == "offset"
+        start = value_start(operand) if plain else operand.start
+        whole, text = Part("", start, operand.end), self._source[start:operand.end]
+        if operand.bare or (operand.kind is Kind.SYMBOL and text.lower() in _NAMES and not self._syntax.naked):
+            return Part("["), whole, Part("]")  # what the macro would take for an immediate, or for a register
+        if last or not re.search(r"\s", text):
+            return (whole,)
+        if self._syntax.intel:
+            return Part('"'), whole, Part('"')
         return (Part(re.sub(r"\s+", "", text)),)
-    return (Part("", operand.start, operand.end),)
-
-
-def _segment_of(memory: Operand) -> str:
-    """The segment override of a string instruction's source operand, '' where there is none."""
-    first = memory.atoms[0]
-    name = first.text.lower()
-    return name if first.type == "PERCENT" and name.lstrip("%") in SEGMENT_REGISTERS else ""
 
 
 def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> bool:
@@ -124,22 +91,25 @@ def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> boo
     )
 
 
-def _named_by_argument(statement: Statement, template: bool) -> Sensitive | None:
+def _named_by_argument(statement: Statement, template: bool, syntax: Syntax) -> Sensitive | None:
     """A statement whose mnemonic is an argument of the macro that it is in, and that has a sensitive register."""
-    kinds = [decode_operand(atoms, template).kind for atoms in statement.operands if atoms]
+    kinds = [operand.kind for operand in decode(statement.operands, template, syntax, branch=False)]
     key = next((_BY_REGISTER[kind] for kind in kinds if kind in _BY_REGISTER), None)
     return Sensitive(statement.start, statement.end, "", key, "", (), REASON) if key else None
 
 
-def classify(statement: Statement, source: str, template: bool = False) -> Sensitive | None:
+def classify(statement: Statement, source: str, template: bool = False, syntax: Syntax = ATT) -> Sensitive | None:
     """Decide about one statement of `source`. None: it is not sensitive."""
     head = statement.head
-    spelling = SPELLINGS.get(head.text.lower()) if head else None
+    spelling = (INTEL_SPELLINGS if syntax.intel else SPELLINGS).get(head.text.lower()) if head else None
     if head is None or spelling is None:
-        return _named_by_argument(statement, template) if head and head.text.startswith("\\") else None
-    operands = [decode_operand(atoms, template) for atoms in statement.operands if atoms]
+        return _named_by_argument(statement, template, syntax) if head and head.text.startswith("\\") else None
+    if statement.operands and statement.operands[0] and statement.operands[0][0].text == "=":
+        return None  # a symbol of this name
+    branch = any(form.slots == (Slot.IMM, Slot.IMM) for row in spelling.rows for form in row.forms)
+    operands = decode(statement.operands, template, syntax, branch)
     if any(Slot.PORT in form.slots for row in spelling.rows for form in row.forms):
-        operands = [_unparenthesised(operand) for operand in operands]
+        operands = [_port(operand) for operand in operands]
     labels = "".join(label.text for label in statement.labels)
     row = spelling.rows[0]
 
@@ -147,12 +117,14 @@ def classify(statement: Statement, source: str, template: bool = False) -> Sensi
         return Sensitive(statement.start, statement.end, labels, row.key, "", (), why)
 
     kinds = [operand.kind for operand in operands if operand.kind]
-    match = find(head.text, kinds) if len(kinds) == len(operands) else None
+    match = find(spelling, kinds) if len(kinds) == len(operands) else None
     if match is None:
         if statement.leads or len(kinds) != len(operands) or not _could_be_sensitive(spelling.rows, operands):
             return None
-        change = Change(head.start, head.end, (Part(f"{RESOLVE} "), Part("", head.start, head.end)))
-        return Sensitive(statement.start, statement.end, labels, row.key, RESOLVE, (change,))
+        if syntax.naked and not syntax.intel:
+            return left("a macro argument names the register without %: write the % in the macro")
+        return Sensitive(statement.start, statement.end, labels, row.key, in_family(RESOLVE, syntax),
+                         _resolution(statement, operands, source, syntax))
     row = match.row
     if match.form is None:
         return left(row.why)
@@ -163,17 +135,23 @@ def classify(statement: Statement, source: str, template: bool = False) -> Sensi
     if "lock" in prefixes:
         return left("lock makes it an invalid opcode, as on hardware")
     written = source[statement.start:statement.end].lower()
-    if "addr16" in prefixes or (row.string and re.search(r"%[sd]i\b", written)):
+    if "addr16" in prefixes or (row.string and _16_BIT_ADDRESS[syntax.intel or syntax.naked].search(written)):
         return left("16-bit addressing has no macro")
-    macro = _macro_name(match.form, operands, "w" if "data16" in prefixes else spelling.suffix)
+    size = spelling.suffix or next((operand.size for operand in operands if operand.size in ("b", "w", "l")), "")
+    macro = _macro_name(match.form, operands, "w" if "data16" in prefixes else size)
     if macro == NO_MACRO:
         return left("the 16-bit operand size has no macro")
+    if row.string and syntax.intel and not size:
+        return left("only the compiler knows its operand size: write it with the size, as insb, insw or insd")
+    writer = _Writer(source, syntax, template)
     if row.string:
         macro = f"rep_{macro}" if any(_REPEAT.match(prefix) for prefix in prefixes) else macro
-        args = _string_arguments(row, operands, prefixes)
+        args = _string_arguments(row, operands, prefixes, writer)
     else:
-        args = _arguments(match.form, operands, prefixes, spelling.suffix, source)
-    macro = f"r3_{macro}"
+        args = _arguments(match.form, operands, prefixes, size, writer)
+        if syntax.intel and row.key in _IN_INTEL_ORDER:
+            args = _arguments(match.form._replace(args=match.form.args[::-1]), operands, prefixes, size, writer)
+    macro = in_family(f"r3_{macro}", syntax)
     return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args),
                      string=row.string)
 
@@ -183,28 +161,41 @@ def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
     return name.format(*[operand.name for operand in operands], size=size or "l")
 
 
-def _string_arguments(row: Row, operands: Sequence[Operand],
-                      prefixes: Sequence[str]) -> list[tuple[Part, ...]]:
+def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[str],
+                      writer: _Writer) -> list[tuple[Part, ...]]:
     """outs takes the segment that its source is in, where that is not DS."""
-    overrides = [f"%{prefix}" for prefix in prefixes if prefix in SEGMENT_REGISTERS]
-    overrides += [_segment_of(operand) for operand in operands if operand.kind is Kind.MEM]
-    segment = overrides[0] if row.key == "outs" and overrides else ""
-    return [(Part(segment),)] if segment.strip("%") not in ("", "ds") else []
+    overrides = [prefix for prefix in prefixes if prefix in SEGMENT_REGISTERS]
+    overrides += [operand.segment for operand in operands if operand.segment]
+    segment = overrides[0] if row.key == "outs" and overrides else "ds"
+    return [(Part(writer.register(segment)),)] if segment != "ds" else []
 
 
 def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], suffix: str,
-               source: str) -> list[tuple[Part, ...]]:
+               writer: _Writer) -> list[tuple[Part, ...]]:
     segments = [prefix for prefix in prefixes if prefix in SEGMENT_REGISTERS]
     args: list[tuple[Part, ...]] = []
     for position, index in enumerate(form.args):
         if index == IMPLIED_ACC:
-            args.append((Part(_ACCUMULATORS[suffix]),))
+            args.append((Part(writer.register(_ACCUMULATORS[suffix])),))
             continue
-        argument = _argument(operands[index], source, position == len(form.args) - 1)
-        if segments and operands[index].kind in (Kind.MEM, Kind.IND):
-            argument = (Part(f"%{segments[-1]}:"), *argument)
+        argument = writer.argument(operands[index], position == len(form.args) - 1)
+        if segments and form.slots[index] in _MEMORY and operands[index].kind not in _REGISTERS:
+            argument = (Part(f"{writer.register(segments[-1])}:"), *argument)
         args.append(argument)
     return args
+
+
+def _resolution(statement: Statement, operands: Sequence[Operand], source: str, syntax: Syntax) -> tuple[Change, ...]:
+    """The changes that leave a statement to the assembler: see resolve.py."""
+    assert statement.head
+    name = Change(statement.start, statement.head.end, (
+        Part(f"{in_family(RESOLVE, syntax)} "), Part("", statement.head.start, statement.head.end)))
+    if not syntax.intel:
+        return (name,)
+    # Arguments end at blanks, which operands in Intel syntax have: each is quoted.
+    parts = [part for operand in reversed(operands)
+             for part in (Part(', "'), Part("", operand.start, operand.end), Part('"'))]
+    return name, Change(statement.head.end, statement.end, tuple(parts))
 
 
 def _changes(statement: Statement, macro: str, args: list[tuple[Part, ...]]) -> tuple[Change, ...]:

@@ -53,8 +53,9 @@ def passed_mnemonics(text: str) -> list[Sensitive]:
     for use in _uses(text):
         words = [word.lower() for word in _ARGUMENT.findall(use.arguments) if word.lower() in known]
         if words:
-            from porter.catalogue import SPELLINGS
+            from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
 
             end = use.start + len(text[use.start:use.end].rstrip())
-            found.append(Sensitive(use.start, end, "", SPELLINGS[words[0]].rows[0].key, "", (), REASON))
+            row = (SPELLINGS | INTEL_SPELLINGS)[words[0]].rows[0]
+            found.append(Sensitive(use.start, end, "", row.key, "", (), REASON))
     return sorted(found)

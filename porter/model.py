@@ -8,7 +8,26 @@ if TYPE_CHECKING:
     from porter.catalogue_model import Row
 
 
+class Syntax(NamedTuple):
+    """How operands are written: GAS's ``.intel_syntax`` or ``.att_syntax``, the latter ``prefix`` unless told.
+
+    `naked`: ``noprefix``, by which registers need no ``%``.
+    """
+
+    intel: bool = False
+    naked: bool = False
+
+
+ATT = Syntax()
+INTEL = Syntax(intel=True, naked=True)  # what compilers print with -masm=intel
+
 RESOLVE = "r3_resolve"  # the macro that leaves the decision to the assembler: see resolve.py
+EITHER = "r3_either"  # the macro that stands for that of the syntax which is on where it is assembled
+
+
+def in_family(macro: str, syntax: Syntax) -> str:
+    """The macro that stands for `macro`, whose name begins with ``r3_``, in text of this syntax."""
+    return macro.replace("r3_", "r3i_", 1) if syntax.intel else macro
 
 
 class Part(NamedTuple):
@@ -36,7 +55,7 @@ class Sensitive(NamedTuple):
 
     `labels` is the text of the labels in front; `key` is that of the catalogue's row. `string` marks a string
     instruction. `changes` are in ascending order, and empty where
-    `reason` says why the statement is not ported.
+    `reason` says why the statement is not ported. `syntax` is the one that the statement is written in.
     """
 
     start: int
@@ -47,6 +66,7 @@ class Sensitive(NamedTuple):
     changes: tuple[Change, ...] = ()
     reason: str = ""
     string: bool = False
+    syntax: Syntax = ATT
 
     @property
     def row(self) -> Row:
@@ -54,6 +74,11 @@ class Sensitive(NamedTuple):
         from porter.catalogue import BY_KEY  # most builds never ask
 
         return BY_KEY[self.key]
+
+    @property
+    def is_for_the_assembler(self) -> bool:
+        """Whether the replacement is ``r3_resolve``, which leaves the decision to the assembler."""
+        return self.macro == in_family(RESOLVE, self.syntax)
 
     def left(self, reason: str) -> Sensitive:
         """The same, not ported for a reason; with none, itself."""

@@ -18,19 +18,23 @@ _WORD = re.compile(r"\b[a-z][a-z0-9]*\b")
 # Statements that are sensitive by their operands.
 _REGISTER = re.compile(r"%(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
 _FAR = re.compile(r"(?:jmp|call)[wl]?[ \t]+\$")
-_MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlb]?[ \t][^\n;\"]*[\\\x02]")
+# The same in Intel syntax, and where registers have no %.
+_NAKED_REGISTER = re.compile(r"[ \t,(\[](?:[c-gs]s|cr\d|d[rb]\d)(?![\w.$@:]|[ \t]+:)")
+_INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?[ \t]+[^\n;]*?(?:[:,]|\b(?:far|fword)\b)")
+_MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlbd]?[ \t][^\n;\"]*[\\\x02]")
 
-MODE = re.compile(r"[\n;:/][ \t]*\.(code(?:16gcc|16|32|64)|intel_syntax|att_syntax|(?:no)?altmacro)\b")
+MODE = re.compile(
+    r"[\n;:/][ \t]*\.(code(?:16gcc|16|32|64)|(?:intel|att)_syntax|(?:no)?altmacro)\b(?:[ \t]+((?:no)?prefix)\b)?")
 
 
 def mnemonics() -> tuple[str, ...]:
     """The mnemonics that are sensitive whatever their operands, or that the expressions above do not tell."""
-    from porter.catalogue import SPELLINGS
+    from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
     from porter.catalogue_model import Slot
 
-    by_operand = {Slot.SREG, Slot.CR, Slot.CR8, Slot.DR}
+    by_operand = {Slot.SREG, Slot.CR, Slot.CR8, Slot.DR, Slot.FAR}
     return tuple(
-        name for name, spelling in SPELLINGS.items()
+        name for name, spelling in (SPELLINGS | INTEL_SPELLINGS).items()
         if not all(by_operand.intersection(form.slots) or form.slots == (Slot.IMM, Slot.IMM)
                    for row in spelling.rows for form in row.forms) or not spelling.rows[0].forms
     )
@@ -40,15 +44,19 @@ def mentions(text: str) -> bool:
     """Whether a text has any word in it that could be part of something sensitive, wherever it stands."""
     lower = text.lower()
     return not frozenset(_WORD.findall(lower)).isdisjoint(remembered("mnemonics", mnemonics)) or any(
-        expression.search(lower) for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT))
+        expression.search(lower)
+        for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT, _NAKED_REGISTER, _INTEL_FAR))
 
 
-def candidates(text: str) -> list[int]:
-    """Offsets into `text`, ascending, at which something sensitive may be written."""
+def candidates(text: str, only_att: bool = True) -> list[int]:
+    """Offsets into `text`, ascending, at which something sensitive may be written.
+
+    `only_att`: all of it is in AT&T syntax with a % in front of each register.
+    """
     names = frozenset(remembered("mnemonics", mnemonics))
     lower = "\n" + text.lower()
     found = [match.start(1) - 1 for match in _MNEMONIC.finditer(lower) if match[1] in names]
-    expressions = [_REGISTER, _FAR]
+    expressions = [_REGISTER, _FAR] if only_att else [_REGISTER, _FAR, _NAKED_REGISTER, _INTEL_FAR]
     if "\\" in lower or "\2" in lower:
         expressions.append(_MACRO_ARGUMENT)
     for expression in expressions:

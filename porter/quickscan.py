@@ -8,27 +8,40 @@ from __future__ import annotations
 
 from porter.memo import remembered
 
-_BETWEEN = ";,/(){}\2"  # characters that stand between words
+_BETWEEN = ";,/(){}#\2"  # characters that stand between words
 
 
 def _words() -> tuple[str, ...]:
-    """The words of which a sensitive statement has at least one, but for far jumps by two immediates."""
-    from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS
+    """The words of which a sensitive statement has at least one, but for far jumps."""
     from porter.prefilter import mnemonics
 
-    registers = (*SEGMENT_REGISTERS, *CONTROL_REGISTERS, "cr8", *DEBUG_REGISTERS)
-    return (*mnemonics(), *(f"%{name}" for name in registers))
+    return (*mnemonics(), *(f"%{name}" for name in _registers()))
 
 
-def may_be_sensitive(text: str) -> bool:
-    """False: no statement of `text` is sensitive."""
+def _registers() -> tuple[str, ...]:
+    from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS
+
+    return (*SEGMENT_REGISTERS, *CONTROL_REGISTERS, "cr8", *DEBUG_REGISTERS)
+
+
+def may_be_sensitive(text: str, only_att: bool = True) -> bool:
+    """False: no statement of `text` is sensitive. `only_att`: it begins in AT&T syntax, with a % before registers."""
     lower = text.lower()
     words = lower
     for character in _BETWEEN:
         words = words.replace(character, " ")
     # A colon stays with the word in front of it, which so is a label or a segment override and no operand.
-    if not frozenset(words.replace(":", ": ").split()).isdisjoint(remembered("words", _words)):
+    found = frozenset(words.replace(":", ": ").split())
+    if not found.isdisjoint(remembered("words", _words)):
         return True
     if "\\" in lower and (".macro" in lower or ".irp" in lower):
         return True
+    if not only_att or "_syntax" in lower:
+        if not found.isdisjoint(remembered("registers", _registers)):
+            return True
+        for word in ("jmp", "call"):
+            for rest in lower.split(word)[1:]:
+                operand = rest.partition("\n")[0]
+                if ":" in operand or "," in operand or "far" in operand or "fword" in operand:
+                    return True
     return any(rest.lstrip("lw").lstrip().startswith("$") for word in ("jmp", "call") for rest in lower.split(word)[1:])

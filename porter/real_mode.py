@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 _DIRECTIVE = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif|define)\b")
 _WORD = re.compile(r"[\w.$]+")
 _LOCAL_LABEL = re.compile(r"(\d+)([fb])\Z")
+_MACRO_PREFIX = re.compile("r3i?_")
 _OWN_INCLUDE = "ring3.inc"  # holds macros of the port, and no reference to a label
 
 # Nothing runs on behind these, nor behind the macros that the porter puts in their place.
 _ENDS = frozenset({
     "jmp", "jmpl", "jmpw", "ljmp", "ljmpl", "ljmpw", "ljmp_mem", "ret", "retl", "retw", "lret", "lretl", "lretw",
-    "lret_n", "retf", "iret", "iretl", "iretw", "sysexit", "sysret", "ud2"})
+    "lret_n", "retf", "retfl", "retfw", "retfd", "iret", "iretl", "iretw", "iretd", "sysexit", "sysret", "ud2"})
 _SECTIONS = frozenset({".text", ".data", ".bss", ".section", ".subsection", ".pushsection", ".popsection", ".previous"})
 _EXPORTS = frozenset({".globl", ".global", ".weak"})
 _ASSIGNMENTS = frozenset({".set", ".equ", ".equiv", ".eqv"})
@@ -80,7 +81,7 @@ class _Line(NamedTuple):
     statement: Statement | None
 
 
-def _lines(clean: str, source: str) -> Iterator[_Line]:
+def _lines(clean: str, source: str, states: States) -> Iterator[_Line]:
     """The statements of a text. A line that does not parse, or belongs to the C preprocessor, is one of them."""
     from porter.syntax import UnexpectedInput, parse_statements
 
@@ -90,8 +91,9 @@ def _lines(clean: str, source: str) -> Iterator[_Line]:
         if written.lstrip().startswith("#"):
             yield _Line(start, written, None)
         elif text.strip():
+            intel = states.at(start).syntax.intel
             try:
-                yield from (_Line(start + found.start, text, found) for found in parse_statements(text))
+                yield from (_Line(start + found.start, text, found) for found in parse_statements(text, intel))
             except UnexpectedInput:
                 yield _Line(start, text, None)
         start += len(text) + 1
@@ -127,7 +129,7 @@ class _Blocks:
         self._exporters: set[str] = set()  # macros that define or export what their arguments name
         self._labels: set[str] = set()
         self._numbered: dict[str, int] = {}
-        for line in _lines(clean, source):
+        for line in _lines(clean, source, states):
             self._take(line)
 
     def _here(self) -> _Section:
@@ -248,7 +250,7 @@ class _Blocks:
         block = self._statement(start, names)
         # Nothing says what a C macro holds.
         block.has_code = block.has_code or not head or head != head.upper()
-        if head.lower().removeprefix("r3_") in _ENDS:
+        if _MACRO_PREFIX.sub("", head.lower()) in _ENDS:
             self._here().block, self._here().runs_on = -1, frozenset()
 
     def _statement(self, start: int, names: list[str]) -> _Block:

@@ -31,7 +31,7 @@ def table() -> str:
         if row.key.startswith(("mov-", "push-", "pop-")):
             names += f" ({row.key.partition('-')[2].replace('-', ' ')})"
         if row.key.endswith("-far"):
-            names += " (two immediates)"
+            names += " (far)"
         cost = row.cost.value if row.treatment is Treatment.PORT else ""
         becomes = ", ".join(replacements(row)) if row.treatment is Treatment.PORT else row.treatment.value
         lines.append(f"| {row.group} | {names} | {becomes} | {cost} | {row.ring3.value}: {row.why} |")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hypercalls import gas
 from porter.catalogue import BY_KEY
 from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Slot
-from porter.model import RESOLVE
+from porter.model import INTEL, RESOLVE, in_family
 
 _REGISTERS = {
     Slot.SREG: SEGMENT_REGISTERS,
@@ -73,9 +74,35 @@ def macros() -> str:
     ))
 
 
+def intel_macros() -> str:
+    """The same in Intel syntax, ``r3i_resolve mov, "ds", "word ptr [eax]"``: quoted, since operands have blanks."""
+
+    def if_register(operand: str, targets: Iterator[tuple[str, str]], argument: str) -> list[str]:
+        lines: list[str] = []
+        for register, macro in targets:
+            lines += [f"r3i_is {register},%{register},{operand}", ".if .Lr3i_is",
+                      f"{in_family(macro, INTEL)}{argument}", ".set .Lr3i_resolved,1", ".endif"]
+        return lines
+
+    one: list[str] = []
+    for key, suffix in (("push-sreg", ""), ("push-sreg", "w"), ("pop-sreg", ""), ("pop-sreg", "w")):
+        for mnemonic in {f"{key.partition('-')[0]}{suffix}", f"{key.partition('-')[0]}{suffix or 'd'}"}:
+            one += [f".ifc \\op,{mnemonic}", *if_register("\\a", _targets((key,), 0, suffix), ""), ".endif"]
+    to_register = ("mov-to-sreg", "mov-to-cr", "mov-to-dr")
+    from_register = ("mov-from-sreg", "mov-from-cr", "mov-from-dr")
+    return _macro(in_family(RESOLVE, INTEL), "op:req,a:req,b", [
+        ".set .Lr3i_resolved,0", *one,
+        ".irp m,mov,movw,movd", ".ifc \\op,\\m",
+        *if_register("\\a", _targets(to_register, 1), " \\b"), ".if .Lr3i_resolved==0",
+        *if_register("\\b", _targets(from_register, 0), " \\a"), ".endif", ".endif", ".endr",
+        ".if .Lr3i_resolved==0", ".ifb \\b", "\\op \\a", ".else", "\\op \\a,\\b", ".endif", ".endif"])
+
+
 def c_header() -> str:
-    """The same for ``#include`` from C and from assembly, to follow the macros that it uses."""
-    text = macros()
-    quoted = "\n".join(f'\t"{line}\\n"' for line in text.replace("\\", "\\\\").splitlines())
-    return (f"#ifndef RING3_RESOLVE_H\n#define RING3_RESOLVE_H\n#ifdef __ASSEMBLER__\n{text}"
-            f"#else\n__asm__(\n{quoted}\n);\n#endif\n#endif\n")
+    """`macros` for ``#include`` from C and from assembly, to follow the macros that it uses."""
+    return gas.as_header("RING3_RESOLVE_H", macros())
+
+
+def intel_c_header() -> str:
+    """`intel_macros` for ``#include`` from C and from assembly, to follow the macros that it uses."""
+    return gas.as_header("RING3_INTEL_RESOLVE_H", intel_macros())

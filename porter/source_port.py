@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank, lines_with
+from porter.asm_text import AssemblyText, blank, names_i386
+from porter.evident import start_syntax
+from porter.model import ATT, Syntax
 from porter.prefilter import candidates, mentions
 from porter.rewrite import Ported
 
@@ -21,6 +23,10 @@ _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
 # A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
 _ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
+# The same in Intel syntax, where registers have no sign: one is an operand, or in the brackets of one.
+_INTEL_LINE = re.compile(
+    r"[^\n]*(?<=[ \t,\[])(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?[sb]p|[c-gs]s|cr\d|dr\d)"
+    r"[ \t]*(?:[],;+*:]|\r?$)", re.MULTILINE | re.IGNORECASE)
 
 
 def as_assembled(source: str) -> str:
@@ -46,26 +52,36 @@ def as_assembled(source: str) -> str:
     return _SOURCE_TOKEN.sub(token, source)
 
 
+def main_syntax(text: str) -> Syntax | None:
+    """The syntax of assembler source that is still to be preprocessed; None where it does not show it."""
+    clean = as_assembled(text)
+    own = start_syntax(clean, text, ATT)
+    return own if own != ATT or names_i386(clean) else None
+
+
 def port_source(text: str, name: str) -> Ported:
     """Port assembler source that is still to be preprocessed, ``#define`` bodies included.
 
-    Raises PortError for Intel syntax and for sensitive lines that do not parse.
+    Raises PortError for sensitive lines that do not parse.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    return AssemblyText(name, text, clean, source=True).port(lines_with(clean, candidates(clean)))
+    return AssemblyText(name, text, clean, source=True, syntax=start_syntax(clean, text, ATT)).port()
 
 
-def port_header(text: str, name: str) -> Ported:
-    """Port the assembler macros of a header that C and assembly share.
+def port_header(text: str, name: str, default: Syntax = ATT) -> Ported:
+    """Port the assembler macros of a header that C and assembly share. `default` is the syntax of those that show none.
 
     What is C in it does not parse or has neither a register nor an immediate in it, and is left alone.
     """
     if not mentions(text):
         return Ported(text)
     clean = as_assembled(text)
-    positions = [p for p in candidates(clean) if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)]
+    whole = AssemblyText(name, text, clean, lenient=True, syntax=start_syntax(clean, text, default))
+    positions = [p for p in candidates(clean, whole.states.only_att)
+                 if _ASSEMBLER_LINE.match(clean, clean.rfind("\n", 0, p) + 1)
+                 or (whole.states.at(p).syntax.intel and _INTEL_LINE.match(clean, clean.rfind("\n", 0, p) + 1))]
     if not positions:
         return Ported(text)
-    return AssemblyText(name, text, clean, lenient=True).port(lines_with(clean, positions))
+    return whole.port_lines(positions)

@@ -29,12 +29,12 @@ def parser(grammar: str, start: tuple[str, ...] = ("start",)) -> Lark:
             tables = os.path.join(directory(), f"{grammar}.tables")
     except OSError:
         pass  # no home, or a read-only one: build the tables in memory
-    return Lark((GRAMMARS / f"{grammar}.lark").read_text(), parser="lalr", start=list(start),
-                propagate_positions=grammar == "c_asm", cache=tables)
+    return Lark.open(str(GRAMMARS / f"{grammar}.lark"), parser="lalr", start=list(start),
+                     propagate_positions=grammar == "c_asm", cache=tables)
 
 
 class Atom(NamedTuple):
-    """One token of an operand, or a parenthesised group (type ``group``) with its members."""
+    """One token of an operand, or a group (type ``group``, text its bracket) with its members."""
 
     type: str
     text: str
@@ -75,16 +75,16 @@ def _atom(node: Token | Tree[Token]) -> Atom:
         start = node.start_pos or 0
         return Atom(node.type, str(node), start, start + len(node))
     members = tuple(_atom(child) for child in node.children)
-    return Atom("group", "", members[0].start, members[-1].end, members[1:-1])
+    return Atom("group", members[0].text, members[0].start, members[-1].end, members[1:-1])
 
 
-def parse_statements(text: str) -> list[Statement]:
-    """Parse assembler text.
+def parse_statements(text: str, intel: bool = False) -> list[Statement]:
+    """Parse assembler text, in Intel or else in AT&T syntax.
 
     Raises lark.UnexpectedInput where the text is not assembler source.
     """
     statements = []
-    for node in parser("gas_att").parse(text).children:
+    for node in parser("gas_intel" if intel else "gas_att").parse(text).children:
         if not isinstance(node, Tree):
             continue
         labels: list[Atom] = []

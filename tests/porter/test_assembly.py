@@ -142,7 +142,7 @@ def test_mnemonics_that_are_macro_arguments_are_reported(text: str, expected: se
 
 
 @pytest.mark.parametrize(("text", "place", "detail"), [
-    ("\tnop\n.intel_syntax noprefix\n\tmov cr0, eax\n\tcli\n", "x.s:4:", "Intel syntax"),
+    ("\tnop\n.intel_syntax noprefix\n\tmov cr0, [eax\n\tcli\n", "x.s:3:", "cannot parse `mov cr0, [eax`"),
     ("\tnop\n\tcli)\n", "x.s:2:5:", "cannot parse `cli)`"),
     ("\tnop\n  movl (%eax, %cr0\n", "x.s:2:", "cannot parse `movl (%eax, %cr0`"),
 ])
@@ -177,6 +177,8 @@ SOURCES = [
     ("/* cli; */ cli; movl %eax, %cr3\n", "/* cli; */ r3_cli; r3_write_cr3 %eax\n"),
     ("#include \"cli.h\"\n\tmovw %ax, %ss\n", "#include \"cli.h\"\n\tr3_load_ss %ax\n"),
     ("#define N 4 # cli\n\tmov %eax, %cr0\n", "#define N 4 # cli\n\tr3_write_cr0 %eax\n"),
+    ("#define STR(name) .asciz #name\n\tSTR(cli)\n\tstr (%eax)\n",
+     "#define STR(name) .asciz #name\n\tSTR(cli)\n\tr3_str (%eax)\n"),
     ("#define in 3\n#define X (in)\n\tmov $X, %eax\n", "#define in 3\n#define X (in)\n\tmov $X, %eax\n"),
 ]
 

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+
 from hypercalls import gas
 from porter import resolve
 
@@ -24,6 +26,17 @@ def disassemble(target: Path) -> list[str]:
                          check=True)
     lines = re.findall(r"^\s+[0-9a-f]+:\s+(.*?)\s*$", run.stdout, re.MULTILINE)
     return [re.sub(r"\s+", " ", line) for line in lines]
+
+
+def contents(target: Path) -> tuple[bytes, list[tuple[int, str, str]]]:
+    """An object's text: its bytes, and its relocations as offset, type and symbol."""
+    with target.open("rb") as file:
+        elf = ELFFile(file)
+        symbols = elf.get_section_by_name(".symtab")
+        relocations = elf.get_section_by_name(".rel.text")
+        found = [(entry["r_offset"], entry["r_info_type"], symbols.get_symbol(entry["r_info_sym"]).name)
+                 for entry in (relocations.iter_relocations() if relocations else ())]
+        return elf.get_section_by_name(".text").data(), found
 
 
 def with_macros(text: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypervisor.monitor.build import compiler
@@ -35,14 +36,18 @@ def _checked(command: list[str]) -> None:
 def make(sample: str, out: Path, ported: bool, tree: Path = SOURCES) -> Path:
     """Build ``sample`` of ``tree`` into the folder ``out``, through ring3's compiler wrapper if ``ported``; returns
     the kernel. A failing build raises with its output."""
-    command = " ".join([*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()])
-    _checked(["make", "-s", "-C", str(tree / sample), f"CC={command}", f"OUT={out}"])
+    return make_with(sample, out, [*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()], tree)
+
+
+def make_with(sample: str, out: Path, command: Sequence[str], tree: Path = SOURCES) -> Path:
+    """Build ``sample`` of ``tree`` into the folder ``out`` by a compiler command. Returns and raises as `make`."""
+    _checked(["make", "-s", "-C", str(tree / sample), f"CC={' '.join(command)}", f"OUT={out}"])
     return out / f"{sample}.elf"
 
 
-def port_tree(out: Path) -> Path:
+def port_tree(out: Path, sources: Path = SOURCES) -> Path:
     """Port the sources of all samples into the new folder ``out``, which is returned."""
-    _checked([*RING3, "port", str(SOURCES), "-o", str(out)])
+    _checked([*RING3, "port", str(sources), "-o", str(out)])
     return out
 
 
