@@ -97,6 +97,7 @@ _Noreturn void monitor_main(void)
 	pit_reset();
 	uart_reset();
 	machine.deadline = ~0ull;
+	compare_prepare();
 	signals_install();
 	pool_run();
 }

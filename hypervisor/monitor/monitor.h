@@ -197,6 +197,12 @@ bool vtlb_user_is_clean(void);
 bool vtlb_is_mapped(uint32_t page);
 void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
 
+/* compare.c: page tables against what the virtual TLB remembers, in groups of entries */
+#define GROUP 64u
+void compare_prepare(void);
+void compare_begin(void);
+uint32_t groups_equal(const uint32_t *now, const uint32_t *then, uint32_t groups, uint32_t compared);
+
 /* user_limit.c: where user addresses end */
 bool user_limit_kernel_only(uint32_t cr3);
 void user_limit_learn(void);

@@ -15,11 +15,13 @@
 #define PDE_COMPARED 0x87u /* P, W, U, PS */
 #define LOW_SUPERVISOR_MAX 512u
 
-static uint32_t entry[PAGES]; /* guest PTE that a page was mapped by */
-static uint64_t mapped[PAGES / 64];
+/* Guest PTE that a page was mapped by. Whole groups of them are compared (compare.c). */
+static uint32_t entry[PAGES] __attribute__((aligned(64)));
+static uint64_t mapped[PAGES / GROUP];
 static uint16_t region_count[REGIONS];
 static uint32_t region_pde[REGIONS];
 static bool region_global[REGIONS];
+
 static uint32_t validated_cr3; /* whose user half the entries below the user limit are */
 
 /* Pages below the user limit that user code must not reach: dropped on return to ring 3. */
@@ -132,55 +134,38 @@ static void drop_region(uint32_t region)
 			drop_later(word * 64 + (uint32_t)__builtin_ctzll(bits));
 }
 
-/* Do 64 consecutive entries agree in the bits of `compared`? Four at a time: a kernel's direct map is
- * tens of thousands of entries, compared at each CR3 load. The vector registers are the guest's, so they
- * are put back. */
-static bool same_word(const uint32_t *now, const uint32_t *then, uint32_t compared)
+/* Drop what has changed in a group of 64 entries. Those that are not mapped take the table's values, so that
+ * the whole group agrees the next time. */
+static void validate_word(const uint32_t *table, uint32_t word, uint32_t compared)
 {
-	uint64_t saved[6], different[2];
-
-	__asm__ volatile(
-		"movdqu %%xmm0, 0(%[saved]); movdqu %%xmm1, 16(%[saved]); movdqu %%xmm2, 32(%[saved])\n\t"
-		"pxor %%xmm0, %%xmm0\n\t"
-		"mov $-256, %%rax\n"
-		"1:\tmovdqu 256(%[now],%%rax), %%xmm1\n\t"
-		"movdqu 256(%[then],%%rax), %%xmm2\n\t"
-		"pxor %%xmm2, %%xmm1\n\t"
-		"por %%xmm1, %%xmm0\n\t"
-		"movdqu 272(%[now],%%rax), %%xmm1\n\t"
-		"movdqu 272(%[then],%%rax), %%xmm2\n\t"
-		"pxor %%xmm2, %%xmm1\n\t"
-		"por %%xmm1, %%xmm0\n\t"
-		"add $32, %%rax\n\t"
-		"jnz 1b\n\t"
-		"movdqu %%xmm0, (%[different])\n\t"
-		"movdqu 0(%[saved]), %%xmm0; movdqu 16(%[saved]), %%xmm1; movdqu 32(%[saved]), %%xmm2"
-		: : [now] "r"(now), [then] "r"(then), [saved] "r"(saved), [different] "r"(different)
-		: "rax", "cc", "memory");
-	uint64_t mask = (uint64_t)compared << 32 | compared;
-
-	return !((different[0] | different[1]) & mask);
+	for (uint32_t page = word * GROUP; page < word * GROUP + GROUP; page++) {
+		if (!vtlb_is_mapped(page))
+			entry[page] = table[page];
+		else if ((table[page] ^ entry[page]) & compared)
+			drop_later(page);
+		else
+			drop_now();
+	}
 }
 
 static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
 {
 	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK)) - region * 1024;
+	const uint32_t end = region * 16 + 16;
 
-	for (uint32_t word = region * 16; word < region * 16 + 16; word++) {
-		uint64_t bits = mapped[word];
+	for (uint32_t word = region * 16; word < end; word++) {
+		uint32_t span = 0, same;
 
-		if (bits == ~0ull && same_word(table + word * 64, entry + word * 64, compared)) {
-			drop_now();
+		while (word + span < end && mapped[word + span])
+			span++;
+		if (!span)
 			continue;
-		}
-		for (; bits; bits &= bits - 1) {
-			uint32_t page = word * 64 + (uint32_t)__builtin_ctzll(bits);
-
-			if ((table[page] ^ entry[page]) & compared)
-				drop_later(page);
-			else
-				drop_now();
-		}
+		same = groups_equal(table + word * GROUP, entry + word * GROUP, span, compared);
+		if (same)
+			drop_now();
+		word += same;
+		if (same < span)
+			validate_word(table, word, compared);
 	}
 }
 
@@ -205,11 +190,16 @@ void vtlb_validate(bool globals)
 	uint32_t kernel = machine.user_limit >> 22, first = user_limit_kernel_only(shared.cr3) ? kernel : 0;
 
 	drop_first = drop_end = 0;
+	compare_begin();
 	for (uint32_t region = first; region < REGIONS; region++) {
 		uint32_t compared = region < kernel && validated_cr3 == shared.cr3 ? ~0u : ~PTE_AD;
 
-		if (!region_count[region] || (keep_global && region_global[region]))
+		if (!region_count[region])
 			continue;
+		if (keep_global && region_global[region]) {
+			drop_now();
+			continue;
+		}
 		uint32_t pde = pd[region], old = region_pde[region];
 		bool large = old & PTE_PS;
 
