@@ -75,7 +75,7 @@ class PortClass(IntEnum):
     FIFO = 4  # string data from or to window `index`
     REGISTER_INDEX = 5  # selects a register of file `index`
     REGISTER_DATA = 6  # reads and writes the selected register of file `index`
-    TASK_FILE = 7  # an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
+    TASK_FILE = 7  # writes go to an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
 
 
 class MonitorDevice(IntEnum):
@@ -237,8 +237,8 @@ FIFO = Struct(
 
 IDE = Struct(
     "ide_channel",
-    "An IDE channel as far as the monitor knows it: writes to its task file are queued, and WRITE SECTORS begins "
-    "without an exit where nothing can be wrong with it.",
+    "An IDE channel as far as the monitor knows it: it keeps the task file, and begins WRITE SECTORS without an "
+    "exit where nothing can be wrong with it.",
     Field("sectors", "u32", "LBA sectors of each drive that takes writes; 0: its commands are the VMM's", 2),
     Field("task", "u8", "last value written to each register; 0: to device control", 8),
     Field("fifo", "u8", "data window"),
@@ -246,7 +246,8 @@ IDE = Struct(
     Field("irq", "u8", "line"),
     Field("requesting", "u8", "status while the drive asks for data"),
     Field("busy", "u8", "status from the last byte on, until the VMM has written the sectors"),
-    Field("reserved", "u8", "", 3),
+    Field("begun", "u8", "the monitor has begun a write that the VMM has not seen yet"),
+    Field("reserved", "u8", "", 2),
 )
 
 POSTED = Struct(

@@ -64,10 +64,6 @@ class Device:
     def port_out(self, port: int, size: int, value: int) -> None:
         """Take a write of `size` bytes."""
 
-    def posted(self, port: int, size: int, value: int) -> None:
-        """Take a write that was queued."""
-        self.port_out(port, size, value)
-
     def string_in(self, port: int, size: int, count: int) -> bytes:
         """Data of a string input of `count` items."""
         mask, read = ONES[size], self.port_in
@@ -255,10 +251,9 @@ class Bus:
             self._state.set_port_out(port, PortClass.POSTED, 0)
 
     def task_file(self, ports: dict[int, int]) -> Any:
-        """An IDE channel's registers, whose writes are queued: `ports` maps each port to its register.
+        """An IDE channel's registers, which the monitor keeps: `ports` maps each port to its register.
 
-        Returns the `ide_channel` of the contract, for the device to fill in. Writes that the monitor lets pass
-        come by `Device.posted`, the others by `Device.port_out`.
+        Returns the `ide_channel` of the contract, for the device to fill in and to look up what was written.
         """
         channel = self._channels
         if channel == len(self._control.ide):
@@ -332,11 +327,7 @@ class Bus:
             record = self._posted[number % layout.POSTED_COUNT]
             port, size = record.port, record.size
             mask = ONES.get(size, 0xFF)
-            owner = self._owners.get(port)
-            if owner is None:
-                self._missing("out", port, 0)
-            else:
-                owner.posted(port, size if mask != 0xFF else 1, record.value & mask)
+            self.port_out(port, size if mask != 0xFF else 1, record.value & mask)
         self._posted_tail = self._control.posted_tail = head
 
     def _items(self, exit_record: Any) -> tuple[int, int, int]:

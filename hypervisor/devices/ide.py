@@ -1,12 +1,12 @@
 """One IDE channel with up to two disks, PIO only.
 
 Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, commands in chapter 8, PIO protocols in 9.5 and
-9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, writes to the task
-file are queued and the data register is a FIFO; the monitor begins WRITE SECTORS by itself where the VMM
-would not refuse it (hypervisor/monitor/ide.c). So a command costs one exit, whatever its number of sectors.
+9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, the monitor keeps the
+task file, the data register is a FIFO, and the monitor begins WRITE SECTORS by itself where the VMM would
+not refuse it (hypervisor/monitor/ide.c). So a command costs one exit, whatever its number of sectors.
 
 The status latch must follow the drive select bit. Where both drives have the same idle status (two
-disks or none) writes to the select register are queued too; with one disk each selection is an exit.
+disks or none) the monitor keeps the select register too; with one disk each selection is an exit.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class IdeChannel(Device):
     def attach(self, bus: Bus) -> None:
         self._pulse = bus.pulse_irq
         self._latch = bus.latch([self.base + STATUS, self.control], self._idle_status())
-        queued = {self.base + register: register for register in (*range(FEATURES, SELECT), COMMAND)}
+        kept = {self.base + register: register for register in (*range(FEATURES, SELECT), COMMAND)}
         if (self.drives[0] is None) == (self.drives[1] is None):
-            queued[self.base + SELECT] = SELECT
+            kept[self.base + SELECT] = SELECT
         self._fifo = bus.fifo(self, self.base + DATA)
-        self._shared = bus.task_file(queued | {self.control: 0})
+        self._shared = bus.task_file(kept | {self.control: 0})
         self._shared.sectors[:] = [
             drive.sectors if drive and not drive.image.read_only else 0 for drive in self.drives
         ]
@@ -93,6 +93,14 @@ class IdeChannel(Device):
         """Tell the monitor what the registers hold that the guest has not written itself."""
         self._shared.task[:] = [self._device_control, *self._registers[1:]]
 
+    def _look(self) -> None:
+        """What happened since the last exit: registers that the monitor keeps, and the write that it began."""
+        shared = self._shared
+        self._device_control, *self._registers[1:] = shared.task[:]
+        if shared.begun:
+            shared.begun = 0
+            self._begun()
+
     @property
     def _drive(self) -> Drive | None:
         """The selected drive."""
@@ -104,6 +112,7 @@ class IdeChannel(Device):
     # --- registers ----------------------------------------------------------------------------------
 
     def port_in(self, port: int, size: int) -> int:
+        self._look()
         drive, register = self._drive, port - self.base
         if port == self.control or register == STATUS:
             return self._idle_status()  # reached by wide accesses only; bytes are latched
@@ -115,13 +124,8 @@ class IdeChannel(Device):
             return self._registers[SELECT] | SELECT_ONES
         return self._registers[register] if register != DATA else 0
 
-    def posted(self, port: int, size: int, value: int) -> None:
-        if port == self.base + COMMAND:
-            self._begun()
-        else:
-            self._take(port, value & 0xFF)
-
     def port_out(self, port: int, size: int, value: int) -> None:
+        self._look()
         self._take(port, value & 0xFF)
         self._publish()
 
@@ -227,7 +231,7 @@ class IdeChannel(Device):
         """The monitor has begun WRITE SECTORS: what `_write` does, but for the data window and the latch."""
         drive = self._drive
         if drive is None or drive.image.read_only:
-            return  # the guest queued a command by itself
+            return  # the guest has written to the record by itself
         start, count = self._extent(drive)
         if start >= 0 and start + count <= drive.sectors:
             drive.error = 0
@@ -235,6 +239,7 @@ class IdeChannel(Device):
             self._fifo.begun_write(count * SECTOR)
 
     def fifo_done(self, window: int) -> None:
+        self._look()
         drive, self._writing = self._writing, None
         if drive is None:
             return  # the guest reported a transfer that it never had

@@ -358,7 +358,7 @@ struct fifo_window {
 };
 _Static_assert(sizeof(struct fifo_window) == 32, "fifo_window");
 
-/* An IDE channel as far as the monitor knows it: writes to its task file are queued, and WRITE SECTORS begins without an exit where nothing can be wrong with it. */
+/* An IDE channel as far as the monitor knows it: it keeps the task file, and begins WRITE SECTORS without an exit where nothing can be wrong with it. */
 struct ide_channel {
 	uint32_t sectors[2]; /* LBA sectors of each drive that takes writes; 0: its commands are the VMM's */
 	uint8_t task[8]; /* last value written to each register; 0: to device control */
@@ -367,7 +367,8 @@ struct ide_channel {
 	uint8_t irq; /* line */
 	uint8_t requesting; /* status while the drive asks for data */
 	uint8_t busy; /* status from the last byte on, until the VMM has written the sectors */
-	uint8_t reserved[3];
+	uint8_t begun; /* the monitor has begun a write that the VMM has not seen yet */
+	uint8_t reserved[2];
 };
 _Static_assert(sizeof(struct ide_channel) == 24, "ide_channel");
 

@@ -1,8 +1,8 @@
 /* IDE channels: the task file as the guest last wrote it, and write commands that begin without an exit.
  *
- * Writes to the task file are queued for the VMM (io.c), so a write command would need two exits: one to
- * begin it, one with the data. The first decides nothing where the command is valid, and whether it is
- * can be seen here. The VMM finds the command in its queue, in front of the data. */
+ * The VMM looks at the registers when a command comes. A write command would need two exits: one to begin
+ * it, one with the data. The first decides nothing where the command is valid, and whether it is can be
+ * seen here. The VMM learns of the command with the data. */
 #include "monitor.h"
 
 enum { CONTROL, COUNT = 2, LBA_LOW, LBA_MID, LBA_HIGH, SELECT, COMMAND };
@@ -25,10 +25,11 @@ static bool begin_write(struct ide_channel *channel)
 				      .irq = task[CONTROL] & NO_INTERRUPT ? NO_IRQ : channel->irq,
 				      .done_value = channel->busy, .exit_when_done = 1, .writing = 1 };
 	control.latch[channel->latch] = channel->requesting;
+	channel->begun = 1;
 	return true;
 }
 
-/* May the write of `value` wait in the queue? `index` is that of the port's class (PORT_TASK_FILE). */
+/* Take the write of `value`; false: it is the VMM's. `index` is that of the port's class (PORT_TASK_FILE). */
 bool ide_takes(uint32_t index, uint32_t value)
 {
 	struct ide_channel *channel = &control.ide[index >> 3 & 1];

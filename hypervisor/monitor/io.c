@@ -125,8 +125,6 @@ uint32_t port_in(uint32_t port, uint32_t size)
 	return value;
 }
 
-static bool can_post(void) { return control.posted_head - control.posted_tail < POSTED_COUNT; }
-
 static void post(uint32_t port, uint32_t size, uint32_t value)
 {
 	struct posted_write *ring = (struct posted_write *)(state + POSTED_OFFSET);
@@ -148,12 +146,11 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 		*selected_register(class) = (uint8_t)value;
 		return;
 	case PORT_TASK_FILE:
-		if (size != 1 || !can_post() || !ide_takes(class & 0xfff, value & 0xff))
+		if (size != 1 || !ide_takes(class & 0xfff, value & 0xff))
 			break;
-		post(port, size, value);
 		return;
 	case PORT_POSTED:
-		if (!can_post())
+		if (control.posted_head - control.posted_tail >= POSTED_COUNT)
 			break;
 		post(port, size, value);
 		return;

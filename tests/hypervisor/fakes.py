@@ -80,8 +80,9 @@ class GuestPorts:
         if kind is PortClass.REGISTER_DATA:
             self.state.control.registers[index * 256 + self.state.control.register_index[index]] = value & 0xFF
             return
-        if kind is not PortClass.POSTED and not (kind is PortClass.TASK_FILE and size == 1
-                                                 and self._task_file_takes(index, value)):
+        if kind is PortClass.TASK_FILE and size == 1 and self._task_file_takes(index, value):
+            return
+        if kind is not PortClass.POSTED:
             self._exit(reason=2, port=port, size=size, value=value)
             return
         control = self.state.control
@@ -103,6 +104,7 @@ class GuestPorts:
             fifo.irq = 255 if task[0] & 2 else channel.irq
             fifo.latch, fifo.done_value, fifo.exit_when_done, fifo.writing = channel.latch, channel.busy, 1, 1
             self.state.control.latch[channel.latch] = channel.requesting
+            channel.begun = 1
             return True
         if register == 0 and (value | task[0]) & 4:
             return False

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hypercalls import layout
-from hypercalls.structs import POSTED
 from hypervisor.devices.disk import SECTOR, DiskImage
 from hypervisor.devices.ide import Drive, ide_channels
 from tests.hypervisor.devices.machine import Machine
@@ -80,7 +78,7 @@ def test_reads_and_writes_cost_one_exit(image: Path, tmp_path: Path) -> None:
         assert guest.ports.exits == 1
 
 
-def test_a_write_that_the_monitor_begins_takes_its_address_from_the_queue(image: Path) -> None:
+def test_a_write_that_the_monitor_begins_goes_where_the_registers_say(image: Path) -> None:
     guest = machine(image, image_of(image, "second"))
     for sector, count in ((SECTORS - 1, 1), (0, 3)):
         command(guest, WRITE, sector, count, drive=1)
@@ -103,16 +101,14 @@ def test_a_reset_is_seen_by_the_next_write(image: Path) -> None:
     assert status(guest) == 0x50 and image.read_bytes()[SECTOR : 2 * SECTOR] == b"r" * SECTOR
 
 
-def test_a_forged_queue_writes_nothing(image: Path) -> None:
-    guest = machine(image)
+@pytest.mark.parametrize("register", [0x00, 0xE0, 0xFF])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_forged_beginning_writes_nothing_outside(image: Path, register: int, read_only: bool) -> None:
+    guest = machine(image, read_only=read_only)
+    guest.state.control.ide[0].task[:] = [register] * 8
+    guest.state.control.ide[0].begun = 1
     before = image.read_bytes()
-    state = guest.state
-    for number in range(3):
-        at = layout.POSTED_OFFSET + number * POSTED.size
-        state.window(at, POSTED.size)[:] = bytes(POSTED.ctype(BASE + 7, 2, 0xFFFF_FFFF))
-    state.control.posted_head = 3
-    state.control.ide[0].task[:] = [255] * 8
-    guest.ports._exit(reason=1, port=BASE + 7, size=1)
+    guest.ports._exit(reason=5, port=0)
     assert image.read_bytes() == before
 
 
