@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-from hypercalls import ABI_VERSION, layout, structs
+from hypercalls import ABI_VERSION, layout, sequences, structs
 from hypercalls.structs import STRUCTS, Struct
 from hypercalls.table import HYPERCALLS, Operand
 
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.ExitReason, structs.Shutdown, structs.TraceKind,
-    structs.DeviceAccess, structs.ConfigFlag, structs.MonitorError,
+    structs.DeviceAccess, structs.ConfigFlag, structs.MonitorError, sequences.Action,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "ExitReason": "EXIT", "Shutdown": "SHUTDOWN",
     "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "ConfigFlag": "CONFIG", "MonitorError": "ERROR",
+    "Action": "SEQUENCE",
 }
 
 
@@ -57,5 +58,9 @@ def header() -> str:
     out.append("/* How the explicit operand of each hypercall arrives. */")
     out.append("#define HC_OPERAND_FORMS \\")
     out += [f"\t[{row.number}] = FORM_{row.operand.name}, \\" for row in HYPERCALLS]
+    out += ["", f"#define SEQUENCE_STEPS_MAX {sequences.MAX_STEPS}",
+            f"#define SEQUENCE_BYTES_MAX {sequences.MAX_BYTES}",
+            "/* Instruction sequences of ported code (hypercalls/sequences.py). */", "#define SEQUENCES \\",
+            sequences.c_table()]
     out += ["", "#endif", "#endif", ""]
     return "\n".join(out)

@@ -81,9 +81,9 @@ def _interrupt_macros() -> list[str]:
         _macro("pushf", "", "pushfl", "pushl %eax", "pushl %ecx", "movl 8(%esp),%eax", "movzbl %ah,%ecx",
                f"movb {_MASK},%ch", f"movb {_FLAGS_OUT}(%ecx),%ah", "movl %eax,8(%esp)", "popl %ecx", "popl %eax"),
         _macro("pushfw", "", _gate("pushf16")),
-        # Flags may be used freely before the popfl.
+        # Flags may be used freely before the popfl. The table gives 0x80 where IOPL changes: "less".
         _macro("popf", "", "pushl %eax", "movl 4(%esp),%eax", "movzbl %ah,%eax", f"movb {_FLAGS_IN}(%eax),%al",
-               f"movb %al,{_MASK}", f"orb {_NOT_PENDING},%al", "popl %eax", "jz .Lr3a\\@", "popfl", "jmp .Lr3b\\@",
+               f"movb %al,{_MASK}", f"orb {_NOT_PENDING},%al", "popl %eax", "jle .Lr3a\\@", "popfl", "jmp .Lr3b\\@",
                ".Lr3a\\@: popfl", pending, ".Lr3b\\@:"),
         _macro("popfw", "", _gate("popf16")),
     ]

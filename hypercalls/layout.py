@@ -34,7 +34,9 @@ SLIDE = 0x1_0000  # base of all guest segments where address 0 cannot be mapped
 
 # --- The shared page ----------------------------------------------------------------------------
 FLAGS_OUT_OFFSET = 0x200  # pushf: [mask << 8 | byte 1 of EFLAGS] -> byte 1 as the guest sees it
-FLAGS_IN_OFFSET = 0x400  # popf: [byte 1 of EFLAGS] -> virtual interrupt mask
+# popf: [byte 1 of EFLAGS] -> virtual interrupt mask; where IOPL changes, 0x80 | IOPL << 1 | mask, which the
+# call that then follows settles.
+FLAGS_IN_OFFSET = 0x400
 
 # --- The state file -----------------------------------------------------------------------------
 LANDING_OFFSET = 0x6_0000
@@ -76,7 +78,8 @@ WAKE_FD = 7  # eventfd: the VMM has an event for a halted guest
 GDT_LOW = 256  # GDT entries below this are host LDT entries of the same index
 LDT_LOW = 240  # LDT entries below this are at 256 + index
 GHOST_FIRST = 496  # six entries for segment registers whose descriptor changed under them
-GHOST_COUNT = 16
+GHOST_COUNT = 8
+NULL_ENTRY = 504  # an empty segment: null selectors with an RPL, which the host would not keep
 LOW_END = 512
 GDT_LIMIT = 4096  # GDT entries mirrored at most; from 256 on at 256 + index
 LDT_LIMIT = 3840  # LDT entries mirrored at most; from 240 on at 4096 + index

@@ -64,7 +64,7 @@ def _interrupts() -> list[str]:
         _macro("pushfw", "0", _gate("pushf16")),
         _macro("popf", "0", "push eax", "mov eax,[esp+4]", "movzx eax,ah",
                f"mov al,{_table(layout.FLAGS_IN_OFFSET, 'eax')}", f"mov {mask},al", f"or al,{free}", "pop eax",
-               "jz %%a", "popfd", "jmp short %%b", "%%a: popfd", pending, "%%b:"),
+               "jle %%a", "popfd", "jmp short %%b", "%%a: popfd", pending, "%%b:"),
         _macro("popfw", "0", _gate("popf16")),
     ]
 

@@ -69,7 +69,7 @@
 	movb %al,%ss:0xfef00000
 	orb %ss:0xfef00001,%al
 	popl %eax
-	jz .Lr3a\@
+	jle .Lr3a\@
 	popfl
 	jmp .Lr3b\@
 	.Lr3a\@: popfl
@@ -1811,7 +1811,7 @@ __asm__(
 	"	movb %al,%ss:0xfef00000\n"
 	"	orb %ss:0xfef00001,%al\n"
 	"	popl %eax\n"
-	"	jz .Lr3a\\@\n"
+	"	jle .Lr3a\\@\n"
 	"	popfl\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: popfl\n"

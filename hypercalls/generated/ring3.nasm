@@ -88,7 +88,7 @@
 	mov [ss:0xfef00000],al
 	or al,[ss:0xfef00001]
 	pop eax
-	jz %%a
+	jle %%a
 	popfd
 	jmp short %%b
 	%%a: popfd

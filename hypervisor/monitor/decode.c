@@ -292,6 +292,15 @@ bool operand_read(const struct operand *operand, uint32_t size, uint32_t *value)
 	return operand_linear(operand, size, false, &linear) && memory_read(linear, size, value);
 }
 
+/* Could `size` bytes be written? Raises what a write would. */
+bool operand_probe_write(const struct operand *operand, uint32_t size)
+{
+	uint32_t linear;
+
+	return !operand->memory || (operand_linear(operand, size, true, &linear) &&
+				    guest_probe_write(linear, size, vcpu.cpl == 3 ? ACCESS_USER : 0));
+}
+
 bool operand_write(const struct operand *operand, uint32_t size, uint32_t value)
 {
 	uint32_t linear;

@@ -2,6 +2,7 @@
 #include "monitor.h"
 
 #define NOT_SENSITIVE 0xffffu
+#define UNDEFINED 0xfffeu /* an extension that the virtual CPU does not have */
 
 /* Hypercall that stands for a one-byte opcode with the given ModRM reg field. */
 static uint32_t number_of_one_byte(const struct instruction *in)
@@ -45,6 +46,7 @@ static uint32_t number_of_group7(const struct instruction *in)
 	case 0xd0: return HC_XGETBV;
 	case 0xd1: return HC_XSETBV;
 	case 0xf9: return HC_RDTSCP;
+	case 0xc1 ... 0xc5: case 0xd4: case 0xd8 ... 0xdf: return UNDEFINED; /* VMX and SVM */
 	default: return NOT_SENSITIVE;
 	}
 }
@@ -76,41 +78,38 @@ static uint32_t number_of_two_byte(const struct instruction *in)
 	case 0xb2: return HC_LSS;
 	case 0xb4: return HC_LFS;
 	case 0xb5: return HC_LGS;
+	case 0x37: case 0x78: case 0x79: return UNDEFINED; /* getsec, vmread, vmwrite */
+	case 0xc7: return in->reg_field == 1 && in->rm.memory ? NOT_SENSITIVE : UNDEFINED; /* all but cmpxchg8b */
 	default: return NOT_SENSITIVE;
 	}
 }
 
-static bool push_item(uint32_t value, uint32_t size)
+bool push_item(uint32_t value, uint32_t size)
 {
-	stack_release(-(int32_t)size);
-	if (guest_write(stack_linear(0), &value, size, vcpu.cpl == 3 ? ACCESS_USER : 0))
-		return true;
-	stack_release((int32_t)size);
-	return false;
+	return stack_push(&value, size);
 }
 
-static bool pop_segment(enum segment_register reg, uint32_t size)
+bool pop_segment(enum segment_register reg, uint32_t size)
 {
 	uint32_t selector = 0;
 
-	if (!guest_read(stack_linear(0), &selector, size, vcpu.cpl == 3 ? ACCESS_USER : 0) ||
-	    !segment_load(reg, selector))
+	if (!stack_read(0, &selector, size) || !segment_load(reg, selector))
 		return false;
 	stack_release((int32_t)size);
 	return true;
 }
 
-static bool pop_flags(void)
+bool pop_flags(void)
 {
 	uint32_t flags;
 
-	if (!pop32(&flags))
+	if (!stack_pop(&flags, 4))
 		return false;
 	flags_from_guest(flags, 0x247fd5);
 	return true;
 }
 
-static bool set_interrupts(bool on)
+bool set_interrupts(bool on)
 {
 	if (vcpu.cpl > vcpu.iopl)
 		return raise_fault(VECTOR_GP, 0);
@@ -120,21 +119,16 @@ static bool set_interrupts(bool on)
 	return true;
 }
 
-/* mov to a segment register. From SELMAP it is an inline load of ported code that trapped; the table's
- * index is what the guest meant. */
 static bool move_to_segment(const struct instruction *in)
 {
-	uint32_t selector, linear;
+	uint32_t selector;
 
 	if (in->reg_field == SEG_CS || in->reg_field > SEG_GS)
 		return raise_plain(VECTOR_UD);
-	if (in->rm.memory && operand_linear(&in->rm, 2, false, &linear) && linear - HOLE >= SELMAP_OFFSET &&
-	    linear - HOLE < REVMAP_OFFSET)
-		return segment_load(in->reg_field, (linear - HOLE - SELMAP_OFFSET) / 2);
 	if (!operand_read(&in->rm, 2, &selector) || !segment_load(in->reg_field, selector))
 		return false;
 	if (in->reg_field == SEG_SS)
-		machine.shadow = true;
+		machine.shadow = machine.stack_loaded = true;
 	return true;
 }
 
@@ -206,6 +200,8 @@ static bool sensitive(const struct instruction *in, bool *mine)
 	if (call.number == NOT_SENSITIVE)
 		return false;
 	*mine = true;
+	if (call.number == UNDEFINED)
+		return raise_plain(VECTOR_UD);
 	call.segment = in->segment == SEG_NONE ? SEG_DS : in->segment;
 	call.b = (struct operand){ .reg = in->reg_field, .size = in->operand_size };
 	if (in->opcode_map == 1 && in->opcode >= 0x20 && in->opcode <= 0x23)
@@ -265,20 +261,13 @@ static bool beyond_user_limit(const struct instruction *in)
 	return false;
 }
 
-/* Ported popf stores the virtual IF from AL. In a ring that may not change it, hardware ignores it; cli and
- * sti (stores of an immediate) fault. */
-static bool ignored_by_popf(const struct instruction *in)
-{
-	return in->opcode_map == 0 && in->opcode == 0xa2 && vcpu.cpl > vcpu.iopl &&
-	       in->immediate == HOLE + offsetof(struct shared_page, upcall_mask);
-}
-
 static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint32_t error)
 {
 	uint32_t start = vcpu.eip;
 	bool mine, done;
 
 	vcpu.eip = start + in->length;
+	machine.shadow = false; /* this is the instruction that it was for */
 	done = sensitive(in, &mine);
 	if (mine)
 		return done;
@@ -291,7 +280,7 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
 	vcpu.eip = start + in->length;
-	return ignored_by_popf(in) || emulate_memory(in);
+	return emulate_memory(in);
 }
 
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
@@ -301,7 +290,7 @@ bool emulate_trapped(uint32_t vector, uint32_t error)
 
 	if (vector == VECTOR_UD)
 		return raise_plain(VECTOR_UD);
-	if (emulate_gate_call())
+	if (emulate_gate_call() || sequence_complete(false))
 		return true;
 	if (!decode(vcpu.eip, &in))
 		return false;

@@ -55,7 +55,10 @@ void fault_deliver(void)
 		if (tracing(TRACE_EXCEPTION))
 			trace_event(TRACE_EXCEPTION, fault.vector,
 				    (uint32_t[5]){ fault.error, fault.address, vcpu.cs.selector }, 0);
-		if (interrupt_enter(fault.vector, false, fault.has_error, fault.error))
+		/* Single-step traps and aborts are no faults: they push EFLAGS as it is. */
+		bool trap = fault.vector == VECTOR_DB || fault.vector == VECTOR_DF;
+
+		if (interrupt_enter(fault.vector, trap ? CAUSE_EXTERNAL : CAUSE_FAULT, fault.has_error, fault.error))
 			return;
 		if (fault.vector == VECTOR_DF)
 			break;

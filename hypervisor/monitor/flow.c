@@ -116,12 +116,12 @@ static bool gate_read(uint32_t vector, bool software, uint32_t gate[2])
 
 /* Enter the handler of `vector` by the guest's IDT; the return address is vcpu.eip. False with a fault
  * noted, and nothing changed, where the tables do not allow it. */
-bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t error)
+bool interrupt_enter(uint32_t vector, enum cause cause, bool has_error, uint32_t error)
 {
 	uint32_t gate[2], frame[6], count = 0, esp = vcpu.esp;
 	struct segment cs, ss = vcpu.ss;
 
-	if (!gate_read(vector, software, gate) || !code_segment(gate[0] >> 16, true, 0, &cs))
+	if (!gate_read(vector, cause == CAUSE_SOFTWARE, gate) || !code_segment(gate[0] >> 16, true, 0, &cs))
 		return false;
 	uint32_t level = cs.selector & 3;
 	bool inward = level < vcpu.cpl, wide = gate[1] & 0x800;
@@ -132,7 +132,8 @@ bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t er
 		frame[count++] = error;
 	frame[count++] = vcpu.eip;
 	frame[count++] = vcpu.cs.selector;
-	frame[count++] = flags_for_guest();
+	/* Faults push RF, so that returning from them does not meet the same breakpoint (SDM vol. 3, 17.3.1.1). */
+	frame[count++] = flags_for_guest() | (cause == CAUSE_FAULT ? FLAG_RF : 0);
 	if (inward) {
 		frame[count++] = vcpu.esp;
 		frame[count++] = vcpu.ss.selector;
@@ -145,6 +146,7 @@ bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t er
 	esp = ss.access & 0x4000 ? esp - bytes : (esp & 0xffff0000u) | ((esp - bytes) & 0xffff);
 	if (!guest_write(stack_top(&ss, esp), frame, bytes, level == 3 ? ACCESS_USER : 0))
 		return false;
+	machine.entered = true;
 	vcpu.esp = esp;
 	cs_set(&cs);
 	if (inward)
@@ -159,7 +161,7 @@ bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t er
 
 bool flow_int(uint32_t vector)
 {
-	return interrupt_enter(vector, true, false, 0);
+	return interrupt_enter(vector, CAUSE_SOFTWARE, false, 0);
 }
 
 /* Ring 3 begins (or goes on): take away what it must not see. */
@@ -217,7 +219,7 @@ static bool stack_items(uint32_t skip, uint32_t *items, uint32_t count, bool wid
 {
 	uint32_t size = wide ? 4 : 2;
 
-	if (!guest_read(stack_linear(skip * size), items, count * size, vcpu.cpl == 3 ? ACCESS_USER : 0))
+	if (!stack_read(skip * size, items, count * size))
 		return false;
 	if (!wide)
 		for (uint32_t i = count; i-- > 0;)
@@ -245,9 +247,7 @@ static bool far_return(uint32_t eip, uint32_t selector, uint32_t popped, uint32_
 	} else {
 		if (release && popped * size + release > 0xffff)
 			return raise_fault(VECTOR_GP, 0);
-		uint32_t at = stack_linear(popped * size + release);
-
-		if (!guest_read(at, outer, 2 * size, 0))
+		if (!stack_read(popped * size + release, outer, 2 * size))
 			return false;
 		if (!wide) {
 			outer[1] = ((uint16_t *)outer)[1];
@@ -316,11 +316,8 @@ bool flow_lcall(uint32_t selector, uint32_t offset)
 
 	if (!code_segment(selector & 0xffff, false, 0, &cs))
 		return false;
-	stack_release(-8);
-	if (!guest_write(stack_linear(0), frame, 8, vcpu.cpl == 3 ? ACCESS_USER : 0)) {
-		stack_release(8);
+	if (!stack_push(frame, 8))
 		return false;
-	}
 	cs_set(&cs);
 	vcpu.eip = offset;
 	return true;

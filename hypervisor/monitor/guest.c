@@ -114,21 +114,41 @@ void stack_release(int32_t bytes)
 	vcpu.esp = wide_stack() ? pointer : (vcpu.esp & 0xffff0000u) | (pointer & 0xffff);
 }
 
-static uint32_t stack_access(void) { return vcpu.cpl == 3 ? ACCESS_USER : 0; }
-
-bool push32(uint32_t value)
+/* Linear address of `size` bytes at `offset` from the stack pointer, with the checks of the stack segment;
+ * for a push, those below it. */
+bool stack_operand_linear(uint32_t offset, uint32_t size, bool write, uint32_t *linear)
 {
-	stack_release(-4);
-	if (guest_write(stack_linear(0), &value, 4, stack_access()))
-		return true;
-	stack_release(4);
-	return false;
+	uint32_t pointer = vcpu.esp + offset;
+	struct operand at = { true, 0, 0, SEG_SS, wide_stack() ? pointer : pointer & 0xffff };
+
+	return operand_linear(&at, size, write, linear);
 }
 
-bool pop32(uint32_t *value)
+static uint32_t stack_access(void) { return vcpu.cpl == 3 ? ACCESS_USER : 0; }
+
+/* Push `size` bytes, an item or several; nothing has changed where that faults. */
+bool stack_push(const void *from, uint32_t size)
 {
-	if (!guest_read(stack_linear(0), value, 4, stack_access()))
+	uint32_t linear;
+
+	if (!stack_operand_linear(-size, size, true, &linear) || !guest_write(linear, from, size, stack_access()))
 		return false;
-	stack_release(4);
+	stack_release(-(int32_t)size);
+	return true;
+}
+
+/* Read `size` bytes at `offset` above the stack pointer. */
+bool stack_read(uint32_t offset, void *to, uint32_t size)
+{
+	uint32_t linear;
+
+	return stack_operand_linear(offset, size, false, &linear) && guest_read(linear, to, size, stack_access());
+}
+
+bool stack_pop(void *to, uint32_t size)
+{
+	if (!stack_read(0, to, size))
+		return false;
+	stack_release((int32_t)size);
 	return true;
 }

@@ -53,11 +53,15 @@ static bool collect(struct call *call)
 	call->address_size = 4;
 	switch (operand_form[call->number]) {
 	case FORM_CARRIER2:
+		if (!carried_operand(&eip, &call->a, &call->segment) || !carried_operand(&eip, &call->b, &segment))
+			return false;
+		vcpu.eip = eip; /* the instruction ends behind what carries its operands */
+		return true;
+	case FORM_CARRIER:
 		if (!carried_operand(&eip, &call->a, &call->segment))
 			return false;
-		return carried_operand(&eip, &call->b, &segment);
-	case FORM_CARRIER:
-		return carried_operand(&eip, &call->a, &call->segment);
+		vcpu.eip = eip;
+		return true;
 	case FORM_IMMEDIATE:
 		return carried_immediate(&call->immediate);
 	case FORM_IMMEDIATE2:
@@ -150,6 +154,17 @@ static bool traced_operation(const struct call *call)
 	return true;
 }
 
+/* Where the instruction behind a gate of `int` began: into has a jump over it in front. */
+static uint32_t interrupt_start(uint32_t eip)
+{
+	uint8_t jno[2];
+	struct fault keep = machine.fault;
+	bool into = guest_read(vcpu.cs.base + eip - 2, jno, 2, 0) && jno[0] == 0x71 && jno[1] == 0x10;
+
+	machine.fault = keep;
+	return into ? eip - 2 : eip;
+}
+
 static bool run(uint32_t number, bool traced)
 {
 	struct call call = { .number = number };
@@ -170,8 +185,11 @@ void hypercall_serve(uint32_t number)
 
 	if (traced)
 		trace_call_begins(number);
-	if (!run(number, traced))
+	if (!run(number, traced)) {
+		if (number == HC_INT)
+			machine.instruction_eip = interrupt_start(machine.instruction_eip);
 		fault_deliver();
+	}
 	if (traced)
 		trace_operation_ends();
 }
@@ -182,8 +200,9 @@ void hypercall_long_way(uint32_t number)
 	uint32_t eip;
 
 	machine.resume_failures = 0;
+	machine.shadow = false; /* this is the instruction that it was for */
 	machine.instruction_eip = vcpu.eip;
-	if (!pop32(&eip)) {
+	if (!stack_pop(&eip, 4)) {
 		fault_deliver();
 		return;
 	}

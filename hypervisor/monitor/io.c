@@ -257,6 +257,20 @@ static bool piece_out(struct piece *p)
 	return true;
 }
 
+/* Bytes from the operand's offset to where its segment, or the string's addresses, end. */
+static uint32_t segment_room(const struct operand *at, uint32_t mask)
+{
+	struct segment segment;
+
+	segment_of(at->segment, &segment);
+	bool expand_down = !(segment.access & 8) && segment.access & 4;
+	uint32_t last = !expand_down ? segment.limit : segment.access & 0x4000 ? ~0u : 0xffff;
+
+	if (last > mask)
+		last = mask;
+	return last - at->offset == ~0u ? ~0u : last - at->offset + 1;
+}
+
 /* ins and outs, with rep. Registers advance with each piece: a page fault or an interrupt in the middle
  * restarts behind what is done. */
 bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segment, uint32_t address_size)
@@ -274,16 +288,26 @@ bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segm
 		if (!operand_linear(&at, size, in, &piece.linear))
 			return false;
 		if (!down) {
-			uint32_t room = (PAGE_SIZE - (piece.linear & PAGE_MASK)) / size;
+			uint32_t room = (PAGE_SIZE - (piece.linear & PAGE_MASK)) / size, fits = segment_room(&at, mask) / size;
 
+			if (room > fits)
+				room = fits;
 			piece.items = left < room ? left : room ? room : 1;
 		}
+		if (vcpu.eflags & FLAG_TF)
+			piece.items = 1;
 		if (!(in ? piece_in(&piece) : piece_out(&piece)))
 			return false;
 		register_write(index, address_size, offset + (down ? -size : size * piece.items));
 		if (!repeat)
 			return true;
 		register_write(1, address_size, left - piece.items);
+		if (vcpu.eflags & FLAG_TF && left > piece.items) {
+			/* A single step is one item (SDM vol. 3, 17.3.1.4). */
+			vcpu.eip = machine.instruction_eip;
+			machine.iterated = true;
+			return true;
+		}
 		if (machine.events && left > piece.items) {
 			vcpu.eip = machine.instruction_eip;
 			return true;

@@ -46,10 +46,7 @@ void landing_write(uint8_t *file)
 		slot[5] = HOST_CS64;
 		slot[6] = 0;
 	}
-	for (uint32_t s = 0; s < 0x10000; s++) {
-		((uint16_t *)(file + SELMAP_OFFSET))[s] = (uint16_t)host_selector(s);
-		((uint16_t *)(file + REVMAP_OFFSET))[s] = (uint16_t)guest_selector(s);
-	}
+	selector_map_write(file);
 }
 
 /* The tables by which inline pushf and popf translate byte 1 of EFLAGS (IF is bit 1, IOPL bits 4-5). */
@@ -60,6 +57,8 @@ void flag_tables_write(void)
 
 		state[FLAGS_OUT_OFFSET + byte] = (uint8_t)(plain | 2);
 		state[FLAGS_OUT_OFFSET + 256 + byte] = (uint8_t)plain;
-		state[FLAGS_IN_OFFSET + byte] = !(byte & 2);
+		uint32_t change = (byte >> 4 & 3) != vcpu.iopl ? 0x80 | (byte >> 4 & 3) << 1 : 0;
+
+		state[FLAGS_IN_OFFSET + byte] = (uint8_t)(change | !(byte & 2));
 	}
 }

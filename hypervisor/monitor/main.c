@@ -86,6 +86,7 @@ _Noreturn void monitor_main(void)
 	control.slide = choose_slide();
 	landing_write(state);
 	flag_tables_write();
+	sequences_prepare();
 	map_hole(control.slide);
 
 	shared.upcall_mask = !(vcpu.eflags & FLAG_IF);

@@ -135,8 +135,8 @@ static bool group5(const struct instruction *in, uint32_t size)
 	if (!operand_read(&in->rm, size, &value))
 		return false;
 	if (in->reg_field == 6)
-		return push32(value);
-	if (in->reg_field == 2 && !push32(vcpu.eip))
+		return stack_push(&value, in->operand_size);
+	if (in->reg_field == 2 && !stack_push(&vcpu.eip, 4))
 		return false;
 	vcpu.eip = value;
 	return true;
@@ -232,7 +232,7 @@ bool emulate_memory(const struct instruction *in)
 		register_write(in->reg_field, size, value);
 		return true;
 	case 0x8f:
-		return pop32(&value) && operand_write(&in->rm, in->operand_size, value);
+		return stack_pop(&value, in->operand_size) && operand_write(&in->rm, in->operand_size, value);
 	case 0xa0: case 0xa1: case 0xa2: case 0xa3: {
 		struct operand at = { true, 0, 0, in->segment == SEG_NONE ? SEG_DS : in->segment, in->immediate };
 

@@ -114,8 +114,17 @@ struct machine {
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
 	/* Current operation */
 	uint32_t instruction_eip; /* where a fault of the current operation points to */
-	uint32_t interrupted_eip; /* where the last interrupt was taken */
 	bool shadow;		  /* no interrupt before one more instruction has run */
+	bool stack_loaded;	  /* that is because SS was loaded: no single-step trap either */
+	bool stepping;		  /* that instruction runs with the host's TF */
+	bool stepping_too;	  /* and the guest's */
+	bool stepping_unaligned;  /* without the guest's AC */
+	bool stepped;		  /* guest code was stopped by that */
+	bool traced;		  /* the guest's TF is set; its instruction may be over, see end_of_instruction */
+	bool traced_trap;	  /* it is: a trap said so */
+	uint32_t traced_eip;	  /* where it began */
+	bool entered;		  /* an interrupt or exception was delivered */
+	bool iterated;		  /* one item of a repeated string instruction is done */
 	uint32_t resume_failures; /* leaving for the guest faulted this often without guest code running */
 	struct fault fault;
 	/* Pool */
@@ -170,6 +179,8 @@ extern uint8_t monitor_stack_top[];
 
 /* signal.c: faults and timers as host signals */
 void signals_install(void);
+void step_one(void);
+void end_of_instruction(void);
 
 /* resume.c: what is to be done before guest code runs again */
 void resume_work(void);
@@ -217,8 +228,10 @@ struct run run_choose(uint32_t page, uint32_t physical, bool alone);
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);
 bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t access);
 bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access);
-bool push32(uint32_t value);
-bool pop32(uint32_t *value);
+bool stack_operand_linear(uint32_t offset, uint32_t size, bool write, uint32_t *linear);
+bool stack_push(const void *from, uint32_t size);
+bool stack_read(uint32_t offset, void *to, uint32_t size);
+bool stack_pop(void *to, uint32_t size);
 uint32_t stack_linear(uint32_t offset_from_esp);
 void stack_release(int32_t bytes);
 
@@ -237,6 +250,7 @@ bool segment_load(enum segment_register reg, uint32_t selector);
 void segments_after_return(void);
 bool segments_widen(void);
 bool segment_usable(uint32_t host);
+void selector_map_write(uint8_t *file);
 void cs_set(const struct segment *cs);
 void ss_set(const struct segment *ss);
 
@@ -245,7 +259,8 @@ bool raise_fault(uint32_t vector, uint32_t error);
 bool raise_plain(uint32_t vector);
 bool raise_page_fault(uint32_t linear, uint32_t error);
 void fault_deliver(void);
-bool interrupt_enter(uint32_t vector, bool software, bool has_error, uint32_t error);
+enum cause { CAUSE_EXTERNAL, CAUSE_SOFTWARE, CAUSE_FAULT };
+bool interrupt_enter(uint32_t vector, enum cause cause, bool has_error, uint32_t error);
 uint32_t flags_for_guest(void);
 void flags_from_guest(uint32_t value, uint32_t mask);
 void vif_set(bool on);
@@ -290,6 +305,7 @@ void register_write(uint32_t number, uint32_t size, uint32_t value);
 bool operand_linear(const struct operand *operand, uint32_t size, bool write, uint32_t *linear);
 bool operand_read(const struct operand *operand, uint32_t size, uint32_t *value);
 bool operand_write(const struct operand *operand, uint32_t size, uint32_t value);
+bool operand_probe_write(const struct operand *operand, uint32_t size);
 bool memory_read(uint32_t linear, uint32_t size, uint32_t *value);
 bool memory_write(uint32_t linear, uint32_t size, uint32_t value);
 
@@ -302,9 +318,20 @@ struct call {
 	uint32_t address_size;
 };
 bool operation_run(const struct call *call);
+void popf_settle(void);
 bool emulate_trapped(uint32_t vector, uint32_t error);
+bool push_item(uint32_t value, uint32_t size);
+bool pop_segment(enum segment_register reg, uint32_t size);
+bool pop_flags(void);
+bool set_interrupts(bool on);
 bool emulate_gate_call(void);
 bool emulate_memory(const struct instruction *instruction);
+
+/* sequence.c: instructions that ported code does inline */
+void sequences_prepare(void);
+bool sequence_complete(bool inside);
+bool sequence_is_sti(void);
+bool sequence_behind_sti(void);
 
 /* fast.c: int and iret in the ordinary case */
 bool fast_int(void);

@@ -10,19 +10,6 @@ static void set_zf(bool on)
 	vcpu.eflags = (vcpu.eflags & ~FLAG_ZF) | (on ? FLAG_ZF : 0);
 }
 
-/* Bytes of the inline sti (hypercalls/gas.py): from its store to the instruction behind it. */
-#define STI_BYTES 30u
-
-/* An interrupt between sti and the hlt directly behind it cannot be on hardware, where sti takes effect
- * one instruction later. Here it was; so it is the one that this hlt waits for. */
-static bool woken_before(void)
-{
-	uint32_t distance = machine.instruction_eip - machine.interrupted_eip;
-
-	machine.interrupted_eip = ~0u;
-	return distance <= STI_BYTES;
-}
-
 /* hlt: idle until an interrupt is deliverable. */
 static bool halt(void)
 {
@@ -30,8 +17,6 @@ static bool halt(void)
 		return false;
 	if (!interrupts_on())
 		guest_ends(EXIT_DEAD_HALT, 0);
-	if (woken_before())
-		return true;
 	for (;;) {
 		devices_poll();
 		if (!shared.not_pending)
@@ -50,24 +35,43 @@ static bool safe_halt(void)
 	return halt();
 }
 
+/* What inline popf has left to do: IOPL, by the mask that its table gave, and interrupts. */
+void popf_settle(void)
+{
+	uint32_t mask = shared.upcall_mask;
+
+	if (mask & 0x80) {
+		vif_set(!(mask & 1));
+		if (vcpu.cpl == 0 && vcpu.iopl != (mask >> 1 & 3)) {
+			vcpu.iopl = mask >> 1 & 3;
+			flag_tables_write();
+		}
+	}
+	machine.events = 1;
+}
+
+/* The slow half of sti and popf. Only sti lets one more instruction run. */
+static bool deliver_pending(void)
+{
+	if (sequence_is_sti())
+		machine.shadow = true;
+	popf_settle();
+	return true;
+}
+
 static bool push_flags16(void)
 {
 	uint16_t flags = (uint16_t)flags_for_guest();
 
-	stack_release(-2);
-	if (guest_write(stack_linear(0), &flags, 2, vcpu.cpl == 3 ? ACCESS_USER : 0))
-		return true;
-	stack_release(2);
-	return false;
+	return stack_push(&flags, 2);
 }
 
 static bool pop_flags16(void)
 {
 	uint16_t flags = 0;
 
-	if (!guest_read(stack_linear(0), &flags, 2, vcpu.cpl == 3 ? ACCESS_USER : 0))
+	if (!stack_pop(&flags, 2))
 		return false;
-	stack_release(2);
 	flags_from_guest(flags, 0x7fd5);
 	return true;
 }
@@ -138,7 +142,9 @@ static bool adjust_rpl(const struct call *call)
 {
 	uint32_t selector, rpl;
 
-	if (!operand_read(&call->a, 2, &selector) || !operand_read(&call->b, 2, &rpl))
+	/* It reads its operand to write it. */
+	if (!operand_probe_write(&call->a, 2) || !operand_read(&call->a, 2, &selector) ||
+	    !operand_read(&call->b, 2, &rpl))
 		return false;
 	bool raise = (selector & 3) < (rpl & 3);
 
@@ -154,7 +160,7 @@ static bool load_segment(enum segment_register reg, uint32_t selector)
 	if (!segment_load(reg, selector))
 		return false;
 	if (reg == SEG_SS)
-		machine.shadow = true;
+		machine.shadow = machine.stack_loaded = true;
 	return true;
 }
 
@@ -188,9 +194,8 @@ static bool pop_ss(uint32_t size)
 {
 	uint32_t selector = 0;
 
-	if (!guest_read(stack_linear(0), &selector, size, vcpu.cpl == 3 ? ACCESS_USER : 0))
+	if (!stack_pop(&selector, size))
 		return false;
-	stack_release((int32_t)size);
 	if (load_segment(SEG_SS, selector))
 		return true;
 	stack_release(-(int32_t)size);
@@ -206,12 +211,13 @@ static bool debug_register(const struct call *call)
 		return false;
 	if (number == 4 || number == 5)
 		number += 2;
+	/* DR6 and DR7 have bits that always read as ones, and as zeros (SDM vol. 3, 17.2). */
+	uint32_t ones = number == 6 ? 0xffff0ff0 : number == 7 ? 0x400 : 0;
+	uint32_t kept = number == 6 ? 0xe00f : number == 7 ? 0xffff2bff : ~0u;
+
 	if (write)
 		return operand_read(&call->a, 4, &vcpu.dr[number]);
-	/* DR6 and DR7 have bits that always read as ones (SDM vol. 3, 17.2). */
-	uint32_t fixed = number == 6 ? 0xffff0ff0 : number == 7 ? 0x400 : 0;
-
-	return operand_write(&call->a, 4, vcpu.dr[number] | fixed);
+	return operand_write(&call->a, 4, (vcpu.dr[number] & kept) | ones);
 }
 
 static bool control_register(const struct call *call)
@@ -261,7 +267,7 @@ bool operation_run(const struct call *call)
 	case HC_IRET16: return flow_iret(false);
 	case HC_INT: return flow_int(call->immediate & 0xff);
 	case HC_IN8 ... HC_REP_OUTS32: return port_operation(call);
-	case HC_DELIVER_PENDING: machine.events = 1; return true;
+	case HC_DELIVER_PENDING: return deliver_pending();
 	case HC_SAFE_HALT: return safe_halt();
 	case HC_HALT: return halt();
 	case HC_PUSHF16: return push_flags16();

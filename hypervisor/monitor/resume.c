@@ -39,17 +39,20 @@ static void deliver(void)
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;
-		timer_soon();
+		step_one();
+	}
+	if (machine.stepping) {
+		machine.events = 0; /* until that trap */
 		return;
 	}
 	vector = irq_acknowledge();
 	if (vector < 0)
 		return;
 	control.interrupts[vector & 255]++;
-	machine.instruction_eip = machine.interrupted_eip = vcpu.eip;
+	machine.instruction_eip = vcpu.eip;
 	if (tracing(TRACE_INTERRUPT))
 		trace_event(TRACE_INTERRUPT, (uint32_t)vector, (uint32_t[5]){ 0 }, 0);
-	if (!interrupt_enter((uint32_t)vector, false, false, 0))
+	if (!interrupt_enter((uint32_t)vector, CAUSE_EXTERNAL, false, 0))
 		fault_deliver();
 }
 
@@ -67,6 +70,10 @@ void resume_work(void)
 {
 	if (machine.events) {
 		machine.events = 0;
+		if (machine.traced) {
+			machine.traced = false;
+			end_of_instruction();
+		}
 		devices_poll();
 		deliver();
 	}

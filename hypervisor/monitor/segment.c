@@ -46,7 +46,10 @@ static uint32_t ldt_index(uint32_t selector)
 
 uint32_t host_selector(uint32_t guest)
 {
-	return guest & 0xfffc ? ldt_index(guest) << 3 | 4 | (guest & 3) : guest & 3;
+	if (guest & 0xfffc)
+		return ldt_index(guest) << 3 | 4 | (guest & 3);
+	/* The host makes 0 of a null selector with an RPL, at its next interrupt. */
+	return guest & 3 ? NULL_ENTRY << 3 | 4 | (guest & 3) : 0;
 }
 
 static uint32_t revmap(uint32_t host) { return ((uint16_t *)(state + REVMAP_OFFSET))[host & 0xffff]; }
@@ -62,14 +65,53 @@ uint32_t guest_selector(uint32_t host)
 		return index << 3 | rpl;
 	if (index < GHOST_FIRST)
 		return (index - GDT_LOW) << 3 | 4 | rpl;
-	if (index < LOW_END)
+	if (index < LOW_END) /* a ghost's changes; NULL_ENTRY */
 		return rpl;
 	if (index < GDT_LIMIT)
 		return (index - (LOW_END - GDT_LOW)) << 3 | rpl;
 	return (index - GDT_LIMIT) << 3 | 4 | rpl;
 }
 
+/* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, or
+ * that this mirror does not know, becomes one that faults, so that `segment_load` decides. */
+#define FAULTING ((HOST_LDT_ENTRIES - 1) << 3 | 4)
+
+static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
+{
+	bool code = source & DESC_CODE, conforming = code && source & DESC_EXPAND;
+
+	if (!wanted || (code && !(source & DESC_WRITE)) || (!conforming && desc_dpl(source) < (guest & 3)))
+		return FAULTING;
+	return host_selector(guest);
+}
+
+static void selector_map_entry(uint32_t index)
+{
+	for (uint32_t rpl = 0; rpl < 4; rpl++) {
+		uint32_t guest = guest_selector(index << 3 | 4 | rpl);
+
+		if (guest & 0xfffc)
+			((uint16_t *)(state + SELMAP_OFFSET))[guest] =
+				(uint16_t)loadable(guest, machine.ldt_source[index], machine.ldt_wanted[index]);
+	}
+}
+
+/* The maps of `file`, before any mirror is made, and the segment behind which null selectors hide. */
+void selector_map_write(uint8_t *file)
+{
+	for (uint32_t s = 0; s < 0x10000; s++) {
+		((uint16_t *)(file + SELMAP_OFFSET))[s] = (uint16_t)(s & 0xfffc ? FAULTING : host_selector(s));
+		((uint16_t *)(file + REVMAP_OFFSET))[s] = (uint16_t)guest_selector(s);
+	}
+	/* Expand-down with the highest limit: no offset is in it. */
+	machine.ldt_wanted[NULL_ENTRY] = DESC_P | DESC_S | DESC_DB | DESC_G | DESC_EXPAND | DESC_WRITE |
+					 0xfull << 48 | 0xffff;
+	machine.ldt_top = NULL_ENTRY + 1;
+	machine.ldt_generation = 1;
+}
+
 static bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
+static bool is_null(uint32_t host) { return !(host & 0xfffc) || (host >> 3 == NULL_ENTRY && host & 4); }
 
 /* --- The host's registers -------------------------------------------------------------------------- */
 
@@ -121,12 +163,15 @@ static uint64_t wanted_for(uint64_t d, bool cut)
 		return 0;
 	uint32_t base = desc_base(d), limit = desc_limit(d);
 
-	if (cut && desc_dpl(d) == 3 && machine.user_limit && paging_on() && (d & DESC_CODE || !(d & DESC_EXPAND))) {
-		uint32_t end = machine.user_limit - base - 1;
+	/* Outer rings end at the user's addresses, or at the hole: what ring 0 does there inline, they do by a trap
+	 * that checks their rights. */
+	if (cut && desc_dpl(d) && (d & DESC_CODE || !(d & DESC_EXPAND))) {
+		bool user = desc_dpl(d) == 3 && machine.user_limit && paging_on();
+		uint32_t top = user ? machine.user_limit : HOLE, end = top - base - 1;
 
-		if (base >= machine.user_limit)
+		if (user && base >= top)
 			limit = 0;
-		else if (limit > end)
+		else if (base < top && limit > end)
 			limit = end;
 	}
 	bool pages = limit > 0xfffff;
@@ -150,6 +195,8 @@ static void install(uint32_t index)
 		return;
 	if (d) {
 		uint32_t code = d & DESC_CODE ? 1 : 0, expand = d & DESC_EXPAND ? 1 : 0;
+
+		expand &= !code; /* the host has one ring for all code, and Linux refuses conforming segments */
 		/* Code is always readable, because gates read the gate table through CS. */
 		uint32_t read_only = code ? 0 : !(d & DESC_WRITE);
 
@@ -172,10 +219,13 @@ static void install(uint32_t index)
 
 static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
 {
+	bool same = machine.ldt_wanted[index] == wanted;
+
 	machine.ldt_source[index] = source;
-	if (machine.ldt_wanted[index] == wanted)
-		return;
 	machine.ldt_wanted[index] = wanted;
+	selector_map_entry(index);
+	if (same)
+		return;
 	if (index >= machine.ldt_top)
 		machine.ldt_top = index + 1;
 	machine.ldt_generation++;
@@ -271,7 +321,7 @@ bool segments_widen(void)
 	for (uint32_t i = 0; i < 4; i++) {
 		uint32_t host = host_register(data[i]), index = host >> 3;
 
-		if (!(host & 4) || is_ghost(host))
+		if (is_null(host) || !(host & 4) || is_ghost(host))
 			continue;
 		uint64_t source = machine.ldt_source[index], full = wanted_for(source, false);
 
@@ -287,7 +337,7 @@ bool segments_widen(void)
 
 bool segment_usable(uint32_t host)
 {
-	return !(host & 0xfffc) || (host & 4 && machine.ldt_wanted[host >> 3]);
+	return is_null(host) || (host & 4 && machine.ldt_wanted[host >> 3]);
 }
 
 uint32_t segment_selector(enum segment_register reg)
@@ -316,10 +366,10 @@ void segment_of(enum segment_register reg, struct segment *out)
 	} else {
 		uint32_t host = host_register(reg);
 
-		if (host & 4)
+		if (host & 4 && !is_null(host))
 			segment_unpack(revmap(host), machine.ldt_source[host >> 3], out);
 		else
-			*out = (struct segment){ host, 0, 0, 0 };
+			*out = (struct segment){ revmap(host), 0, 0, 0 };
 	}
 }
 
@@ -382,7 +432,7 @@ bool segment_load(enum segment_register reg, uint32_t selector)
 	if (reg == SEG_SS)
 		return load_ss(selector);
 	if (!(selector & 0xfffc)) {
-		host_register_set(reg, selector);
+		host_register_set(reg, host_selector(selector));
 		return true;
 	}
 	if (!descriptor_read(selector, &d))
@@ -409,8 +459,12 @@ void segments_after_return(void)
 	for (uint32_t i = 0; i < 4; i++) {
 		uint32_t host = host_register(data[i]);
 
-		if (!(host & 4))
+		if (!host)
 			continue;
+		if (is_null(host)) {
+			host_register_set(data[i], 0);
+			continue;
+		}
 		uint64_t d = machine.ldt_source[host >> 3];
 		bool conforming = (d & DESC_CODE) && (d & DESC_EXPAND);
 

@@ -89,8 +89,12 @@ static void in_monitor_signal(int number, struct frame *frame)
 		return;
 	}
 	if (number == SIGTRAP && frame->trap == VECTOR_DB) {
-		/* The guest single-steps (EFLAGS.TF) and came in by a gate. */
+		/* A single step (EFLAGS.TF) into a landing stub by a far jump that is none of ours. */
 		frame->rflags &= ~(uint64_t)FLAG_TF;
+		if (machine.stepping) {
+			machine.stepping = false;
+			machine.events = 1;
+		}
 		return;
 	}
 	if (frame->rip >= (uint64_t)raw_start && frame->rip < (uint64_t)raw_end) {
@@ -137,8 +141,8 @@ static void guest_page_fault(const struct frame *frame)
 			fault_deliver();
 		return;
 	case FILL_FAULT:
-		/* A gate's call may have met an unmapped stack; it needs none. */
-		if (!emulate_gate_call())
+		/* Ported code may have met an unmapped stack; what it stands for needs none. */
+		if (!emulate_gate_call() && !sequence_complete(false))
 			fault_deliver();
 		return;
 	}
@@ -154,6 +158,55 @@ static uint32_t trap_start(uint32_t vector)
 	return vcpu.eip - 1;
 }
 
+/* Let the guest run one instruction, under the host's TF. Its trap comes to `guest_stopped`. */
+void step_one(void)
+{
+	machine.stepping = true;
+	machine.stepping_too = vcpu.eflags & FLAG_TF;
+	machine.stepping_unaligned = false;
+	vcpu.eflags |= FLAG_TF;
+}
+
+static void deliver_step(void)
+{
+	vcpu.dr[6] = (vcpu.dr[6] & ~0xfu) | DR6_BS;
+	machine.instruction_eip = vcpu.eip;
+	raise_plain(VECTOR_DB);
+	fault_deliver();
+}
+
+/* A single step, or int1. Within a gate or an inline sequence, the guest's instruction is not over yet: do it
+ * as a whole; `end_of_instruction` then raises what is due. */
+static void debug_trap(const struct frame *frame)
+{
+	enum { INT1 = 0xf1 };
+	uint32_t slot = vcpu.eip - HOLE - SLOTS_OFFSET;
+	uint8_t opcode;
+
+	if (frame->rflags & FLAG_TF) {
+		if (slot < LANDING_COUNT * SLOT_SIZE && slot % SLOT_SIZE == 0)
+			hypercall_long_way(slot / SLOT_SIZE);
+		else
+			sequence_complete(true);
+		return;
+	}
+	/* int1 is a trap: EIP points behind it. */
+	if (guest_read(vcpu.cs.base + vcpu.eip, &opcode, 1, 0) && opcode == INT1)
+		machine.instruction_eip = vcpu.eip + 1;
+	raise_plain(VECTOR_DB);
+	fault_deliver();
+}
+
+/* The guest has TF set, and the monitor was at one of its instructions, or the host's TF ended it. Called when
+ * guest code is to go on, maybe in another process. */
+void end_of_instruction(void)
+{
+	if (machine.entered || machine.stack_loaded)
+		return;
+	if (machine.traced_trap || machine.iterated || vcpu.eip != machine.traced_eip)
+		deliver_step();
+}
+
 static void guest_fault(const struct frame *frame)
 {
 	machine.instruction_eip = vcpu.eip;
@@ -163,10 +216,7 @@ static void guest_fault(const struct frame *frame)
 		guest_page_fault(frame);
 		return;
 	case VECTOR_DB:
-		if (frame->rflags & FLAG_TF)
-			vcpu.dr[6] |= DR6_BS;
-		raise_plain(VECTOR_DB);
-		fault_deliver();
+		debug_trap(frame);
 		return;
 	case VECTOR_DE: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
 		raise_plain((uint32_t)frame->trap);
@@ -181,6 +231,8 @@ static void guest_fault(const struct frame *frame)
 		/* The host checks alignment in its ring 3, which the guest's inner rings are too: there the
 		 * flag is without effect (SDM vol. 3, 6.15). */
 		if (vcpu.cpl != 3 || !(shared.cr0 & CR0_AM)) {
+			step_one();
+			machine.stepping_unaligned = true;
 			vcpu.eflags &= ~FLAG_AC;
 			return;
 		}
@@ -238,6 +290,39 @@ static void on_member_death(void)
 	syscall3(SYS_exit_group, 0, 0, 0);
 }
 
+/* Guest code was stopped by a signal, with its registers in the vCPU. */
+static void guest_stopped(int number, const struct siginfo *info, const struct frame *frame)
+{
+	bool event = number == SIGALRM || number == SIGUSR1, traced = vcpu.eflags & FLAG_TF;
+
+	machine.entered = machine.stack_loaded = machine.iterated = machine.stepped = false;
+	if (machine.stepping) {
+		if (event) /* its instruction has not run yet */
+			return;
+		machine.stepping = false;
+		machine.stepped = true;
+		machine.events = 1;
+		traced = machine.stepping_too;
+		if (!traced)
+			vcpu.eflags &= ~FLAG_TF;
+		if (machine.stepping_unaligned)
+			vcpu.eflags |= FLAG_AC;
+	}
+	if (traced) {
+		machine.traced = true;
+		machine.events = 1;
+		machine.traced_eip = vcpu.eip;
+		machine.traced_trap = !event && number != SIGSYS && frame->trap == VECTOR_DB;
+	}
+	if (number == SIGSYS)
+		guest_system_call(info);
+	else if (!event)
+		guest_fault(frame);
+	/* An interrupt is taken between two instructions of the guest. */
+	if (machine.events && !machine.entered && !sequence_complete(true) && event && sequence_behind_sti())
+		machine.shadow = true;
+}
+
 static void on_signal(int number, struct siginfo *info, struct frame *frame)
 {
 	alignment_check_off();
@@ -264,10 +349,7 @@ static void on_signal(int number, struct siginfo *info, struct frame *frame)
 		resume();
 	}
 	vcpu.host_ss = frame->ss;
-	if (number == SIGSYS)
-		guest_system_call(info);
-	else if (number != SIGALRM && number != SIGUSR1)
-		guest_fault(frame);
+	guest_stopped(number, info, frame);
 	resume();
 }
 

@@ -166,6 +166,15 @@ bool read_msr(void)
 	return true;
 }
 
+/* Eight memory types, of which 2 and 3 are none (SDM vol. 3, 12.12.2). */
+static bool is_pat(uint64_t value)
+{
+	for (uint32_t i = 0; i < 8; i++, value >>= 8)
+		if ((value & 0xff) > 7 || (value & 0xfe) == 2)
+			return false;
+	return true;
+}
+
 bool write_msr(void)
 {
 	uint64_t value = (uint64_t)vcpu.edx << 32 | vcpu.eax;
@@ -179,7 +188,11 @@ bool write_msr(void)
 	case MSR_SYSENTER_ESP: vcpu.sysenter_esp = (uint32_t)value; break;
 	case MSR_SYSENTER_EIP: vcpu.sysenter_eip = (uint32_t)value; break;
 	case MSR_MISC_ENABLE: vcpu.misc_enable = value; break;
-	case MSR_PAT: vcpu.pat = value; break;
+	case MSR_PAT:
+		if (!is_pat(value))
+			return raise_fault(VECTOR_GP, 0);
+		vcpu.pat = value;
+		break;
 	case MSR_MICROCODE: case MSR_MCG_STATUS: case MSR_MTRR_DEF_TYPE: break;
 	default:
 		if (vcpu.ecx - MSR_MTRR_FIRST > MSR_MTRR_LAST - MSR_MTRR_FIRST)

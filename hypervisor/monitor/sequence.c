@@ -1,0 +1,168 @@
+/* Instructions that ported code does by an inline sequence of others (hypercalls/sequences.py).
+ *
+ * The guest's author wrote one instruction. Where its sequence is stopped in the middle, by a fault or by a
+ * single step, what ran of it is undone and the monitor does the instruction as a whole: it faults, or takes
+ * effect, as the one instruction would, and EIP points to its start or behind it. */
+#include "monitor.h"
+
+#define NO_REGISTER 0xfu
+
+struct sequence {
+	uint8_t action, reg, segment, size, count, bytes;
+	struct {
+		uint8_t length, below, saved, done;
+	} step[SEQUENCE_STEPS_MAX];
+	uint8_t code[SEQUENCE_BYTES_MAX];
+};
+
+static const struct sequence sequences[] = { SEQUENCES };
+#define COUNT (sizeof(sequences) / sizeof(sequences[0]))
+
+/* First bytes of the steps, so that most instructions are seen at once to be in no sequence. */
+static uint8_t begins[256];
+
+void sequences_prepare(void)
+{
+	for (uint32_t i = 0; i < COUNT; i++)
+		for (uint32_t k = 0, offset = 0; k < sequences[i].count; offset += sequences[i].step[k++].length)
+			begins[sequences[i].code[offset]] = 1;
+}
+
+static bool code_is(const struct sequence *s, uint32_t eip)
+{
+	uint8_t bytes[SEQUENCE_BYTES_MAX];
+	struct fault keep = machine.fault;
+
+	if (guest_read(vcpu.cs.base + eip, bytes, s->bytes, 0)) {
+		for (uint32_t i = 0; i < s->bytes; i++)
+			if (bytes[i] != s->code[i])
+				return false;
+		return true;
+	}
+	machine.fault = keep;
+	return false;
+}
+
+/* The sequence of which the instruction at `eip` is a step; its start, and the step's number. */
+static const struct sequence *find(uint32_t eip, uint32_t *start, uint32_t *step)
+{
+	uint8_t bytes[2];
+	struct fault keep = machine.fault;
+
+	if (!guest_read(vcpu.cs.base + eip, bytes, 2, 0)) {
+		machine.fault = keep;
+		return NULL;
+	}
+	if (!begins[bytes[0]])
+		return NULL;
+	for (uint32_t i = 0; i < COUNT; i++) {
+		const struct sequence *s = &sequences[i];
+
+		for (uint32_t k = 0, offset = 0; k < s->count; offset += s->step[k++].length) {
+			if (s->code[offset] != bytes[0] || (s->step[k].length > 1 && s->code[offset + 1] != bytes[1]) ||
+			    !code_is(s, eip - offset))
+				continue;
+			*start = eip - offset;
+			*step = k;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* Registers as they were before the sequence. */
+static bool undo(const struct sequence *s, uint32_t step)
+{
+	uint32_t saved = s->step[step].saved, value;
+
+	for (uint32_t i = 0; i < 2 && (saved & 0xf) != NO_REGISTER; i++, saved >>= 4) {
+		if (!guest_read(stack_linear(4 * i), &value, 4, vcpu.cpl == 3 ? ACCESS_USER : 0))
+			return false;
+		register_write(saved & 0xf, 4, value);
+	}
+	stack_release((int32_t)s->step[step].below);
+	return true;
+}
+
+static bool store(const struct sequence *s)
+{
+	register_write(s->reg, s->size, segment_selector(s->segment));
+	return true;
+}
+
+static bool read_control(const struct sequence *s)
+{
+	const uint32_t values[5] = { shared.cr0, 0, shared.cr2, shared.cr3, shared.cr4 };
+
+	if (!is_privileged())
+		return false;
+	register_write(s->reg, 4, values[s->segment]);
+	return true;
+}
+
+static bool perform(const struct sequence *s)
+{
+	switch (s->action) {
+	case SEQUENCE_CLI: return set_interrupts(false);
+	case SEQUENCE_STI: return set_interrupts(true);
+	case SEQUENCE_PUSHF: return push_item(flags_for_guest(), 4);
+	case SEQUENCE_POPF: return pop_flags();
+	case SEQUENCE_LOAD: return segment_load(s->segment, register_read(s->reg, 2));
+	case SEQUENCE_STORE: return store(s);
+	case SEQUENCE_PUSH: return push_item(segment_selector(s->segment), s->size);
+	case SEQUENCE_POP: return pop_segment(s->segment, s->size);
+	default: return read_control(s);
+	}
+}
+
+/* Guest code stopped at vcpu.eip. True where that is in a sequence: then the instruction is done as a whole, or
+ * its fault delivered. `inside`: only where part of the sequence has run. */
+bool sequence_complete(bool inside)
+{
+	uint32_t start, step;
+	const struct sequence *s = find(vcpu.eip, &start, &step);
+
+	if (!s || (inside && !step))
+		return false;
+	machine.instruction_eip = start;
+	if (s->step[step].done) {
+		/* popf, with what may have become deliverable */
+		vcpu.eip = start + s->bytes;
+		popf_settle();
+		return true;
+	}
+	vcpu.eip = start + s->bytes;
+	if (!undo(s, step)) {
+		fault_deliver();
+		return true;
+	}
+	if (s->action == SEQUENCE_INT) {
+		/* It needs no stack of its own; its vector is behind the sequence. */
+		hypercall_serve(HC_INT);
+		return true;
+	}
+	/* The store that sti begins with has run, so it is not seen below that interrupts were off. */
+	if (s->action == SEQUENCE_STI && step && !machine.stepped)
+		machine.shadow = true;
+	if (!perform(s))
+		fault_deliver();
+	return true;
+}
+
+/* Is vcpu.eip right behind an inline sti? Then no interrupt may be taken before one more instruction. */
+bool sequence_behind_sti(void)
+{
+	for (uint32_t i = 0; i < COUNT; i++)
+		if (sequences[i].action == SEQUENCE_STI)
+			return code_is(&sequences[i], vcpu.eip - sequences[i].bytes);
+	return false;
+}
+
+/* The gate at vcpu's last instruction ends a sequence of sti. */
+bool sequence_is_sti(void)
+{
+	uint32_t start, step;
+	const struct sequence *s = find(machine.instruction_eip, &start, &step);
+
+	return s && s->action == SEQUENCE_STI;
+}

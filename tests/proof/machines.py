@@ -1,0 +1,51 @@
+"""The two machines that a test compares: built once for all tests, each kept up from case to case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.proof import engine_side, oracle
+from tests.proof.build import build
+from tests.proof.compare import Outcome, differences, outcome
+from tests.proof.machine import State
+from tests.proof.sites import Site
+from tests.proof.table import SITES
+
+ENDED: Outcome = {"vector": "none: the machine shut down"}
+
+
+class Machines:
+    """The bare machine and the engine, with every site in every syntax in both."""
+
+    def __init__(self, folder: Path) -> None:
+        native, ported = folder / "native", folder / "ported"
+        native.mkdir()
+        ported.mkdir()
+        self._native, self._ported = build(native, SITES, ported=False), build(ported, SITES, ported=True)
+        self._bare = oracle.Bochs(native, self._native)
+        self._engine = engine_side.EngineSide(self._ported)
+
+    def on_bare_machine(self, site: Site, syntax: str, state: State) -> Outcome:
+        """What the unported site makes of `state`."""
+        try:
+            raw = self._bare.run(self._native.numbers[site.key, syntax], state)
+        except oracle.Died:
+            return ENDED
+        return outcome(raw, site, state, self._native.steps(site, syntax))
+
+    def in_engine(self, site: Site, syntax: str, state: State) -> Outcome:
+        """What the ported site makes of `state`."""
+        try:
+            raw = self._engine.run(self._ported.numbers[site.key, syntax], state)
+        except engine_side.Died:
+            return ENDED
+        return outcome(raw, site, state, self._ported.steps(site, syntax))
+
+    def compare(self, site: Site, syntax: str, state: State) -> list[str]:
+        """Lines that say what differs."""
+        return differences(self.on_bare_machine(site, syntax, state), self.in_engine(site, syntax, state), site.ignore)
+
+    def close(self) -> None:
+        """End both."""
+        self._bare.close()
+        self._engine.close()

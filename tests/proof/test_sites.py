@@ -1,0 +1,32 @@
+"""Ported code does what the processor does: each site, from random machine states, on a bare machine and in the engine.
+
+RING3_PROOF_EXAMPLES sets how many states each site is tried in.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.proof.machine import State
+from tests.proof.machines import Machines
+from tests.proof.sites import Site
+from tests.proof.states import states
+from tests.proof.syntaxes import SYNTAXES
+from tests.proof.table import SITES
+
+EXAMPLES = int(os.environ.get("RING3_PROOF_EXAMPLES", "8"))
+CELLS = [(site, syntax) for site in SITES for syntax in SYNTAXES if site.text(syntax) is not None]
+
+
+@pytest.mark.parametrize(("site", "syntax"), CELLS, ids=[f"{site.key}-{syntax}" for site, syntax in CELLS])
+def test_ported_as_on_a_bare_machine(site: Site, syntax: str, machines: Machines) -> None:
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
+    @given(state=states(site))
+    def same(state: State) -> None:
+        different = machines.compare(site, syntax, state)
+        assert not different, "\n".join([f"{site.key}: {' | '.join(site.steps)}", repr(state), *different])
+
+    same()
