@@ -19,7 +19,7 @@ PREFIX = "r3i_"
 _SIZES = {"b": "byte ptr ", "w": "word ptr ", "l": "dword ptr "}
 # Mnemonics that the bodies have with a size suffix, and those that read the same in both syntaxes.
 _SUFFIXED = re.compile(r"(mov|or|push|pop|lea|nop)([bwl])\Z")
-_PLAIN = {"jmp": "jmp", "ljmp": "jmp", "jz": "jz", "jno": "jno", "jecxz": "jecxz", "nop": "nop",
+_PLAIN = {"jmp": "jmp", "ljmp": "jmp", "jle": "jle", "jno": "jno", "jecxz": "jecxz", "nop": "nop",
           "pushfl": "pushfd", "popfl": "popfd", "call": "call"}
 _EXTENDING = re.compile(r"movz([bw])l\Z")
 _MEMORY = re.compile(r"(?P<segment>[%\\]\w+:)?(?P<offset>-?\w+)?"

@@ -89,7 +89,7 @@
 	mov byte ptr %ss:[0xfef00000],%al
 	or %al,byte ptr %ss:[0xfef00001]
 	pop %eax
-	jz .Lr3a\@
+	jle .Lr3a\@
 	popfd
 	jmp .Lr3b\@
 	.Lr3a\@: popfd
@@ -2015,7 +2015,7 @@ __asm__(
 	"	mov byte ptr %ss:[0xfef00000],%al\n"
 	"	or %al,byte ptr %ss:[0xfef00001]\n"
 	"	pop %eax\n"
-	"	jz .Lr3a\\@\n"
+	"	jle .Lr3a\\@\n"
 	"	popfd\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: popfd\n"

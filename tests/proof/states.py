@@ -64,7 +64,7 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.CR0: st.builds(lambda bits, high: bits | high | 1, st.integers(0, 0x3F),
                         st.sampled_from([0x8000_0000, 0x8001_0000, 0x8005_0000])),
     Need.CR3: st.builds(lambda bits: m.PAGE_DIRECTORY | bits, st.sampled_from([0, 8, 16, 24])),
-    Need.CR4: st.sampled_from([0, 1, 2, 4, 8, 0x10, 0x80, 0x200, 0x100, 0x400, 0x800, 0x1000, 0x8000_0000]),
+    Need.CR4: st.sampled_from([0, 1, 2, 4, 8, 0x10, 0x80, 0x200, 0x400, 0x800, 0x1000, 0x8000_0000]),
     Need.DR6: st.integers(0, 2**32 - 1),
     Need.DR7: st.builds(lambda bits: bits & ~0x20FF, st.integers(0, 2**32 - 1)),
     Need.MSR: st.sampled_from([0x174, 0x175, 0x176, 0x277, 0x12345, 0xC000_0080]),
