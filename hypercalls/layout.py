@@ -84,6 +84,7 @@ LOW_END = 512
 GDT_LIMIT = 4096  # GDT entries mirrored at most; from 256 on at 256 + index
 LDT_LIMIT = 3840  # LDT entries mirrored at most; from 240 on at 4096 + index
 HOST_LDT_ENTRIES = 8192
+FAULTING_SELECTOR = (HOST_LDT_ENTRIES - 1) << 3 | 4  # its entry is never used
 
 
 def host_ldt_index(ldt: bool, index: int) -> int | None:
@@ -100,10 +101,11 @@ def host_ldt_index(ldt: bool, index: int) -> int | None:
 def host_selector(selector: int) -> int:
     """What must be loaded on the host for guest `selector` (16 bits); RPL is kept.
 
-    A null selector stays null; a selector that no entry mirrors gives one that faults.
+    A null selector without RPL stays 0; one with an RPL names an empty segment, because the host would forget the
+    RPL; a selector that no entry mirrors gives one that faults.
     """
     if selector & 0xFFFC == 0:
-        return selector
+        return NULL_ENTRY << 3 | 4 | selector if selector else 0
     index = host_ldt_index(bool(selector & 4), selector >> 3)
     if index is None:
         index = HOST_LDT_ENTRIES - 1

@@ -93,7 +93,8 @@ bool pop_segment(enum segment_register reg, uint32_t size)
 {
 	uint32_t selector = 0;
 
-	if (!stack_read(0, &selector, size) || !segment_load(reg, selector))
+	/* 16 bits are read, whatever the size. */
+	if (!stack_read(0, &selector, 2) || !segment_load(reg, selector))
 		return false;
 	stack_release((int32_t)size);
 	return true;

@@ -194,8 +194,10 @@ static bool pop_ss(uint32_t size)
 {
 	uint32_t selector = 0;
 
-	if (!stack_pop(&selector, size))
+	/* The pointer moves first: how far it can is the old segment's business. */
+	if (!stack_read(0, &selector, 2))
 		return false;
+	stack_release((int32_t)size);
 	if (load_segment(SEG_SS, selector))
 		return true;
 	stack_release(-(int32_t)size);

@@ -29,8 +29,8 @@ bool query_lar_lsl(uint32_t selector, bool limit, uint32_t *result)
 		return false;
 	if (!(segment.access & 0x10) && !((limit ? lsl_types : lar_types) >> (segment.access & 0xf) & 1))
 		return false;
-	/* lar: the descriptor's second word, masked with 00FxFF00; processors keep the limit's bits in x. */
-	*result = limit ? segment.limit : segment.access << 8;
+	/* lar masks the descriptor's second word with 00FxFF00, where x is undefined; limit bits are kept. */
+	*result = limit ? segment.limit : (segment.access & 0xf0ff) << 8;
 	return true;
 }
 

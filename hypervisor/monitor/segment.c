@@ -74,14 +74,12 @@ uint32_t guest_selector(uint32_t host)
 
 /* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, or
  * that this mirror does not know, becomes one that faults, so that `segment_load` decides. */
-#define FAULTING ((HOST_LDT_ENTRIES - 1) << 3 | 4)
-
 static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
 {
 	bool code = source & DESC_CODE, conforming = code && source & DESC_EXPAND;
 
 	if (!wanted || (code && !(source & DESC_WRITE)) || (!conforming && desc_dpl(source) < (guest & 3)))
-		return FAULTING;
+		return FAULTING_SELECTOR;
 	return host_selector(guest);
 }
 
@@ -100,7 +98,7 @@ static void selector_map_entry(uint32_t index)
 void selector_map_write(uint8_t *file)
 {
 	for (uint32_t s = 0; s < 0x10000; s++) {
-		((uint16_t *)(file + SELMAP_OFFSET))[s] = (uint16_t)(s & 0xfffc ? FAULTING : host_selector(s));
+		((uint16_t *)(file + SELMAP_OFFSET))[s] = (uint16_t)(s & 0xfffc ? FAULTING_SELECTOR : host_selector(s));
 		((uint16_t *)(file + REVMAP_OFFSET))[s] = (uint16_t)guest_selector(s);
 	}
 	/* Expand-down with the highest limit: no offset is in it. */

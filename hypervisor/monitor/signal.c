@@ -167,6 +167,15 @@ void step_one(void)
 	vcpu.eflags |= FLAG_TF;
 }
 
+static void step_again(void)
+{
+	machine.stepping = true;
+	vcpu.eflags |= FLAG_TF;
+	if (machine.stepping_unaligned)
+		vcpu.eflags &= ~FLAG_AC;
+	machine.traced = false;
+}
+
 static void deliver_step(void)
 {
 	vcpu.dr[6] = (vcpu.dr[6] & ~0xfu) | DR6_BS;
@@ -294,6 +303,7 @@ static void on_member_death(void)
 static void guest_stopped(int number, const struct siginfo *info, const struct frame *frame)
 {
 	bool event = number == SIGALRM || number == SIGUSR1, traced = vcpu.eflags & FLAG_TF;
+	uint32_t before = vcpu.eip;
 
 	machine.entered = machine.stack_loaded = machine.iterated = machine.stepped = false;
 	if (machine.stepping) {
@@ -311,13 +321,18 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 	if (traced) {
 		machine.traced = true;
 		machine.events = 1;
-		machine.traced_eip = vcpu.eip;
+		machine.traced_eip = before;
 		machine.traced_trap = !event && number != SIGSYS && frame->trap == VECTOR_DB;
 	}
 	if (number == SIGSYS)
 		guest_system_call(info);
 	else if (!event)
 		guest_fault(frame);
+	if (machine.stepped && frame->trap != VECTOR_DB && !machine.entered && !machine.iterated && vcpu.eip == before) {
+		/* A page was missing: the instruction has yet to run. */
+		step_again();
+		return;
+	}
 	/* An interrupt is taken between two instructions of the guest. */
 	if (machine.events && !machine.entered && !sequence_complete(true) && event && sequence_behind_sti())
 		machine.shadow = true;

@@ -45,6 +45,7 @@ def outcome(raw: Raw, site: Site, state: State, steps: Sequence[int]) -> Outcome
     out |= {name: values[name] for name in REGISTERS}
     out |= {name: values[name] & 0xFFFF for name in SELECTORS}
     out |= {name: values[name] for name in SYSTEM}
+    out |= {name: values[name] & ~bits for name, bits in site.undefined.items()}
     if site.cr2_page:
         out["cr2"] = values["cr2"] & ~0xFFF
     top, before = esp + state.stack_base, state.esp + state.stack_base

@@ -53,7 +53,8 @@ class Site:
     at the start. `flat`, `user_data`: data segments are flat, or the user's in ring 0, too. `half_push`: a
     selector was pushed, of which the processor may write 16 bits or 32 (SDM vol. 2, PUSH). `cr2_page`: which part
     of the operand is accessed first is not said, so only the page of a page fault's address is compared.
-    `ignore` names what the site leaves undefined (see ``compare``), `clear_flags` what EFLAGS must not have.
+    `ignore` names what the site leaves undefined (see ``compare``), `undefined` bits of it, `clear_flags` what
+    EFLAGS must not have.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Site:
     half_push: bool = False
     cr2_page: bool = False
     ignore: frozenset[str] = frozenset()
+    undefined: Mapping[str, int] = field(default_factory=dict)
     clear_flags: int = 0
 
     @property

@@ -102,7 +102,7 @@ def _control() -> Iterator[Site]:
     for number in (0, 1, 2, 3, 6, 7):
         need = {6: Need.DR6, 7: Need.DR7}.get(number, Need.ANY)
         yield _site(f"to-dr{number}", "mov-to-dr", f"mov %eax,%dr{number}", f"mov dr{number},eax",
-                    needs={"eax": need}, c=f'movl %0,%%dr{number} ; : "a"(a)')
+                    needs={"eax": need}, c=f'movl %0,%%dr{number} ; : "a"(a)', trap_flag=number != 6)
         yield _site(f"from-dr{number}", "mov-from-dr", f"mov %dr{number},%ecx", f"mov ecx,dr{number}",
                     c=f'movl %%dr{number},%0 ; "=c"(c)')
 
@@ -128,15 +128,18 @@ def _tables() -> Iterator[Site]:
 
 def _queries() -> Iterator[Site]:
     for name in ("lar", "lsl"):
+        # SDM vol. 2, LAR: the four bits of the limit are undefined.
+        bits = 0xF0000 if name == "lar" else 0
         yield _site(name, name, f"{name} %eax,%ecx", f"{name} ecx,eax", needs={"eax": Need.SELECTOR},
-                    rings=_ALL_RINGS, c=f'{name} %1,%0 ; "+c"(c) : "a"(a)')
+                    rings=_ALL_RINGS, c=f'{name} %1,%0 ; "+c"(c) : "a"(a)', undefined={"ecx": bits})
         yield _site(f"{name}-word", name, f"{name} %ax,%cx", f"{name} cx,ax", needs={"eax": Need.SELECTOR},
                     rings=_ALL_RINGS)
         yield _site(f"{name}-memory", name, f"{name} (%esi,%edi,2),%edi", f"{name} edi,word ptr [esi+edi*2]",
                     nasm=f"{name} edi,[esi+edi*2]",
-                    needs={"esi": Need.POINTER, "edi": Need.ZERO}, words={"esi": Need.SELECTOR}, rings=_ALL_RINGS)
+                    needs={"esi": Need.POINTER, "edi": Need.ZERO}, words={"esi": Need.SELECTOR}, rings=_ALL_RINGS,
+                    undefined={"edi": bits})
         yield _site(f"{name}-same", name, f"{name} %eax,%eax", f"{name} eax,eax", needs={"eax": Need.SELECTOR},
-                    rings=_ALL_RINGS)
+                    rings=_ALL_RINGS, undefined={"eax": bits})
     for name in ("verr", "verw"):
         yield _site(name, name, f"{name} %ax", f"{name} ax", needs={"eax": Need.SELECTOR}, rings=_ALL_RINGS,
                     c=f'{name} %w0 ; : "a"(a)')
@@ -193,7 +196,7 @@ def _segment_reads() -> Iterator[Site]:
             yield _site(f"push{name}-{segment}", "push-sreg", f"push{suffix} %{segment}",
                         f"push {segment}" if not name else f"data16 push {segment}",
                         nasm=f"push {segment}" if not name else f"o16 push {segment}", rings=_ALL_RINGS,
-                        stack_edges=True, half_push=not name)
+                        stack_edges=bool(name), half_push=not name)
 
 
 _CODE_SELECTORS = {"same": 8, "user": 0x1B, "conforming": 0x60, "null": 0, "data": 0x10, "beyond": 0xFFF8,
@@ -248,7 +251,7 @@ def _others() -> Iterator[Site]:
     yield _site("wbinvd", "wbinvd", "wbinvd", rings=_IN_RING_0)
     yield _site("invd", "invd", "invd", rings=_IN_RING_0)
     yield _site("rdmsr", "rdmsr", "rdmsr", needs={"ecx": Need.MSR})
-    yield _site("wrmsr", "wrmsr", "wrmsr | rdmsr", needs={"ecx": Need.MSR}, ignore=frozenset({"edx"}))
+    yield _site("wrmsr", "wrmsr", "wrmsr | rdmsr", needs={"ecx": Need.MSR, "edx": Need.ZERO})
     yield _site("rdpmc", "rdpmc", "rdpmc", rings=_OUTSIDE)
     yield _site("cpuid", "cpuid", "cpuid", rings=_ALL_RINGS, ignore=frozenset({"eax", "ebx", "ecx", "edx"}))
     yield _site("rdtscp", "rdtscp", "rdtscp", rings=_ALL_RINGS)
