@@ -9,7 +9,7 @@ from tests.proof.build import build
 from tests.proof.compare import Outcome, differences, outcome
 from tests.proof.machine import State
 from tests.proof.sites import Site
-from tests.proof.table import SITES
+from tests.proof.table import DEVIANT, SITES
 
 ENDED: Outcome = {"vector": "none: the machine shut down"}
 
@@ -21,7 +21,8 @@ class Machines:
         native, ported = folder / "native", folder / "ported"
         native.mkdir()
         ported.mkdir()
-        self._native, self._ported = build(native, SITES, ported=False), build(ported, SITES, ported=True)
+        sites = (*SITES, *DEVIANT.values())
+        self._native, self._ported = build(native, sites, ported=False), build(ported, sites, ported=True)
         self._bare = oracle.Bochs(native, self._native)
         self._engine = engine_side.EngineSide(self._ported)
 

@@ -267,3 +267,7 @@ SITES: tuple[Site, ...] = tuple(
     site for part in (_interrupt_flag, _flags, _halt, _ports, _control, _tables, _queries, _segment_loads,
                       _segment_reads, _far_transfers, _software_interrupts, _others) for site in part())
 BY_KEY = {site.key: site for site in SITES}
+
+# Not compared but in test_deviations.
+DEVIANT = {site.key: site for site in (
+    _site("stac", "stac", "stac", rings=_IN_RING_0), _site("clac", "clac", "clac", rings=_IN_RING_0))}
