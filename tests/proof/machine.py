@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntFlag
 
-# --- Memory: linear is physical, but for page 0 ------------------------------------------------------------
+# --- Memory: linear is physical, but for the first pages ------------------------------------------------------------
 
 ARENA = 0x40_0000  # what sites work on
 PAGE = 4096
@@ -251,7 +251,9 @@ def tables() -> str:
     io_map = bytearray(IO_MAP_BITS)
     for port in FORBIDDEN:
         io_map[port // 8] |= 1 << port % 8
-    special = {0: ALONE | 7, ABSENT // PAGE: 0, READ_ONLY // PAGE: READ_ONLY | 5, SUPERVISOR // PAGE: SUPERVISOR | 3,
+    # Offsets of small segments are tried in flat ones, too: there, also, must be memory that we know.
+    special = {0: ALONE | 7, 1: LOW[0] | 7, 2: LOW[PAGE] | 7, 3: LOW[2 * PAGE] | 7,
+               ABSENT // PAGE: 0, READ_ONLY // PAGE: READ_ONLY | 5, SUPERVISOR // PAGE: SUPERVISOR | 3,
                ABSENT_TOO // PAGE: 0}
     regions = [(ARENA, ARENA_EXPECTED, 3 * PAGE // 4),
                (ALONE, ALONE - ARENA + ARENA_EXPECTED, 3 * PAGE // 4)]

@@ -1,4 +1,4 @@
-"""``python -m tests.proof.reference``: write the table of docs/proof.md; ``--check`` tells whether it is stale (exit 1)."""
+"""``python -m tests.proof.reference``: write the table of docs/proof.md; ``--check``: exit 1 if it is stale."""
 
 from __future__ import annotations
 
