@@ -304,3 +304,48 @@ bool emulate_trapped(uint32_t vector, uint32_t error)
 	trace_operation_ends();
 	return done;
 }
+
+/* What compilers put behind sti: moves, arithmetic, the end of a function. */
+static bool ordinary(const struct instruction *in)
+{
+	uint32_t op = in->opcode, value;
+
+	if (in->opcode_map || in->lock || in->repeat || in->operand_size != 4 || in->address_size != 4)
+		return false;
+	switch (op) {
+	case 0x90: return true;
+	case 0x50 ... 0x57: value = register_read(op & 7, 4); return stack_push(&value, 4);
+	case 0x58 ... 0x5f:
+		if (!stack_pop(&value, 4))
+			return false;
+		register_write(op & 7, 4, value);
+		return true;
+	case 0x8d: register_write(in->reg_field, 4, in->rm.offset); return in->rm.memory;
+	case 0xc3: return stack_pop(&vcpu.eip, 4);
+	case 0xc9: vcpu.esp = vcpu.ebp; return stack_pop(&vcpu.ebp, 4);
+	case 0x01: case 0x03: case 0x09: case 0x0b: case 0x21: case 0x23: case 0x29: case 0x2b: case 0x31: case 0x33:
+	case 0x39: case 0x3b: case 0x81: case 0x83: case 0x85: case 0x89: case 0x8b:
+		return emulate_memory(in);
+	default: return false;
+	}
+}
+
+/* Do the instruction at vcpu.eip, if it is one of the common ones: cheaper than the host's single step. False, and
+ * nothing has changed, where it is not, or would fault. */
+bool emulate_ordinary(void)
+{
+	struct vcpu before = vcpu;
+	struct fault keep = machine.fault;
+	struct instruction in;
+
+	if (vcpu.cpl || vcpu.eflags & FLAG_TF || !(vcpu.ss.access & 0x4000) || sequence_begins())
+		return false;
+	if (decode(vcpu.eip, &in)) {
+		vcpu.eip += in.length;
+		if (ordinary(&in))
+			return true;
+	}
+	vcpu = before;
+	machine.fault = keep;
+	return false;
+}

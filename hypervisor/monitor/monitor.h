@@ -325,11 +325,13 @@ bool pop_segment(enum segment_register reg, uint32_t size);
 bool pop_flags(void);
 bool set_interrupts(bool on);
 bool emulate_gate_call(void);
+bool emulate_ordinary(void);
 bool emulate_memory(const struct instruction *instruction);
 
 /* sequence.c: instructions that ported code does inline */
 void sequences_prepare(void);
 bool sequence_complete(bool inside);
+bool sequence_begins(void);
 bool sequence_is_sti(void);
 bool sequence_behind_sti(void);
 

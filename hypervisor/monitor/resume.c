@@ -39,7 +39,8 @@ static void deliver(void)
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;
-		step_one();
+		if (!emulate_ordinary())
+			step_one();
 	}
 	if (machine.stepping) {
 		machine.events = 0; /* until that trap */

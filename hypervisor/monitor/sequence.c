@@ -18,14 +18,26 @@ struct sequence {
 static const struct sequence sequences[] = { SEQUENCES };
 #define COUNT (sizeof(sequences) / sizeof(sequences[0]))
 
-/* First bytes of the steps, so that most instructions are seen at once to be in no sequence. */
-static uint8_t begins[256];
+/* All steps in the order of their first byte, so that few need comparing: `first[b]` is where those with byte b
+ * begin. */
+static struct place {
+	uint8_t sequence, step, offset;
+} places[COUNT * SEQUENCE_STEPS_MAX];
+static uint16_t first[257];
+_Static_assert(COUNT <= 256, "struct place");
 
 void sequences_prepare(void)
 {
-	for (uint32_t i = 0; i < COUNT; i++)
-		for (uint32_t k = 0, offset = 0; k < sequences[i].count; offset += sequences[i].step[k++].length)
-			begins[sequences[i].code[offset]] = 1;
+	uint16_t next = 0;
+
+	for (uint32_t byte = 0; byte < 256; byte++) {
+		first[byte] = next;
+		for (uint32_t i = 0; i < COUNT; i++)
+			for (uint32_t k = 0, offset = 0; k < sequences[i].count; offset += sequences[i].step[k++].length)
+				if (sequences[i].code[offset] == byte)
+					places[next++] = (struct place){ (uint8_t)i, (uint8_t)k, (uint8_t)offset };
+	}
+	first[256] = next;
 }
 
 static bool code_is(const struct sequence *s, uint32_t eip)
@@ -53,19 +65,15 @@ static const struct sequence *find(uint32_t eip, uint32_t *start, uint32_t *step
 		machine.fault = keep;
 		return NULL;
 	}
-	if (!begins[bytes[0]])
-		return NULL;
-	for (uint32_t i = 0; i < COUNT; i++) {
-		const struct sequence *s = &sequences[i];
+	for (uint32_t i = first[bytes[0]]; i < first[bytes[0] + 1]; i++) {
+		const struct place *p = &places[i];
+		const struct sequence *s = &sequences[p->sequence];
 
-		for (uint32_t k = 0, offset = 0; k < s->count; offset += s->step[k++].length) {
-			if (s->code[offset] != bytes[0] || (s->step[k].length > 1 && s->code[offset + 1] != bytes[1]) ||
-			    !code_is(s, eip - offset))
-				continue;
-			*start = eip - offset;
-			*step = k;
-			return s;
-		}
+		if ((s->step[p->step].length > 1 && s->code[p->offset + 1] != bytes[1]) || !code_is(s, eip - p->offset))
+			continue;
+		*start = eip - p->offset;
+		*step = p->step;
+		return s;
 	}
 	return NULL;
 }
@@ -147,6 +155,13 @@ bool sequence_complete(bool inside)
 	if (!perform(s))
 		fault_deliver();
 	return true;
+}
+
+bool sequence_begins(void)
+{
+	uint32_t start, step;
+
+	return find(vcpu.eip, &start, &step) != NULL;
 }
 
 /* Is vcpu.eip right behind an inline sti? Then no interrupt may be taken before one more instruction. */

@@ -32,6 +32,23 @@ def _interrupt_flag() -> Iterator[Site]:
     yield _site("sti-shadow", "sti", "sti | nop | nop | nop", devices=waiting, masked=True, trap_flag=False)
     yield _site("sti-cli", "sti", "sti | cli | nop", devices=waiting, masked=True, trap_flag=False)
     yield _site("sti-sti", "sti", "sti | sti | nop | nop", devices=waiting, masked=True, trap_flag=False)
+    # What is done for the shadow without a single step.
+    behind: dict[str, Any] = {"devices": waiting, "masked": True, "trap_flag": False, "rings": _IN_RING_0}
+    yield _site("sti-ret", "sti", "sti | ret | nop", words={"esp": Need.LAND}, **behind)
+    yield _site("sti-leave", "sti", "sti | leave | nop", needs={"ebp": Need.ARENA_STACK}, **behind)
+    yield _site("sti-push", "sti", "sti | push %esi | nop", "sti | push esi | nop", **behind)
+    yield _site("sti-pop", "sti", "sti | pop %edi | nop", "sti | pop edi | nop", **behind)
+    yield _site("sti-sub", "sti", "sti | sub $12,%ebx | nop", "sti | sub ebx,12 | nop", **behind)
+    yield _site("sti-add", "sti", "sti | add %ecx,%ebx | nop", "sti | add ebx,ecx | nop", **behind)
+    yield _site("sti-mov", "sti", "sti | mov %ecx,(%ebx) | nop", "sti | mov dword ptr [ebx],ecx | nop",
+                needs={"ebx": Need.POINTER}, **behind)
+    yield _site("sti-load", "sti", "sti | mov 4(%ebx),%edx | nop", "sti | mov edx,dword ptr [ebx+4] | nop",
+                needs={"ebx": Need.POINTER}, **behind)
+    yield _site("sti-lea", "sti", "sti | lea 8(%ebx,%ecx,4),%edx | nop", "sti | lea edx,[ebx+ecx*4+8] | nop", **behind)
+    yield _site("sti-in", "sti", "sti | in %dx,%al | nop", "sti | in al,dx | nop",
+                needs={"edx": Need.BYTE_PORT}, **behind)
+    yield _site("sti-load-segment", "sti", "sti | mov %ax,%fs | nop", "sti | mov fs,ax | nop",
+                needs={"eax": Need.SELECTOR}, **behind)
     yield _site("sti-hlt", "sti", "sti\n\thlt | nop", devices=(Devices.PENDING, Devices.LATER), rings=_IN_RING_0,
                 trap_flag=False, masked=True)
 
