@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from porter.model import Site
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
-_WITH_VALUE = frozenset({
+WITH_VALUE = (
     "-o", "-I", "--defsym", "--MD", "--debug-prefix-map", "--hash-size", "--listing-lhs-width",
     "--listing-lhs-width2", "--listing-rhs-width", "--listing-cont-lines",
-})
+)
+BITS_32, BITS_64 = ("--32",), ("--64", "--x32")
+TELLING = ("--version", "--help", "--target-help", "-version")  # nothing is assembled
+HARD = ("@", "-msyntax", "-mmnemonic", "-mnaked-reg")  # the program in stage/ gives calls with such words to Python
 _UNPORTABLE_OPTIONS = frozenset({"-msyntax=intel", "-mmnemonic=intel", "-mnaked-reg"})
+_LINK_TIME_CODE = ".gnu.lto_"  # the beginning of the names of its sections
 
 
 class Call:
@@ -40,14 +44,14 @@ class Call:
             elif not arg.startswith("-"):
                 self.inputs.append(arg)
             else:
-                self._option(arg, next(rest, "") if arg in _WITH_VALUE else None)
+                self._option(arg, next(rest, "") if arg in WITH_VALUE else None)
         self.inputs = self.inputs or ["-"]
 
     def _option(self, option: str, value: str | None) -> None:
         self.options += [option] if value is None else [option, value]
         if option.startswith("-I"):
             self.include_path.append(value or option[2:])
-        self.bits = {"--32": 32, "--64": 64, "--x32": 64}.get(option, self.bits)
+        self.bits = 32 if option in BITS_32 else 64 if option in BITS_64 else self.bits
 
 
 def read_text(path: str) -> str:
@@ -61,21 +65,25 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
-def port_call(call: Call) -> tuple[str | None, list[Site]]:
+def port_call(call: Call) -> tuple[str | None, list[Site], list[str]]:
     """Port the inputs of an assembler call.
 
-    Returns the text for the assembler's standard input, None where the call can go ahead as it is, and
-    the sensitive instructions that stay unported. Raises PortError.
+    Returns the text for the assembler's standard input, None where the call can go ahead as it is, the sensitive
+    instructions that stay unported, and the inputs' texts. Raises PortError.
     """
     for option in call.options:
         if option in _UNPORTABLE_OPTIONS:
             raise PortError(f"{option}: only AT&T syntax can be ported: leave the option out")
     pieces: list[str] = []
+    originals: list[str] = []
     unported: list[Site] = []
     changed = False
     for path in call.inputs:
         name = STANDARD_INPUT if path == "-" else path
         text = read_text(path)
+        originals.append(text)
+        if _LINK_TIME_CODE in text:
+            raise PortError(f"{name}: made for link-time optimisation, which hides code from the assembler: add -fno-lto")
         if ".include" in text or may_be_sensitive(text):
             from porter.asm_includes import port_with_includes
 
@@ -83,12 +91,13 @@ def port_call(call: Call) -> tuple[str | None, list[Site]]:
             changed = changed or ported.text != text
             unported += [site for site in ported.sites if not site.item.changes]
             text = ported.text
-        pieces.append(f'# 1 "{name}"\n{text}')
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        pieces.append(f'# 1 "{quoted}"\n{text}')
     if not changed:
-        return ("".join(pieces) if "-" in call.inputs else None), unported
+        return ("".join(pieces) if "-" in call.inputs else None), unported, originals
     from porter.statements import macro_text
 
-    return macro_text() + "".join(pieces), unported
+    return macro_text() + "".join(pieces), unported, originals
 
 
 def report(sites: Sequence[Site]) -> None:

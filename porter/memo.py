@@ -30,16 +30,20 @@ def directory() -> str:
     return os.path.join(base, "ring3")
 
 
+def sources() -> list[str]:
+    """Every file that results depend on."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    folders = (here, os.path.join(here, "grammars"), os.path.join(os.path.dirname(here), "hypercalls"))
+    return [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder))
+            if name.endswith((".py", ".lark"))]
+
+
 def _fingerprint() -> str:
     """Changes whenever the code or data that results depend on changes."""
-    here = os.path.dirname(os.path.abspath(__file__))
     total = 0
-    for folder in (here, os.path.join(here, "grammars"), os.path.join(os.path.dirname(here), "hypercalls")):
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.name.endswith((".py", ".lark")):
-                    status = entry.stat()
-                    total = zlib.crc32(f"{entry.name}{status.st_mtime_ns}{status.st_size}".encode(), total)
+    for path in sources():
+        status = os.stat(path)
+        total = zlib.crc32(f"{os.path.basename(path)}{status.st_mtime_ns}{status.st_size}".encode(), total)
     return f"{total:08x}"
 
 

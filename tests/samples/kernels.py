@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypervisor.monitor.build import compiler
+from native.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "sample_kernels"

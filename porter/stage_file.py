@@ -1,0 +1,178 @@
+"""What the porter writes down for the program in ``stage/``, which so needs no Python for most files of a build.
+
+The file lies in the user's cache directory, one for each installed copy of the program. It is a sequence of records:
+
+    bytes 0-15   four 32-bit numbers, little endian: the sizes of key and value, and the CRC-32 of each
+    key          a letter, which says what the record is, and more
+    value        and zeros up to a multiple of four
+
+    S path          a file that the rest depends on: its times and size. If one has changed, nothing counts
+    W name          a list of words, zeros between them
+    M               the macros that ported text needs in front
+    L line          a line of assembler text: a byte of bits, and the line as it is ported
+    B assembler     "32" or "64": what it makes of code where no option says so
+    C compiler ...  its real assembler, then options that it needs, a zero after each
+
+S, W and M are written at once with the file, the others appended as they come up, by any number of processes. Whatever
+is wrong with the file, the program asks Python instead.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+
+from porter import memo
+
+TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from porter.rewrite import Ported
+
+_MAGIC = b"ring3 stage 1\n\n\n"
+_RECORD = struct.Struct("<4I")
+_LIMIT = 2 << 20  # bytes; and the program takes no more than 2 ** 14 records
+_STARTED = time.time_ns()
+
+HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8  # bits of a line: see port_line() in stage/assemble.c
+
+# Directives after which a line does not speak for itself; of a name with an underscore, its first part.
+_HARD_DIRECTIVES = ("code16gcc", "code16", "code32", "code64", "intel", "att", "altmacro", "noaltmacro", "macro",
+                    "irp", "irpc", "include")
+_PREFIXES = ("rep", "repe", "repz", "repne", "repnz", "lock", "data16", "data32", "addr16", "addr32",
+             "cs", "ds", "es", "fs", "gs", "ss")
+_REGISTERS = ("cs", "ds", "es", "fs", "gs", "ss", "cr#", "dr#", "db#")  # a number sign is any digit
+_FAR = tuple(name + suffix for name in ("jmp", "call") for suffix in ("", "w", "l"))
+
+
+def directory() -> str:
+    """Where the program is that runs this, or else the one of this package."""
+    return os.environ.get("RING3_STAGE") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "stage")
+
+
+def _path() -> str:
+    return os.path.join(memo.directory(), f"stage-{zlib.crc32(os.fsencode(directory())):08x}")
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    head = _RECORD.pack(len(key), len(value), zlib.crc32(key), zlib.crc32(value))
+    return head + key + value + bytes(-(len(key) + len(value)) % 4)
+
+
+def _described(status: os.stat_result) -> bytes:
+    return b"%d %d %d" % (*divmod(status.st_mtime_ns, 10 ** 9), status.st_size)
+
+
+def _stamps() -> tuple[bytes, bool]:
+    """The beginning of the file, and whether all is older than this process, which so has loaded it as it is."""
+    records, newest = [_MAGIC], 0
+    for path in memo.sources():
+        status = os.stat(path)
+        newest = max(newest, status.st_mtime_ns)
+        records.append(_record(b"S" + os.fsencode(path), _described(status)))
+    return b"".join(records), newest < _STARTED
+
+
+def _word_lists() -> dict[str, Sequence[str]]:
+    from porter import assembler, command_line, prefilter
+
+    return {
+        "mnemonics": memo.remembered("mnemonics", prefilter.mnemonics), "prefixes": _PREFIXES,
+        "registers": _REGISTERS, "far": _FAR, "hard directives": _HARD_DIRECTIVES,
+        "32-bit options": assembler.BITS_32, "64-bit options": assembler.BITS_64,
+        "assembler options with a value": assembler.WITH_VALUE, "hard assembler options": assembler.HARD,
+        "telling assembler options": assembler.TELLING,
+        "C compilers": command_line.C_COMPILERS, "C++ compilers": command_line.CXX_COMPILERS,
+        "input suffixes": command_line.INPUT_SUFFIXES, "hard compiler options": command_line.HARD,
+        "compiler's own lookup": command_line.LOOKUP, "not assembling": command_line.NOT_ASSEMBLING,
+        "not assembling, by prefix": command_line.TELLING,
+    }
+
+
+def _header(stamps: bytes) -> bytes:
+    from porter.statements import macro_text
+
+    records = [_record(b"W" + name.encode(), "\0".join(words).encode()) for name, words in _word_lists().items()]
+    return b"".join([stamps, *records, _record(b"M", macro_text().encode("latin-1"))])
+
+
+def _keys(data: bytes) -> set[bytes]:
+    keys, position = set(), len(_MAGIC)
+    while position + _RECORD.size <= len(data):
+        key_size, value_size, _, _ = _RECORD.unpack_from(data, position)
+        start = position + _RECORD.size
+        keys.add(data[start:start + key_size])
+        position = start + key_size + value_size + -(key_size + value_size) % 4
+    return keys
+
+
+def _write(path: str, data: bytes) -> None:
+    """Put a whole file in place."""
+    own = f"{path}.{os.getpid()}"
+    try:
+        with open(own, "wb") as file:
+            file.write(data)
+        os.replace(own, path)
+    except OSError:
+        if os.path.exists(own):
+            os.unlink(own)
+        raise
+
+
+def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
+    """Add records (key with its letter, value) that are not there yet. Where that is impossible, nothing happens."""
+    try:
+        stamps, unchanged = _stamps()
+        if not unchanged:
+            return
+        path = _path()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            data = b""
+        valid = data.startswith(stamps) and len(data) < _LIMIT
+        known = _keys(data) if valid else set()
+        new = b"".join(_record(key, value) for key, value in records if key not in known)
+        if not valid:
+            _write(path, _header(stamps) + new)
+        elif new:
+            with open(path, "ab", buffering=0) as file:
+                file.write(new)
+    except OSError:
+        pass  # no home, a read-only or a full one
+
+
+def write_down_lines(text: str) -> None:
+    """Remember how each line of `text` with a candidate is ported, where that depends on the line alone."""
+    from porter.asm_text import has_macros, lines_with
+    from porter.prefilter import MODE, candidates
+
+    if any(word in text for word in ("/*", ".include", ".gnu.lto_")) or has_macros(text) or MODE.search(
+            "\n" + text.lower()):
+        return
+    lines = dict.fromkeys(text[start:end] for start, end in lines_with(text, candidates(text)))
+    found = ((line, _ported_alone(line)) for line in lines)
+    write_down((b"L" + line.encode("latin-1"), value) for line, value in found if value)
+
+
+def _ported_alone(line: str) -> bytes:
+    """The value of a line's record; empty where there is something to tell about it."""
+    from porter.asm_port import port_assembly
+
+    ported = port_assembly(line, "")
+    if any(site.treatment not in ("ported", "stays") for site in ported.sites):
+        return b""
+    return bytes([_bits(ported)]) + ported.text.encode("latin-1")
+
+
+def _bits(ported: Ported) -> int:
+    if not ported.sites:
+        return 0
+    first, last = ported.sites[0].item, ported.sites[-1].item
+    return (HAS_SITES | STI_LAST * (last.key == "sti") | HLT_FIRST * (first.key == "hlt")
+            | STRING_FIRST * first.string)
