@@ -23,13 +23,14 @@ class BuildError(Exception):
 class Program:
     """One program: what people call it, and the file of Python that holds its flags.
 
-    All C and assembly files in `sources` belong to it.
+    All C and assembly files in `sources` belong to it. `preferred` are flags to go without where they do not work.
     """
 
     name: str
     recipe: Path
     sources: Path
     flags: Sequence[str]
+    preferred: Sequence[str] = ()
 
     def inputs(self) -> list[Path]:
         """Every file that the program is made from, the recipe included."""
@@ -56,9 +57,12 @@ class Program:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".build-") as scratch:
             result = Path(scratch) / out.name
             command = [*compiler(), *self.flags, "-o", str(result), *sources]
-            run = subprocess.run(command, stdin=subprocess.DEVNULL)
-            if run.returncode:
-                raise BuildError(f"compiling {self.name} failed (exit status {run.returncode}): {shlex.join(command)}")
+            quiet = [*command, *self.preferred]
+            if not self.preferred or subprocess.run(quiet, stdin=subprocess.DEVNULL, capture_output=True).returncode:
+                run = subprocess.run(command, stdin=subprocess.DEVNULL)
+                if run.returncode:
+                    raise BuildError(f"compiling {self.name} failed (exit status {run.returncode}): "
+                                     f"{shlex.join(command)}")
             os.replace(result, out)
         return out
 

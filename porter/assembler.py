@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from porter.model import Site
+    from porter.rewrite import Ported
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
 WITH_VALUE = (
@@ -65,49 +66,59 @@ def read_text(path: str) -> str:
         raise PortError(f"{path}: {error.strerror}: check the path of the assembly file") from None
 
 
-def port_call(call: Call) -> tuple[str | None, list[Site], list[str]]:
+class Input:
+    """What became of one input of an assembler call: its name, its text, the text as ported, and what there is to tell."""
+
+    def __init__(self, path: str) -> None:
+        self.name = STANDARD_INPUT if path == "-" else path
+        self.text = read_text(path)
+        self.ported, self.told = self.text, ""
+
+    def port(self, include_path: Sequence[str]) -> None:
+        """Port it. Raises PortError."""
+        if _LINK_TIME_CODE in self.text:
+            raise PortError(f"{self.name}: made for link-time optimisation, which hides code from the assembler: "
+                            f"add -fno-lto")
+        if ".include" in self.text or may_be_sensitive(self.text):
+            from porter.asm_includes import port_with_includes
+
+            ported = port_with_includes(self.text, self.name, include_path)
+            self.ported, self.told = ported.text, report(ported)
+
+
+def port_call(call: Call) -> tuple[str | None, list[Input]]:
     """Port the inputs of an assembler call.
 
-    Returns the text for the assembler's standard input, None where the call can go ahead as it is, the sensitive
-    instructions that stay unported, and the inputs' texts. Raises PortError.
+    Returns the text for the assembler's standard input, None where the call can go ahead as it is, and what became of
+    each input. Raises PortError.
     """
     for option in call.options:
         if option in _UNPORTABLE_OPTIONS:
             raise PortError(f"{option}: only AT&T syntax can be ported: leave the option out")
-    pieces: list[str] = []
-    originals: list[str] = []
-    unported: list[Site] = []
-    changed = False
-    for path in call.inputs:
-        name = STANDARD_INPUT if path == "-" else path
-        text = read_text(path)
-        originals.append(text)
-        if _LINK_TIME_CODE in text:
-            raise PortError(f"{name}: made for link-time optimisation, which hides code from the assembler: add -fno-lto")
-        if ".include" in text or may_be_sensitive(text):
-            from porter.asm_includes import port_with_includes
-
-            ported = port_with_includes(text, name, call.include_path)
-            changed = changed or ported.text != text
-            unported += [site for site in ported.sites if not site.item.changes]
-            text = ported.text
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        pieces.append(f'# 1 "{quoted}"\n{text}')
-    if not changed:
-        return ("".join(pieces) if "-" in call.inputs else None), unported, originals
+    inputs = [Input(path) for path in call.inputs]
+    for one in inputs:
+        one.port(call.include_path)
+    pieces = [f'# 1 "{_quoted(one.name)}"\n{one.ported}' for one in inputs]
+    if all(one.ported == one.text for one in inputs):
+        return ("".join(pieces) if "-" in call.inputs else None), inputs
     from porter.statements import macro_text
 
-    return macro_text() + "".join(pieces), unported, originals
+    return macro_text() + "".join(pieces), inputs
 
 
-def report(sites: Sequence[Site]) -> None:
-    """Tell on standard error what stays unported: one line for each file and reason."""
+def _quoted(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def report(ported: Ported) -> str:
+    """What to tell of a text in which instructions stay that should not: a line for each file and reason."""
     groups: dict[tuple[str, str], list[Site]] = {}
-    for site in sites:
+    for site in ported.sites:
         if site.treatment in ("left", "refused"):
             groups.setdefault((site.file, site.item.reason), []).append(site)
+    told = ""
     for (file, reason), members in groups.items():
         first = members[0]
         more = f" and {len(members) - 1} more" if len(members) > 1 else ""
-        print(f"{file}:{first.line}: ring3: `{' '.join(first.text.split())}`{more} not ported: {reason}",
-              file=sys.stderr)
+        told += f"{file}:{first.line}: ring3: `{' '.join(first.text.split())}`{more} not ported: {reason}\n"
+    return told

@@ -6,12 +6,16 @@ The file lies in the user's cache directory, one for each installed copy of the 
     key          a letter, which says what the record is, and more
     value        and zeros up to a multiple of four
 
-    S path          a file that the rest depends on: its times and size. If one has changed, nothing counts
+    S directory     the files in it that the rest depends on: the name of each, then its time (seconds, nanoseconds) and
+                    size, a zero after each of the two. If one has changed, nothing counts
     W name          a list of words, zeros between them
     M               the macros that ported text needs in front
+    T text          an assembler text that must be seen as a whole: what is told about it, a zero, and the text as it is
+                    ported, or nothing where it stays as it is
     L line          a line of assembler text: a byte of bits, and the line as it is ported
     B assembler     "32" or "64": what it makes of code where no option says so
-    C compiler ...  its real assembler, then options that it needs, a zero after each
+    C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the path
+                    of its real assembler, then options that it needs, a zero after each
 
 S, W and M are written at once with the file, the others appended as they come up, by any number of processes. Whatever
 is wrong with the file, the program asks Python instead.
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"ring3 stage 1\n\n\n"
 _RECORD = struct.Struct("<4I")
-_LIMIT = 2 << 20  # bytes; and the program takes no more than 2 ** 14 records
+_LIMIT = 2 << 20  # bytes, after which the file begins anew
+_WHOLE_LIMIT = 64 << 10  # bytes of a text to remember as a whole
 _STARTED = time.time_ns()
 
 HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8  # bits of a line: see port_line() in stage/assemble.c
@@ -42,6 +47,7 @@ HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8  # bits of a line: see
 # Directives after which a line does not speak for itself; of a name with an underscore, its first part.
 _HARD_DIRECTIVES = ("code16gcc", "code16", "code32", "code64", "intel", "att", "altmacro", "noaltmacro", "macro",
                     "irp", "irpc", "include")
+_STRINGS = (".string", ".ascii", ".asciz")
 _PREFIXES = ("rep", "repe", "repz", "repne", "repnz", "lock", "data16", "data32", "addr16", "addr32",
              "cs", "ds", "es", "fs", "gs", "ss")
 _REGISTERS = ("cs", "ds", "es", "fs", "gs", "ss", "cr#", "dr#", "db#")  # a number sign is any digit
@@ -68,12 +74,15 @@ def _described(status: os.stat_result) -> bytes:
 
 def _stamps() -> tuple[bytes, bool]:
     """The beginning of the file, and whether all is older than this process, which so has loaded it as it is."""
-    records, newest = [_MAGIC], 0
+    directories: dict[str, bytes] = {}
+    newest = 0
     for path in memo.sources():
+        directory, name = os.path.split(path)
         status = os.stat(path)
         newest = max(newest, status.st_mtime_ns)
-        records.append(_record(b"S" + os.fsencode(path), _described(status)))
-    return b"".join(records), newest < _STARTED
+        directories[directory] = directories.get(directory, b"") + b"%s\0%s\0" % (os.fsencode(name), _described(status))
+    records = (_record(b"S" + os.fsencode(directory), value) for directory, value in directories.items())
+    return _MAGIC + b"".join(records), newest < _STARTED
 
 
 def _word_lists() -> dict[str, Sequence[str]]:
@@ -81,7 +90,7 @@ def _word_lists() -> dict[str, Sequence[str]]:
 
     return {
         "mnemonics": memo.remembered("mnemonics", prefilter.mnemonics), "prefixes": _PREFIXES,
-        "registers": _REGISTERS, "far": _FAR, "hard directives": _HARD_DIRECTIVES,
+        "registers": _REGISTERS, "far": _FAR, "hard directives": _HARD_DIRECTIVES, "string directives": _STRINGS,
         "32-bit options": assembler.BITS_32, "64-bit options": assembler.BITS_64,
         "assembler options with a value": assembler.WITH_VALUE, "hard assembler options": assembler.HARD,
         "telling assembler options": assembler.TELLING,
@@ -147,13 +156,16 @@ def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
         pass  # no home, a read-only or a full one
 
 
-def write_down_lines(text: str) -> None:
-    """Remember how each line of `text` with a candidate is ported, where that depends on the line alone."""
+def write_down_text(text: str, name: str, told: str, ported: str) -> None:
+    """Remember how `text` was ported: line by line where each line speaks for itself, else as a whole."""
     from porter.asm_text import has_macros, lines_with
     from porter.prefilter import MODE, candidates
 
-    if any(word in text for word in ("/*", ".include", ".gnu.lto_")) or has_macros(text) or MODE.search(
-            "\n" + text.lower()):
+    if ".include" in text:
+        return  # what it brings in may change
+    if told or "/*" in text or has_macros(text) or MODE.search("\n" + text.lower()):
+        if len(text) < _WHOLE_LIMIT and name not in told:  # compilers' temporary files have a new name each time
+            write_down([(b"T" + text.encode("latin-1"), os.fsencode(told) + b"\0" + (b"" if ported == text else ported.encode("latin-1")))])
         return
     lines = dict.fromkeys(text[start:end] for start, end in lines_with(text, candidates(text)))
     found = ((line, _ported_alone(line)) for line in lines)

@@ -55,7 +55,8 @@ def _assembler_of(compiler: list[str], prefix: str, lookup: list[str]) -> tuple[
     from porter import stage_file
 
     key = _key(compiler[-1], command_line.find_program(compiler[-1]))
-    real = output([*compiler, *lookup, "-print-prog-name=as"])
+    asked = output([*compiler, *lookup, "-print-prog-name=as"])
+    real = command_line.find_program(asked) or asked
     if output([*compiler, f"-B{prefix}", *lookup, "-print-prog-name=as"]) != f"{prefix}as":
         raise PortError(f"{compiler[-1]}: its assembler {real} was fixed when it was built: run the assembler stage by "
                         f"hand with `ring3 as`")
@@ -64,7 +65,8 @@ def _assembler_of(compiler: list[str], prefix: str, lookup: list[str]) -> tuple[
     options = ["-fno-integrated-as"] if clang else ["-pass-exit-codes"]
     if len(compiler) == 1:
         words = b"".join(os.fsencode(word) + b"\0" for word in (real, *options))
-        stage_file.write_down([(b"C" + b" ".join([key, *map(os.fsencode, lookup)]), words)])
+        search = os.environ.get("PATH", "")
+        stage_file.write_down([(b"C" + b" ".join([key, *map(os.fsencode, (search, *lookup))]), words)])
     return real, options
 
 
@@ -135,11 +137,11 @@ def _assemble(real: str, args: list[str]) -> None:
     call = assembler.Call(args)
     if (call.bits or _default_bits(real)) == 64:
         replace_process([real, *args])
-    text, sites, inputs = assembler.port_call(call)
-    assembler.report(sites)
-    sys.stderr.flush()
+    text, inputs = assembler.port_call(call)
     for one in inputs:
-        stage_file.write_down_lines(one)
+        sys.stderr.write(one.told)
+        stage_file.write_down_text(one.text, one.name, one.told, one.ported)
+    sys.stderr.flush()
     if text is None:
         replace_process([real, *args])
     else:

@@ -57,12 +57,36 @@ static bool follows_prefix(const struct output *out, const char *line)
 	return listed("prefixes", (struct text){ word, end - start });
 }
 
+/* Whether a line is one string and nothing else, whatever words are in it. */
+static bool is_string(struct text line)
+{
+	const char *at = line.start, *end = at + line.size, *word;
+
+	while (at < end && (*at == ' ' || *at == '\t'))
+		at++;
+	word = at;
+	while (at < end && *at != ' ' && *at != '\t' && *at != '"')
+		at++;
+	if (!listed("string directives", (struct text){ word, at - word }))
+		return false;
+	while (at < end && (*at == ' ' || *at == '\t'))
+		at++;
+	if (at == end || *at != '"')
+		return false;
+	for (at++; at < end && *at != '"'; at++)
+		if (*at == '\\')
+			at++;
+	return at == end - 1;
+}
+
 static bool port_line(void *context, struct text line)
 {
 	struct output *out = context;
 	struct text known;
 	unsigned char bits;
 
+	if (is_string(line))
+		return true;
 	if (!recall('L', line, &known) || !known.size)
 		return false;
 	bits = known.start[0];
@@ -114,6 +138,22 @@ static bool write_all(int fd, const char *data, size_t size)
 	return true;
 }
 
+/*
+ * What the porter has said of a text as a whole: messages, which are shown, and the ported text behind a zero, empty where
+ * nothing changes.
+ */
+static bool recall_whole(struct text text, struct text *ported)
+{
+	struct text known;
+	size_t told;
+
+	if (!recall('T', text, &known) || (told = strnlen(known.start, known.size)) == known.size)
+		return false;
+	write_all(2, known.start, told);
+	*ported = (struct text){ known.start + told + 1, known.size - told - 1 };
+	return true;
+}
+
 /* Make pieces the standard input of what comes next. */
 static bool make_input(const struct text *pieces, size_t count)
 {
@@ -130,10 +170,11 @@ static int word_size(const char *real, struct text option)
 {
 	char key[8192];
 	struct text value;
+	int path;
 
 	if (option.start)
 		return listed("32-bit options", option) ? 32 : 64;
-	if (!program_key(real, key, sizeof key) || !recall('B', as_text(key), &value))
+	if (!program_key(real, key, sizeof key, &path) || !recall('B', as_text(key), &value))
 		return 0;
 	return value.size == 2 && !memcmp(value.start, "32", 2) ? 32 : 64;
 }
@@ -142,11 +183,11 @@ void assemble(int argc, char **argv)
 {
 	const char *real = getenv("RING3_AS"), *name = NULL;
 	char **options = calloc(argc + 3, sizeof *options), **whole = calloc(argc + 2, sizeof *whole), marker[8192];
-	struct text bits = { 0 }, text, macros;
+	struct text bits = { 0 }, text, macros, ported = { 0 };
 	struct output out = { 0 };
 	enum scanned found;
 	int count = 1, size, fd;
-	bool from_input;
+	bool from_input, known;
 
 	real = real && *real ? real : "as";
 	if (!options || !whole)
@@ -182,22 +223,27 @@ void assemble(int argc, char **argv)
 		return;
 	if (fd)
 		close(fd);
+	if (from_input)
+		name = "{standard input}";
 	out.start = out.copied = text.start;
 	out.end = text.start + text.size;
 	found = scan(text, port_line, &out);
-	if (found != TOO_HARD && !out.changed) {
+	if (found != TOO_HARD && out.changed) {
+		if (!append(&out, out.copied, out.end - out.copied))
+			found = TOO_HARD;
+		ported = (struct text){ out.data, out.size };
+	}
+	size = snprintf(marker, sizeof marker, "# 1 \"%s\"\n", name);
+	known = (size_t)size < sizeof marker && recall('M', as_text(""), &macros)
+		&& (found != TOO_HARD || recall_whole(text, &ported));
+	if (!known || !ported.size) {
 		if (from_input && !make_input(&text, 1))
 			fail("standard input", strerror(errno));
+		if (!known)
+			return;
 		become(real, whole);
 	}
-	size = snprintf(marker, sizeof marker, "# 1 \"%s\"\n", from_input ? "{standard input}" : name);
-	if (found == TOO_HARD || (size_t)size >= sizeof marker || !recall('M', as_text(""), &macros)
-	    || !append(&out, out.copied, out.end - out.copied)) {
-		if (from_input && !make_input(&text, 1))
-			fail("standard input", strerror(errno));
-		return;
-	}
-	if (!make_input((struct text[]){ macros, { marker, size }, { out.data, out.size } }, 3))
+	if (!make_input((struct text[]){ macros, { marker, size }, ported }, 3))
 		fail("ported text", strerror(errno));
 	options[count++] = "--";
 	become(real, options);

@@ -12,11 +12,12 @@ STAGE = SOURCES / "ring3-as"
 COMMANDS = ("ring3", "ring3-cc", "ring3-c++", "ring3-as")  # the same program under each of these names
 
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-m64")
+PREFERRED = ("-static",)  # saves half a millisecond a start, but not every host has a static libc
 
 
 def program() -> Program:
     """The program, as the sources are now."""
-    return Program("the assembler stage", Path(__file__).resolve(), SOURCES, FLAGS)
+    return Program("the assembler stage", Path(__file__).resolve(), SOURCES, FLAGS, PREFERRED)
 
 
 def build(out: Path | None = None) -> Path:

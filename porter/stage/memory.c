@@ -20,18 +20,19 @@ struct record {
 	char key[];		/* the first character is its kind; the value follows */
 };
 
-enum { BUCKETS = 1 << 15, LISTS = 32, SLOTS = 1024 };
+enum { LISTS = 32 };
 
 static const struct record **table;		/* by CRC of the key, open addressing */
+static uint32_t buckets;			/* a power of two */
 static uint32_t crcs[256];
 
-/* A list of words, as a small table of its own. */
+/* A list of words, as a table of its own. */
 struct list {
 	const char *name;
-	struct text words;
-	struct text slots[SLOTS];
+	struct text words, *slots;
+	uint32_t size;				/* of the table, a power of two */
 };
-static struct list *lists[LISTS];
+static struct list lists[LISTS];
 static size_t list_count;
 
 static void make_crcs(void)
@@ -81,38 +82,57 @@ static int describe(char *buffer, size_t size, const struct stat *status)
 			(long long)status->st_size);
 }
 
-/* Whether a file is as it was when it was stamped. */
+/* Whether the files of a directory are as they were when they were stamped. */
 static bool is_fresh(const struct record *record)
 {
+	const char *at = record->key + record->key_size, *end = at + record->value_size;
 	char path[4096], now[96];
 	struct stat status;
-	struct text was = value_of(record);
+	bool fresh;
+	int fd;
 
 	if (record->key_size > sizeof path)
 		return false;
 	memcpy(path, record->key + 1, record->key_size - 1);
 	path[record->key_size - 1] = 0;
-	return !stat(path, &status) && is_same(was, (struct text){ now, describe(now, sizeof now, &status) });
+	fd = open(path, O_PATH | O_CLOEXEC);
+	for (fresh = fd >= 0; fresh && at < end; at += strlen(at) + 1) {
+		const char *name = at;
+		at += strlen(at) + 1;
+		fresh = !fstatat(fd, name, &status, 0) && describe(now, sizeof now, &status) && !strcmp(now, at);
+	}
+	close(fd);
+	return fresh;
+}
+
+/* The smallest power of two with room for twice as many. */
+static uint32_t room_for(uint32_t count)
+{
+	return count < 2 ? 4 : 4u << (31 - __builtin_clz(count));
 }
 
 static bool add_list(const struct record *record)
 {
-	struct list *list = calloc(1, sizeof *list);
+	struct list *list = &lists[list_count];
 	struct text word = { 0 };
-	size_t count = 0;
+	uint32_t count = 0;
 
-	if (!list || list_count == LISTS)
+	if (list_count == LISTS)
 		return false;
 	list->words = value_of(record);
 	list->name = strndup(record->key + 1, record->key_size - 1);
-	lists[list_count++] = list;
+	list_count++;
+	while ((word = each_listed(list->name, word)).start)
+		count++;
+	list->size = room_for(count);
+	list->slots = calloc(list->size, sizeof *list->slots);
+	if (!list->name || !list->slots)
+		return false;
 	while ((word = each_listed(list->name, word)).start) {
 		uint32_t slot = crc(0, word);
-		while (list->slots[slot % SLOTS].start)
+		while (list->slots[slot & (list->size - 1)].start)
 			slot++;
-		list->slots[slot % SLOTS] = word;
-		if (++count == SLOTS)
-			return false;
+		list->slots[slot & (list->size - 1)] = word;
 	}
 	return true;
 }
@@ -120,8 +140,8 @@ static bool add_list(const struct record *record)
 static struct list *find_list(const char *name)
 {
 	for (size_t i = 0; i < list_count; i++)
-		if (lists[i]->name == name || !strcmp(lists[i]->name, name))
-			return lists[i];
+		if (!strcmp(lists[i].name, name))
+			return &lists[i];
 	fail(name, "no such list in the porter's file: install ring3 again");
 	return NULL;
 }
@@ -140,8 +160,8 @@ bool listed(const char *name, struct text word)
 {
 	struct list *list = find_list(name);
 
-	for (uint32_t slot = crc(0, word); list->slots[slot % SLOTS].start; slot++)
-		if (is_same(list->slots[slot % SLOTS], word))
+	for (uint32_t slot = crc(0, word); list->slots[slot & (list->size - 1)].start; slot++)
+		if (is_same(list->slots[slot & (list->size - 1)], word))
 			return true;
 	return false;
 }
@@ -156,27 +176,42 @@ bool listed_prefix(const char *name, struct text word)
 	return false;
 }
 
+/* The record at a position, which then moves on; NULL behind the last one, or where another process is writing one. */
+static const struct record *next_record(const char *data, size_t size, size_t *position)
+{
+	const struct record *record = (const struct record *)(data + *position);
+	size_t whole;
+
+	if (*position + sizeof *record > size)
+		return NULL;
+	whole = sizeof *record + (size_t)record->key_size + record->value_size;
+	if (!record->key_size || whole > size - *position)
+		return NULL;
+	*position += whole + (-whole & 3);
+	return record;
+}
+
 static bool read_all(const char *data, size_t size)
 {
-	size_t position = sizeof magic - 1, slot, count = 0;
+	const size_t first = sizeof magic - 1;
+	size_t position = first;
+	const struct record *record;
+	uint32_t count = 0, slot;
 
-	if (size < position || memcmp(data, magic, position))
+	if (size < first || memcmp(data, magic, first))
 		return false;
-	table = calloc(BUCKETS, sizeof *table);
-	while (table && position + sizeof(struct record) <= size && count < BUCKETS / 2) {
-		const struct record *record = (const struct record *)(data + position);
-		size_t whole = sizeof *record + (size_t)record->key_size + record->value_size;
-		if (!record->key_size || whole > size - position)
-			break;		/* another process is writing it */
-		position += whole + (-whole & 3);
+	while (next_record(data, size, &position))
+		count++;
+	buckets = room_for(count);
+	table = calloc(buckets, sizeof *table);
+	for (position = first; table && (record = next_record(data, size, &position)) && position <= size;) {
 		if (record->key[0] == 'S' && !(is_sound(record) && is_fresh(record)))
 			return false;
 		if (record->key[0] == 'W' && !(is_sound(record) && add_list(record)))
 			return false;
-		for (slot = record->key_crc; table[slot % BUCKETS]; slot++)
+		for (slot = record->key_crc; table[slot & (buckets - 1)]; slot++)
 			;
-		table[slot % BUCKETS] = record;
-		count++;
+		table[slot & (buckets - 1)] = record;
 	}
 	return list_count > 0;
 }
@@ -220,7 +255,7 @@ bool recall(char kind, struct text key, struct text *value)
 	uint32_t slot = crc(crc(0, (struct text){ &kind, 1 }), key);
 	const struct record *record;
 
-	for (uint32_t wanted = slot; (record = table[slot % BUCKETS]); slot++)
+	for (uint32_t wanted = slot; (record = table[slot & (buckets - 1)]); slot++)
 		if (record->key_crc == wanted && record->key_size == key.size + 1 && record->key[0] == kind
 		    && !memcmp(record->key + 1, key.start, key.size) && is_sound(record)) {
 			*value = value_of(record);
@@ -229,7 +264,7 @@ bool recall(char kind, struct text key, struct text *value)
 	return false;
 }
 
-bool program_key(const char *program, char *key, size_t size)
+bool program_key(const char *program, char *key, size_t size, int *size_of_path)
 {
 	const char *path = getenv("PATH");
 	struct stat status;
@@ -244,6 +279,7 @@ bool program_key(const char *program, char *key, size_t size)
 				break;
 			length = 0;
 		}
+	*size_of_path = length;
 	if (length <= 0 || (size_t)length + 96 > size || stat(key, &status) || !S_ISREG(status.st_mode)
 	    || access(key, X_OK))
 		return false;

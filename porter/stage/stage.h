@@ -43,7 +43,8 @@ bool memory_load(void);				/* false: there is none, or it is out of date */
 bool recall(char kind, struct text key, struct text *value);
 bool listed(const char *list, struct text word);	/* is the word in the list? */
 bool listed_prefix(const char *list, struct text word);	/* does a word of the list begin this one? */
-bool program_key(const char *program, char *key, size_t size);	/* names a program as the porter does */
+/* Names a program as the porter does: the path comes first. */
+bool program_key(const char *program, char *key, size_t size, int *size_of_path);
 struct text each_listed(const char *list, struct text previous);	/* iterates; start with {0}, ends with {0} */
 
 static inline struct text as_text(const char *string)
