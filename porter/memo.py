@@ -15,6 +15,7 @@ import zlib
 TYPE_CHECKING = False  # as `typing` has it, whose import would cost more than this module does
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from typing import TypeVar
 
     _Value = TypeVar("_Value")
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _LIMIT = 1 << 20  # bytes; past that a load would cost more than it saves
 _values: dict[bytes, bytes] = {}
 _path = ""
+_file: FileIO | None = None
 
 
 def directory() -> str:
@@ -64,15 +66,17 @@ def _load() -> None:
 
 
 def _append(key: bytes, value: bytes) -> None:
+    global _file
     try:
-        os.makedirs(directory(), exist_ok=True)
-        if not os.path.exists(_path):
-            _remove_older()
-        with open(_path, "ab", buffering=0) as file:
-            if file.tell() < _LIMIT:
-                file.write(len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little") + key + value)
+        if not _file:
+            os.makedirs(directory(), exist_ok=True)
+            if not os.path.exists(_path):
+                _remove_older()
+            _file = open(_path, "ab", buffering=0)  # noqa: SIM115 (open until the end: a build has many new statements)
+        if _file.tell() < _LIMIT:
+            _file.write(len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little") + key + value)
     except OSError:
-        pass  # no home, or a read-only one
+        pass  # no home, a read-only or a full one
 
 
 def _remove_older() -> None:

@@ -12,12 +12,12 @@ The file lies in the user's cache directory, one for each installed copy of the 
     M               the macros that ported text needs in front
     T text          an assembler text that must be seen as a whole: what is told about it, a zero, and the text as it is
                     ported, or nothing where it stays as it is
-    L line          a line of assembler text: a byte of bits, and the line as it is ported
+    L unit          a statement or line of assembler text: a byte of bits, and the text as it is ported (see units.py)
     B assembler     "32" or "64": what it makes of code where no option says so
     C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the path
                     of its real assembler, then options that it needs, a zero after each
 
-S, W and M are written at once with the file, the others appended as they come up, by any number of processes. Whatever
+S, W, M and the usual statements are written at once with the file, the others appended as they come up, by any number of processes. Whatever
 is wrong with the file, the program asks Python instead.
 """
 
@@ -34,15 +34,11 @@ TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from porter.rewrite import Ported
-
 _MAGIC = b"ring3 stage 1\n\n\n"
 _RECORD = struct.Struct("<4I")
 _LIMIT = 2 << 20  # bytes, after which the file begins anew
 _WHOLE_LIMIT = 64 << 10  # bytes of a text to remember as a whole
 _STARTED = time.time_ns()
-
-HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8  # bits of a line: see port_line() in stage/assemble.c
 
 # Directives after which a line does not speak for itself; of a name with an underscore, its first part.
 _HARD_DIRECTIVES = ("code16gcc", "code16", "code32", "code64", "intel", "att", "altmacro", "noaltmacro", "macro",
@@ -103,9 +99,18 @@ def _word_lists() -> dict[str, Sequence[str]]:
 
 def _header(stamps: bytes) -> bytes:
     from porter.statements import macro_text
+    from porter.units import all_alone
+    from porter.usual import statements
 
     records = [_record(b"W" + name.encode(), "\0".join(words).encode()) for name, words in _word_lists().items()]
-    return b"".join([stamps, *records, _record(b"M", macro_text().encode("latin-1"))])
+    records.append(_record(b"M", macro_text().encode("latin-1")))
+    for unit, found in all_alone(list(dict.fromkeys(statements()))).items():
+        records.append(_record(*_unit_record(unit, *found)))
+    return b"".join([stamps, *records])
+
+
+def _unit_record(unit: str, bits: int, ported: str) -> tuple[bytes, bytes]:
+    return b"L" + unit.encode("latin-1"), bytes([bits]) + ported.encode("latin-1")
 
 
 def _keys(data: bytes) -> set[bytes]:
@@ -157,34 +162,14 @@ def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def write_down_text(text: str, name: str, told: str, ported: str) -> None:
-    """Remember how `text` was ported: line by line where each line speaks for itself, else as a whole."""
-    from porter.asm_text import has_macros, lines_with
-    from porter.prefilter import MODE, candidates
+    """Remember how `text` was ported: unit by unit where each speaks for itself, else as a whole."""
+    from porter.units import units
 
     if ".include" in text:
         return  # what it brings in may change
-    if told or "/*" in text or has_macros(text) or MODE.search("\n" + text.lower()):
-        if len(text) < _WHOLE_LIMIT and name not in told:  # compilers' temporary files have a new name each time
-            write_down([(b"T" + text.encode("latin-1"), os.fsencode(told) + b"\0" + (b"" if ported == text else ported.encode("latin-1")))])
-        return
-    lines = dict.fromkeys(text[start:end] for start, end in lines_with(text, candidates(text)))
-    found = ((line, _ported_alone(line)) for line in lines)
-    write_down((b"L" + line.encode("latin-1"), value) for line, value in found if value)
-
-
-def _ported_alone(line: str) -> bytes:
-    """The value of a line's record; empty where there is something to tell about it."""
-    from porter.asm_port import port_assembly
-
-    ported = port_assembly(line, "")
-    if any(site.treatment not in ("ported", "stays") for site in ported.sites):
-        return b""
-    return bytes([_bits(ported)]) + ported.text.encode("latin-1")
-
-
-def _bits(ported: Ported) -> int:
-    if not ported.sites:
-        return 0
-    first, last = ported.sites[0].item, ported.sites[-1].item
-    return (HAS_SITES | STI_LAST * (last.key == "sti") | HLT_FIRST * (first.key == "hlt")
-            | STRING_FIRST * first.string)
+    found = None if told else units(text, _PREFIXES)
+    if found is not None and found.ported == ported:
+        write_down(_unit_record(unit, *value) for unit, value in found.parts.items())
+    elif len(text) < _WHOLE_LIMIT and name not in told:  # compilers' temporary files have a new name each time
+        write_down([(b"T" + text.encode("latin-1"),
+                     os.fsencode(told) + b"\0" + (b"" if ported == text else ported.encode("latin-1")))])

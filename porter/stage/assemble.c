@@ -1,9 +1,10 @@
 /*
- * `ring3 as`: port a text by what the porter has said of each of its sensitive lines before, and become the
+ * `ring3 as`: port a text by what the porter has said of each of its sensitive statements before, and become the
  * assembler, whose standard input is then the ported text, with the macros in front. A text that needs nothing goes to
  * the assembler as it is.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 #include "stage.h"
 
-/* What a remembered line is like: bits of the first byte of its value (porter/stage_file.py). */
+/* What a remembered unit is like: bits of the first byte of its value (porter/stage_file.py). */
 enum { HAS_SITES = 1, STI_LAST = 2, HLT_FIRST = 4, STRING_FIRST = 8 };
 
 struct output {
@@ -23,7 +24,10 @@ struct output {
 	char *data;
 	size_t size, room;
 	bool changed;
-	unsigned char before;			/* bits of the line with sites before this one */
+	/* The last unit with sites: its bits, where it begins, and what was in the output in front of it. */
+	unsigned char bits;
+	const char *last, *copied_before;
+	size_t size_before;
 };
 
 static bool append(struct output *out, const char *data, size_t size)
@@ -41,26 +45,36 @@ static bool append(struct output *out, const char *data, size_t size)
 	return true;
 }
 
-/* Whether the last word in front of a line could be a prefix of the instruction that the line begins with. */
-static bool follows_prefix(const struct output *out, const char *line)
+/* The last word in front of a unit, where that could be a prefix of the instruction that the unit begins with. */
+static const char *prefix_before(const struct output *out, const char *unit)
 {
-	const char *end = line, *start;
+	const char *end = unit, *start;
+	char word[8];
 
 	while (end > out->start && strchr(" \t\r\n\f\v;", end[-1]))
 		end--;
 	start = end;
 	while (start > out->start && end - start < 8 && !strchr(" \t\r\n\f\v;:", start[-1]))
 		start--;
-	char word[8];
 	for (ptrdiff_t i = 0; i < end - start; i++)
 		word[i] = start[i] | (start[i] >= 'A' && start[i] <= 'Z' ? 32 : 0);
-	return listed("prefixes", (struct text){ word, end - start });
+	return listed("prefixes", (struct text){ word, end - start }) ? start : NULL;
 }
 
-/* Whether a line is one string and nothing else, whatever words are in it. */
-static bool is_string(struct text line)
+/* Whether a unit is a label and nothing else. */
+static bool is_label(struct text unit)
 {
-	const char *at = line.start, *end = at + line.size, *word;
+	size_t size = 0;
+
+	while (size < unit.size && (isalnum((unsigned char)unit.start[size]) || strchr("_.$", unit.start[size])))
+		size++;
+	return size && size + 1 == unit.size && unit.start[size] == ':';
+}
+
+/* Whether a unit is one string and nothing else, whatever words are in it. */
+static bool is_string(struct text unit)
+{
+	const char *at = unit.start, *end = at + unit.size, *word;
 
 	while (at < end && (*at == ' ' || *at == '\t'))
 		at++;
@@ -79,27 +93,40 @@ static bool is_string(struct text line)
 	return at == end - 1;
 }
 
-static bool port_line(void *context, struct text line)
+static bool port_unit(void *context, struct text unit)
 {
 	struct output *out = context;
 	struct text known;
-	unsigned char bits;
+	const char *joined = NULL;
 
-	if (is_string(line))
+	if (is_label(unit) || is_string(unit))
 		return true;
-	if (!recall('L', line, &known) || !known.size)
+	if (!recall('L', unit, &known) || !known.size)
 		return false;
-	bits = known.start[0];
-	if (!(bits & HAS_SITES))
+	if (!(known.start[0] & HAS_SITES))
 		return true;
-	if ((bits & HLT_FIRST && out->before & STI_LAST) || (bits & STRING_FIRST && follows_prefix(out, line.start)))
-		return false;
-	out->before = bits;
-	if (known.size - 1 == line.size && !memcmp(known.start + 1, line.start, line.size))
+	/* Two statements that are one operation are remembered together. */
+	if (known.start[0] & HLT_FIRST && out->bits & STI_LAST) {
+		joined = out->last;
+		out->copied = out->copied_before;
+		out->size = out->size_before;
+	} else if (known.start[0] & STRING_FIRST) {
+		joined = prefix_before(out, unit.start);
+	}
+	if (joined) {
+		unit = (struct text){ joined, unit.start + unit.size - joined };
+		if (joined < out->copied || !recall('L', unit, &known) || !known.size)
+			return false;
+	}
+	out->bits = known.start[0];
+	out->last = unit.start;
+	out->copied_before = out->copied;
+	out->size_before = out->size;
+	if (known.size - 1 == unit.size && !memcmp(known.start + 1, unit.start, unit.size))
 		return true;
 	out->changed = true;
-	return append(out, out->copied, line.start - out->copied) && append(out, known.start + 1, known.size - 1)
-		&& (out->copied = line.start + line.size);
+	return append(out, out->copied, unit.start - out->copied) && append(out, known.start + 1, known.size - 1)
+		&& (out->copied = unit.start + unit.size);
 }
 
 /* The whole of a file or pipe. */
@@ -227,7 +254,7 @@ void assemble(int argc, char **argv)
 		name = "{standard input}";
 	out.start = out.copied = text.start;
 	out.end = text.start + text.size;
-	found = scan(text, port_line, &out);
+	found = scan(text, port_unit, &out);
 	if (found != TOO_HARD && out.changed) {
 		if (!append(&out, out.copied, out.end - out.copied))
 			found = TOO_HARD;

@@ -1,7 +1,7 @@
 /*
- * The lines of an assembler text that may hold something sensitive: those that porter/prefilter.py finds, by the
- * same rules, at some hundred megabytes a second. Words come from the memory; the shape of a statement is here and
- * there. tests/porter/test_stage_scan.py compares the two.
+ * The places of an assembler text that may hold something sensitive: those that porter/prefilter.py finds, by the same
+ * rules, at some hundred megabytes a second. Words come from the memory; the shape of a statement is here and there.
+ * tests/porter/test_stage.py compares the two.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -127,7 +127,40 @@ static bool is_far(const char *start, const char *at)
 	return false;
 }
 
-enum scanned scan(struct text text, bool (*line)(void *context, struct text line), void *context)
+/* Whether the statements of a line can be taken one by one. */
+static bool is_divisible(const char *from, const char *to)
+{
+	for (const char *at = from; at < to; at++) {
+		if (strchr("\"'#/", *at))
+			return false;
+		if (to - at >= 3 && (!strncasecmp(at, "hlt", 3) || !strncasecmp(at, "rep", 3)))
+			return false;
+	}
+	return true;
+}
+
+/* What around `at` is looked up at once: the statement or the line, without blanks around it. */
+static struct text unit_at(struct text text, const char *at)
+{
+	const char *end = text.start + text.size;
+	const char *from = memrchr(text.start, '\n', at - text.start), *to = memchr(at, '\n', end - at), *semicolon;
+
+	from = from ? from + 1 : text.start;
+	to = to ? to : end;
+	if (is_divisible(from, to)) {
+		semicolon = memrchr(from, ';', at - from);
+		from = semicolon ? semicolon + 1 : from;
+		semicolon = memchr(at, ';', to - at);
+		to = semicolon ? semicolon : to;
+	}
+	while (from < to && (is_blank(*from) || *from == '\r' || *from == '\f'))
+		from++;
+	while (from < to && (is_blank(to[-1]) || to[-1] == '\r' || to[-1] == '\f'))
+		to--;
+	return (struct text){ from, to - from };
+}
+
+enum scanned scan(struct text text, bool (*found_in)(void *context, struct text unit), void *context)
 {
 	const char *start = text.start, *end = start + text.size, *at = start;
 	enum scanned result = NOTHING_FOUND, found;
@@ -140,14 +173,11 @@ enum scanned scan(struct text text, bool (*line)(void *context, struct text line
 		if (found == TOO_HARD)
 			return TOO_HARD;
 		if (found == FOUND) {
-			const char *from = memrchr(start, '\n', at - start);
-			const char *to = memchr(at, '\n', end - at);
-			from = from ? from + 1 : start;
-			to = to ? to : end;
-			if (!line(context, (struct text){ from, to - from }))
+			struct text unit = unit_at(text, at);
+			if (!found_in(context, unit))
 				return TOO_HARD;
 			result = FOUND;
-			at = to;
+			at = unit.start + unit.size;
 		}
 		found = NOTHING_FOUND;
 		while (at < end && classes[(unsigned char)*at] == PLAIN)

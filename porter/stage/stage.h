@@ -55,5 +55,8 @@ static inline struct text as_text(const char *string)
 /* scan.c */
 enum scanned { NOTHING_FOUND, FOUND, TOO_HARD };
 
-/* Calls `line` for each line with a candidate, in order, until it returns false, which is TOO_HARD. */
-enum scanned scan(struct text text, bool (*line)(void *context, struct text line), void *context);
+/*
+ * Calls `found_in` for each unit of text (a statement, or a line that cannot be divided) with a candidate, in order, until
+ * it returns false, which is TOO_HARD.
+ */
+enum scanned scan(struct text text, bool (*found_in)(void *context, struct text unit), void *context);
