@@ -42,16 +42,20 @@ generated: $(VENV)/ring3
 transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
 
-# An editable install finds changed Python files by itself; the monitor must be compiled again.
+# An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3
 	@$(BIN)/python -m hypervisor.monitor.build >/dev/null
+	@$(BIN)/python -m porter.stage.build >/dev/null
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one or say make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "make: $(PYTHON) cannot create a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 2; }
 
-$(VENV)/ring3: pyproject.toml setup.py | $(BIN)/python
+# The programs in the environment's bin are copies, and so installed anew when their source has changed.
+STAGE := $(wildcard porter/stage/*.c porter/stage/*.h) porter/stage/build.py
+
+$(VENV)/ring3: pyproject.toml setup.py $(STAGE) | $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
@@ -60,4 +64,4 @@ $(VENV)/test: pyproject.toml setup.py $(VENV)/ring3
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info hypervisor/monitor/ring3-monitor sample_kernels/*/build sample_kernels/*/ported
+	rm -rf $(VENV) build *.egg-info hypervisor/monitor/ring3-monitor porter/stage/ring3-as sample_kernels/*/build sample_kernels/*/ported

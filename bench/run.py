@@ -24,7 +24,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.whole import WholeRun, compare_whole
-from hypervisor.monitor.build import compiler
+from native.build import compiler
 
 HERE = Path(__file__).resolve().parent
 RING3 = [sys.executable, "-m", "hypervisor.cli.main"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from hypercalls.layout import SLIDE
 from hypervisor.errors import RingError
 from hypervisor.hostcost import measure
-from hypervisor.monitor.build import compiler
+from native.build import BuildError, compiler
 
 OK, SLOW, LACKS, FAIL = "ok", "slow", "lacks", "fail"  # lacks: guests run, something else does not
 
@@ -133,7 +133,7 @@ def _compiler() -> Finding:
     remedy = "needed to build kernels, not to run them (Debian: apt-get install gcc-multilib)"
     try:
         command = compiler()
-    except RingError as error:
+    except BuildError as error:
         return Finding("compiler for -m32", LACKS, str(error).partition(":")[0], remedy)
     with tempfile.TemporaryDirectory() as scratch:
         run = subprocess.run(

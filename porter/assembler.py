@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from porter.model import Site
+    from porter.rewrite import Ported
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
-_WITH_VALUE = frozenset({
+WITH_VALUE = (
     "-o", "-I", "--defsym", "--MD", "--debug-prefix-map", "--hash-size", "--listing-lhs-width",
     "--listing-lhs-width2", "--listing-rhs-width", "--listing-cont-lines",
-})
+)
+BITS_32, BITS_64 = ("--32",), ("--64", "--x32")
+TELLING = ("--version", "--help", "--target-help", "-version")  # nothing is assembled
+HARD = ("@", "-msyntax", "-mmnemonic", "-mnaked-reg")  # the program in stage/ gives calls with such words to Python
+_LINK_TIME_CODE = ".gnu.lto_"  # the beginning of the names of its sections
 
 
 class Call:
@@ -31,8 +36,8 @@ class Call:
         self.options: list[str] = []
         self.inputs: list[str] = []  # "-" is standard input
         self.include_path: list[str] = []  # where `.include` looks
-        self.bits: int | None = None  # None: the assembler's default
         self.intel = self.naked = False  # the syntax in which the inputs start: see `model.Syntax`
+        self.bits: int | None = None  # None: the assembler's default
         rest = iter(args)
         for arg in rest:
             if arg in ("-", "--"):
@@ -40,7 +45,7 @@ class Call:
             elif not arg.startswith("-"):
                 self.inputs.append(arg)
             else:
-                self._option(arg, next(rest, "") if arg in _WITH_VALUE else None)
+                self._option(arg, next(rest, "") if arg in WITH_VALUE else None)
         self.inputs = self.inputs or ["-"]
 
     def _option(self, option: str, value: str | None) -> None:
@@ -50,7 +55,7 @@ class Call:
         if option.startswith("-msyntax="):
             self.intel = option == "-msyntax=intel"
         self.naked = self.naked or option == "-mnaked-reg"
-        self.bits = {"--32": 32, "--64": 64, "--x32": 64}.get(option, self.bits)
+        self.bits = 32 if option in BITS_32 else 64 if option in BITS_64 else self.bits
 
 
 def read_text(path: str) -> str:
@@ -79,46 +84,60 @@ def _as_gas_reads_it(text: str) -> str:
     return text.replace("#APP\n\t.intel_syntax\n", "#APP\n\t.intel_syntax noprefix\n")
 
 
-def port_call(call: Call) -> tuple[str | None, list[Site]]:
-    """Port the inputs of an assembler call.
+class Input:
+    """What became of one input of an assembler call: its name, its text, the text as ported, and what there is to tell."""
 
-    Returns the text for the assembler's standard input, None where the call can go ahead as it is, and
-    the sensitive instructions that stay unported. Raises PortError.
-    """
-    pieces: list[str] = []
-    sites: list[Site] = []
-    changed = False
-    for path in call.inputs:
-        name = STANDARD_INPUT if path == "-" else path
-        written = read_text(path)
-        text = _as_gas_reads_it(written)
-        if ".include" in text or may_be_sensitive(text, not (call.intel or call.naked)):
+    def __init__(self, path: str) -> None:
+        self.name = STANDARD_INPUT if path == "-" else path
+        self.text = read_text(path)
+        self.ported, self.told = _as_gas_reads_it(self.text), ""
+        self.sites: Sequence[Site] = ()
+
+    def port(self, call: Call) -> None:
+        """Port it. Raises PortError."""
+        if _LINK_TIME_CODE in self.text:
+            raise PortError(f"{self.name}: made for link-time optimisation, which hides code from the assembler: "
+                            f"add -fno-lto")
+        if ".include" in self.text or may_be_sensitive(self.text, not (call.intel or call.naked)):
             from porter.asm_includes import port_with_includes
             from porter.model import Syntax
 
-            ported = port_with_includes(text, name, call.include_path, Syntax(call.intel, call.naked))
-            sites += ported.sites
-            text = ported.text
-        changed = changed or text != written
-        pieces.append(f'# 1 "{name}"\n{text}')
-    unported = [site for site in sites if not site.item.changes]
-    if not changed:
-        return ("".join(pieces) if "-" in call.inputs else None), unported
+            ported = port_with_includes(self.ported, self.name, call.include_path, Syntax(call.intel, call.naked))
+            self.ported, self.told, self.sites = ported.text, report(ported), ported.sites
+
+
+def port_call(call: Call) -> tuple[str | None, list[Input]]:
+    """Port the inputs of an assembler call.
+
+    Returns the text for the assembler's standard input, None where the call can go ahead as it is, and what became of
+    each input. Raises PortError.
+    """
+    inputs = [Input(path) for path in call.inputs]
+    for one in inputs:
+        one.port(call)
+    pieces = [f'# 1 "{_quoted(one.name)}"\n{one.ported}' for one in inputs]
+    if all(one.ported == one.text for one in inputs):
+        return ("".join(pieces) if "-" in call.inputs else None), inputs
     from porter.statements import macro_text
 
     # By the option alone, GAS takes no segment override, which the macros have; by the directive it does.
     syntax = f".intel_syntax {'noprefix' if call.naked else 'prefix'}\n" if call.intel else ""
-    return macro_text(sites) + syntax + "".join(pieces), unported
+    return macro_text([site for one in inputs for site in one.sites]) + syntax + "".join(pieces), inputs
 
 
-def report(sites: Sequence[Site]) -> None:
-    """Tell on standard error what stays unported: one line for each file and reason."""
+def _quoted(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def report(ported: Ported) -> str:
+    """What to tell of a text in which instructions stay that should not: a line for each file and reason."""
     groups: dict[tuple[str, str], list[Site]] = {}
-    for site in sites:
+    for site in ported.sites:
         if site.treatment in ("left", "refused"):
             groups.setdefault((site.file, site.item.reason), []).append(site)
+    told = ""
     for (file, reason), members in groups.items():
         first = members[0]
         more = f" and {len(members) - 1} more" if len(members) > 1 else ""
-        print(f"{file}:{first.line}: ring3: `{' '.join(first.text.split())}`{more} not ported: {reason}",
-              file=sys.stderr)
+        told += f"{file}:{first.line}: ring3: `{' '.join(first.text.split())}`{more} not ported: {reason}\n"
+    return told

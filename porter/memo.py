@@ -15,6 +15,7 @@ import zlib
 TYPE_CHECKING = False  # as `typing` has it, whose import would cost more than this module does
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from typing import TypeVar
 
     _Value = TypeVar("_Value")
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _LIMIT = 1 << 20  # bytes; past that a load would cost more than it saves
 _values: dict[bytes, bytes] = {}
 _path = ""
+_file: FileIO | None = None
 
 
 def directory() -> str:
@@ -30,16 +32,20 @@ def directory() -> str:
     return os.path.join(base, "ring3")
 
 
+def sources() -> list[str]:
+    """Every file that results depend on."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    folders = (here, os.path.join(here, "grammars"), os.path.join(os.path.dirname(here), "hypercalls"))
+    return [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder))
+            if name.endswith((".py", ".lark"))]
+
+
 def _fingerprint() -> str:
     """Changes whenever the code or data that results depend on changes."""
-    here = os.path.dirname(os.path.abspath(__file__))
     total = 0
-    for folder in (here, os.path.join(here, "grammars"), os.path.join(os.path.dirname(here), "hypercalls")):
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.name.endswith((".py", ".lark")):
-                    status = entry.stat()
-                    total = zlib.crc32(f"{entry.name}{status.st_mtime_ns}{status.st_size}".encode(), total)
+    for path in sources():
+        status = os.stat(path)
+        total = zlib.crc32(f"{os.path.basename(path)}{status.st_mtime_ns}{status.st_size}".encode(), total)
     return f"{total:08x}"
 
 
@@ -60,15 +66,17 @@ def _load() -> None:
 
 
 def _append(key: bytes, value: bytes) -> None:
+    global _file
     try:
-        os.makedirs(directory(), exist_ok=True)
-        if not os.path.exists(_path):
-            _remove_older()
-        with open(_path, "ab", buffering=0) as file:
-            if file.tell() < _LIMIT:
-                file.write(len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little") + key + value)
+        if not _file:
+            os.makedirs(directory(), exist_ok=True)
+            if not os.path.exists(_path):
+                _remove_older()
+            _file = open(_path, "ab", buffering=0)  # noqa: SIM115 (open until the end: a build has many new statements)
+        if _file.tell() < _LIMIT:
+            _file.write(len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little") + key + value)
     except OSError:
-        pass  # no home, or a read-only one
+        pass  # no home, a read-only or a full one
 
 
 def _remove_older() -> None:

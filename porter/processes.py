@@ -7,16 +7,15 @@ import os
 from porter.errors import PortError
 
 
-def spawn(args: list[str], *, env: dict[str, str] | None = None, stdin: int | None = None,
-          stdout: int | None = None) -> int:
+def spawn(args: list[str], *, stdout: int | None = None, stderr: int | None = None) -> int:
     """Start a program found on PATH, with these descriptors in place of ours. Returns its process id.
 
     Raises PortError where there is no such program.
     """
-    actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((stdin, 0), (stdout, 1))
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((stdout, 1), (stderr, 2))
                if source is not None]
     try:
-        return os.posix_spawnp(args[0], args, dict(os.environ if env is None else env), file_actions=actions)
+        return os.posix_spawnp(args[0], args, os.environ, file_actions=actions)
     except OSError as error:
         raise not_found(args[0], error) from None
 
@@ -40,23 +39,21 @@ def wait(pid: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def feed(args: list[str], text: str) -> int:
-    """Run a program with `text` (a byte for each character) as its standard input. Returns its status."""
-    reader, writer = os.pipe()
-    pid = spawn(args, stdin=reader)
-    os.close(reader)
-    try:
-        with open(writer, "wb") as pipe:
-            pipe.write(text.encode("latin-1"))
-    except BrokenPipeError:
-        pass  # the program ended early, and says why itself
-    return wait(pid)
+def feed_self(text: str) -> None:
+    """Make `text` (a byte for each character) the standard input of this process, and of the program it becomes."""
+    data = memoryview(text.encode("latin-1"))
+    descriptor = os.memfd_create("ported", 0)
+    while data:
+        data = data[os.write(descriptor, data):]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
 
 
-def output(args: list[str]) -> str:
-    """What a program prints on its standard output, without the last line feed."""
+def output(args: list[str], *, errors: bool = False) -> str:
+    """What a program prints on its standard output, or standard error, without the last line feed."""
     reader, writer = os.pipe()
-    pid = spawn(args, stdout=writer)
+    pid = spawn(args, stderr=writer) if errors else spawn(args, stdout=writer)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="surrogateescape") as pipe:
         text = pipe.read()

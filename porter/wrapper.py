@@ -1,13 +1,13 @@
 """``ring3 cc COMPILER ...`` and ``ring3 as ...``: a build ports itself.
 
-The compiler driver is run as the build asked, with ``-B`` pointing at an ``as`` of ours. So the driver
-keeps doing all that drivers do (sources, dependency files, languages, ``-save-temps``, response files,
-linking, clean-up), and each assembly text passes by here on its way to the real assembler. Our ``as`` is
-three lines of shell that hand their arguments to this process and wait for the exit status: a second
-Python would cost more than all the porting.
+The compiler driver is run as the build asked, with ``-B``, so that it finds ``ring3-as`` in place of its assembler.
+So the driver keeps doing all that drivers do (sources, dependency files, languages, ``-pipe``, ``-save-temps``, linking,
+clean-up), and each assembly text passes by ``ring3-as`` on its way to the real assembler.
 
-Every millisecond here is added to each compilation: this module imports next to nothing, the first look at
-a text is imported while the compiler works, and what porting needs only where that look finds something.
+Most calls never come here: the program in ``stage/`` answers them from what this module wrote down the last time.
+Every millisecond here is added to each compilation that does: this module imports next to nothing, and what porting
+needs only where there is something to port. No process waits for another, but where the result is verified: each becomes
+the next.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from __future__ import annotations
 import os
 import sys
 
+from porter import command_line
 from porter.errors import PortError
-from porter.processes import feed, not_found, output, replace_process, spawn, wait
+from porter.processes import feed_self, not_found, output, replace_process, spawn, wait
 
-# The driver does not reach its assembler with these.
-_NOT_ASSEMBLING = frozenset({"-E", "-S", "-M", "-MM", "-fsyntax-only", "--version", "-dumpversion",
-                             "-dumpfullversion", "-dumpmachine", "-dumpspecs", "--help", "-###"})
-
-_DEEPEST_RESPONSE = 20
+_CACHES = frozenset({"ccache", "sccache"})  # programs that stand in front of a compiler
 
 
 def _fail(error: PortError) -> int:
@@ -30,144 +27,127 @@ def _fail(error: PortError) -> int:
     return 2
 
 
-def _expanded(args: list[str], depth: int = 0) -> list[str]:
-    """Arguments with response files read in.
-
-    Files that cannot be read, and those that name themselves, are the compiler's to complain about.
-    """
-    out: list[str] = []
-    for arg in args:
-        if arg.startswith("@") and depth < _DEEPEST_RESPONSE:
-            import shlex
-
-            try:
-                with open(arg[1:], encoding="utf-8", errors="surrogateescape") as file:
-                    out += _expanded(shlex.split(file.read()), depth + 1)
-                continue
-            except (OSError, ValueError):
-                pass
-        out.append(arg)
-    return out
+def _program(directory: str) -> str:
+    """The program that compilers run. Raises PortError where it is missing."""
+    path = os.path.join(directory, "ring3-as")
+    if not os.access(path, os.X_OK):
+        raise PortError(f"{path}: not there, or not executable: install ring3 again (this needs a C compiler), on a "
+                        f"file system without noexec")
+    return path
 
 
-def _refuse_what_hides_code(args: list[str]) -> None:
-    """Raise PortError where an option keeps code from the assembler."""
-    integrated = [arg for arg in args if arg.endswith("integrated-as")]
-    if integrated and "no-" not in integrated[-1]:
-        raise PortError(f"{integrated[-1]}: a compiler that assembles by itself leaves nothing to port: "
-                        f"leave the option out")
-    lto = [arg for arg in args if arg.startswith("-flto") or arg == "-fno-lto"]
-    if lto and lto[-1] != "-fno-lto":
-        raise PortError(f"{lto[-1]}: the assembler never sees the code of a link-time optimised build: "
-                        f"add -fno-lto")
-
-
-class _Stage:
-    """The pipes between our ``as``, which the compiler runs, and this process."""
-
-    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stage")
-    program = os.path.join(directory, "as")
-
-    def __init__(self) -> None:
-        if not os.access(self.program, os.X_OK):
-            raise PortError(f"{self.program}: not executable: install ring3 again, on a file system without "
-                            f"noexec")
-        self._words: list[bytes] = []
-        self._pending = b""
-        self._requests, self._request_end = os.pipe()
-        self._reply_end, self._replies = os.pipe()
-        for descriptor in (self._request_end, self._reply_end):
-            os.set_inheritable(descriptor, True)
-        self.environment = {**os.environ, "RING3_STAGE_REQUEST": str(self._request_end),
-                            "RING3_STAGE_REPLY": str(self._reply_end)}
-
-    def started(self) -> None:
-        """The compiler holds its ends of the pipes: close ours, so that its end is an end of file here."""
-        os.close(self._request_end)
-        os.close(self._reply_end)
-
-    def request(self) -> list[str] | None:
-        """The arguments that our ``as`` is called with next; None once the compiler has ended."""
-        while not self._words or len(self._words) <= int(self._words[0]):
-            chunk = os.read(self._requests, 1 << 16)
-            if not chunk:
-                return None
-            *complete, self._pending = (self._pending + chunk).split(b"\0")
-            self._words += complete
-        count = int(self._words[0])
-        request = [os.fsdecode(word) for word in self._words[1:count + 1]]
-        del self._words[:count + 1]
-        return request
-
-    def reply(self, status: int) -> None:
-        os.write(self._replies, b"%d\n" % status)
-
-
-def _assemble(real: str, args: list[str]) -> int:
-    """Port and assemble as `args` say. Returns the assembler's status. Raises PortError."""
-    from porter import assembler
-
-    call = assembler.Call(args)
-    if (call.bits or _default_bits(real)) == 64:
-        return wait(spawn([real, *args]))
-    text, sites = assembler.port_call(call)
-    assembler.report(sites)
-    return wait(spawn([real, *args])) if text is None else feed([real, *call.options, "--"], text)
-
-
-def _real_assembler(compiler: str, search: str, more: list[str]) -> tuple[str, bool]:
-    """The assembler that a compiler would run without the option `search`; `more` are such options of the build's.
-
-    The second result tells whether it must be asked to run one, as Clang must.
-    Raises PortError where there is no such compiler, or it would run that one in spite of `search`.
-    """
-    from porter.memo import remembered
-
-    places = [] if os.sep in compiler else [os.path.join(directory, compiler) for directory in os.get_exec_path()]
-    path = next((place for place in places if os.access(place, os.X_OK)), compiler)
+def _key(program: str, path: str) -> bytes:
+    """A program in the words of the stage file."""
     try:
-        status = os.stat(path)
+        status = os.stat(path or program)
     except OSError as error:
-        raise not_found(compiler, error) from None
+        raise not_found(program, error) from None
+    seconds, rest = divmod(status.st_mtime_ns, 10 ** 9)
+    return os.fsencode(f"{path} {seconds} {rest} {status.st_size}")
 
-    def ask() -> tuple[str, bool, bool]:
-        real = output([compiler, *more, "-print-prog-name=as"])
-        fixed = output([compiler, search, "-print-prog-name=as"]) != _Stage.program
-        return real, fixed, "clang" in output([compiler, "--version"])
 
-    real, fixed, integrated = remembered(("as", path, status.st_mtime_ns, status.st_size, search, *more), ask)
-    if fixed:
-        raise PortError(f"{compiler}: its assembler {real} was fixed when it was built: run the assembler stage by "
+def _assembler_of(compiler: list[str], prefix: str, lookup: list[str]) -> tuple[str, list[str]]:
+    """The assembler that a compiler runs without `prefix`, and the options that it needs for running ours.
+
+    `lookup` are the options of the call that decide which it is. Raises PortError where there is no such compiler,
+    or it would run its own in spite of `prefix`.
+    """
+    from porter import stage_file
+
+    key = _key(compiler[-1], command_line.find_program(compiler[-1]))
+    asked = output([*compiler, *lookup, "-print-prog-name=as"])
+    real = command_line.find_program(asked) or asked
+    if output([*compiler, f"-B{prefix}", *lookup, "-print-prog-name=as"]) != f"{prefix}as":
+        raise PortError(f"{compiler[-1]}: its assembler {real} was fixed when it was built: run the assembler stage by "
                         f"hand with `ring3 as`")
-    return real, integrated
+    # Clang must be told to run an assembler, and GCC to end with its exit status.
+    clang = "clang" in output([*compiler, "--version"])
+    options = ["-fno-integrated-as"] if clang else ["-pass-exit-codes"]
+    if len(compiler) == 1:
+        words = b"".join(os.fsencode(word) + b"\0" for word in (real, *options))
+        search = os.environ.get("PATH", "")
+        stage_file.write_down([(b"C" + b" ".join([key, *map(os.fsencode, (search, *lookup))]), words)])
+    return real, options
 
 
-def _compile(compiler: str, args: list[str]) -> int:
-    stage = _Stage()
-    search = f"-B{stage.directory}/"
-    real, integrated = _real_assembler(compiler, search, [arg for arg in args if arg.startswith("-B")])
-    external = ["-fno-integrated-as"] if integrated else []
-    ours = [compiler, search, *external, *(arg for arg in args if arg != "-pipe")]
-    pid = spawn(ours, env=stage.environment)
-    stage.started()
-    from porter import assembler  # noqa: F401  (what every file needs is imported while the compiler works)
+def _refuse_hidden_options(command: list[str]) -> None:
+    """Ask the compiler itself what it would do where options come from files. Raises PortError."""
+    import shlex
 
-    failure: PortError | None = None
-    while (request := stage.request()) is not None:
-        try:
-            stage.reply(_assemble(real, request))
-        except PortError as error:
-            failure = error
-            stage.reply(2)
-    status = wait(pid)
-    if failure:
-        raise failure
-    return status
+    for line in output([*command, "-###"], errors=True).splitlines():
+        if "-flto" in line or "-emit-llvm-bc" in line:
+            try:
+                command_line.refuse_what_hides_code([word for word in shlex.split(line) if "cc1" not in word])
+            except ValueError:
+                pass
+
+
+def _cached(compiler: list[str]) -> None:
+    """Let a compiler cache see what else its results depend on: the porter."""
+    if os.path.basename(compiler[0]) in _CACHES:
+        from porter import memo
+
+        more = os.environ.get("CCACHE_EXTRAFILES")
+        os.environ["CCACHE_EXTRAFILES"] = os.pathsep.join([*([more] if more else []), *memo.sources()])
+
+
+def _compile(compiler: list[str], args: list[str], seen: list[str], verify: bool) -> int:
+    from porter import stage_file
+
+    prefix = _program(stage_file.directory()).removesuffix("as")
+    lookup = [arg for arg in seen if arg.startswith(command_line.LOOKUP)]
+    if "-target" in seen[:-1]:
+        lookup.append(f"--target={seen[seen.index('-target') + 1]}")
+    real, options = _assembler_of(compiler, prefix, lookup)
+    os.environ["RING3_AS"] = real
+    os.environ["RING3_PYTHON"] = sys.executable
+    os.environ.pop("RING3_STAGE", None)
+    _cached(compiler)
+    command = [*compiler, f"-B{prefix}", *options, *args]
+    if command_line.has_options_from_elsewhere(seen):
+        _refuse_hidden_options(command)
+    if not verify:
+        replace_process(command)
+    status = wait(spawn(command))
+    if status:
+        return status
+    from porter.verify import verify_files
+
+    return verify_files(command_line.outputs(seen))
 
 
 def _default_bits(real: str) -> int:
     """The word size of an assembler call that does not say: that of the assembler's own target."""
-    return 64 if "x86_64" in output([real, "--version"]) else 32
+    from porter import stage_file
+
+    bits = 64 if "x86_64" in output([real, "--version"]) else 32
+    path = command_line.find_program(real)
+    if path:
+        stage_file.write_down([(b"B" + _key(real, path), b"%d" % bits)])
+    return bits
+
+
+def _assemble(real: str, args: list[str]) -> None:
+    """Port and assemble as `args` say. Raises PortError, or does not return."""
+    from porter import assembler, stage_file
+
+    path = os.path.realpath(command_line.find_program(real) or real)
+    if os.path.basename(path) == "ring3-as":
+        raise PortError(f"{real}: is ring3 itself: name the real assembler in RING3_AS")
+    call = assembler.Call(args)
+    if (call.bits or _default_bits(real)) == 64:
+        replace_process([real, *args])
+    text, inputs = assembler.port_call(call)
+    for one in inputs:
+        sys.stderr.write(one.told)
+        if not (call.intel or call.naked):
+            stage_file.write_down_text(one.text, one.name, one.told, one.ported)
+    sys.stderr.flush()
+    if text is None:
+        replace_process([real, *args])
+    else:
+        feed_self(text)
+        replace_process([real, *call.options, "--"])
 
 
 def _ended(status: int, argv: list[str] | None) -> int:
@@ -179,22 +159,50 @@ def _ended(status: int, argv: list[str] | None) -> int:
     return status
 
 
-def cc_main(argv: list[str] | None = None) -> int:
-    """``ring3 cc COMPILER [ARG...]``: run a compiler, porting all i386 code that it assembles.
+_HELP = """\
+usage: ring3 {name} [--verify] [COMPILER] [ARGUMENTS]
 
-    Returns the compiler's exit status, or 2 for what cannot be ported. Does not return where the compiler
-    has nothing to assemble, whose place it takes, nor without `argv`, where it is the whole process.
+Runs a compiler as ARGUMENTS say, and ports all i386 code that it assembles. COMPILER may be left out:
+then it is what {variable} names, or the first of {names}. So a makefile takes CC="ring3 cc gcc" or CC=ring3-cc.
+
+--verify, or the environment variable RING3_VERIFY=1: after each object and link, check that nothing is
+left to port; if something is, tell what, and end with status 1.
+"""
+
+
+def cc_main(argv: list[str] | None = None) -> int:
+    """``ring3 cc [COMPILER] [ARG...]``: run a C compiler, porting all i386 code that it assembles.
+
+    Returns 2 for what cannot be ported. Does not return where all is well, but with ``--verify``: the compiler
+    takes this process's place.
     """
-    compiler, *args = (sys.argv[1:] if argv is None else argv) or [""]
+    return _compiler_main("cc", "RING3_CC", command_line.C_COMPILERS, argv)
+
+
+def cxx_main(argv: list[str] | None = None) -> int:
+    """``ring3 c++``: the same for C++."""
+    return _compiler_main("c++", "RING3_CXX", command_line.CXX_COMPILERS, argv)
+
+
+def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[str] | None) -> int:
+    args = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not compiler:
-            raise PortError("cc: no compiler: write for example `make CC='ring3 cc gcc'`")
-        seen = _expanded(args)
-        if not args or any(arg in _NOT_ASSEMBLING or arg.startswith(("-print-", "--print-")) for arg in seen):
-            replace_process([compiler, *args])
-        _refuse_what_hides_code(seen)
-        # A -pipe is taken out, and so looked for in response files: our ``as`` reads files only.
-        return _ended(_compile(compiler, seen if "-pipe" in seen else args), argv)
+        verify = os.environ.get("RING3_VERIFY", "0") not in ("", "0")
+        if args[:1] == ["--verify"]:
+            verify = True
+            del args[0]
+        if not args or args == ["--help"]:
+            print(_HELP.format(name=name, variable=variable, names=", ".join(names)),
+                  file=sys.stdout if args else sys.stderr, end="")
+            return _ended(0 if args else 2, argv)
+        compiler = [args.pop(0)] if command_line.is_compiler(args[0]) else command_line.compiler_words(variable, names)
+        while os.path.basename(compiler[-1]) in _CACHES and args and command_line.is_compiler(args[0]):
+            compiler.append(args.pop(0))
+        seen = command_line.expanded(args)
+        if command_line.is_not_assembling(seen):
+            replace_process([*compiler, *args])
+        command_line.refuse_what_hides_code(seen)
+        return _ended(_compile(compiler, args, seen, verify), argv)
     except PortError as error:
         return _ended(_fail(error), argv)
     except KeyboardInterrupt:
@@ -204,15 +212,18 @@ def cc_main(argv: list[str] | None = None) -> int:
 def as_main(argv: list[str] | None = None) -> int:
     """``ring3 as [ARG...]``: assemble with GAS, porting i386 code first.
 
-    The assembler is ``as``, or what the environment variable RING3_AS names. Returns its exit status, or
-    2 for what cannot be ported. Does not return without `argv`, where it is the whole process.
+    The assembler is ``as``, or what the environment variable RING3_AS names. Returns 2 for what cannot be ported,
+    else does not return: the assembler takes this process's place.
     """
-    args = _expanded(sys.argv[1:] if argv is None else argv)
-    real = os.environ.get("RING3_AS", "as")
+    from porter.assembler import TELLING
+
+    args = command_line.expanded(sys.argv[1:] if argv is None else argv)
+    real = os.environ.get("RING3_AS") or "as"
     try:
-        if any(arg in ("--version", "--help", "--target-help", "-version") for arg in args):
+        if any(arg in TELLING for arg in args):
             replace_process([real, *args])
-        return _ended(_assemble(real, args), argv)
+        _assemble(real, args)
+        raise AssertionError("the assembler was to take the place of this process")
     except PortError as error:
         return _ended(_fail(error), argv)
     except KeyboardInterrupt:

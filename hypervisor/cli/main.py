@@ -18,6 +18,7 @@ BAD_INPUT, HOST_FAILURE, INTERRUPTED, BROKEN_PIPE = 2, 74, 130, 141
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "port": ("porter.tree", "main", "port a source tree or a linked kernel"),
     "cc": ("porter.wrapper", "cc_main", "compile with a given compiler, porting on the way"),
+    "c++": ("porter.wrapper", "cxx_main", "the same for C++"),
     "as": ("porter.wrapper", "as_main", "assemble with a given assembler, porting on the way"),
     "check": ("porter.check", "main", "list the sensitive instructions left in a linked kernel"),
     "run": ("hypervisor.cli.run", "main", "run a kernel"),

@@ -10,6 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from hypervisor.errors import RingError
 from hypervisor.monitor import build as monitor_build
+from native import build as native_build
 
 
 @pytest.fixture
@@ -73,23 +74,23 @@ def test_failure_keeps_the_old_monitor(sources: Path, tmp_path: Path) -> None:
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(RingError, match=r"no C compiler found \(looked for cc, gcc, clang\).*install"):
-        monitor_build.compiler()
+    with pytest.raises(native_build.BuildError, match=r"no C compiler found \(looked for cc, gcc, clang\).*install"):
+        native_build.compiler()
     monkeypatch.setenv("CC", "mycc -fast")
-    with pytest.raises(RingError, match=r"looked for \$CC \(mycc\)"):
-        monitor_build.compiler()
+    with pytest.raises(native_build.BuildError, match=r"looked for \$CC \(mycc\)"):
+        native_build.compiler()
 
 
 def test_compiler_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     executable(tmp_path, "clang")
-    assert monitor_build.compiler() == ["clang"]
+    assert native_build.compiler() == ["clang"]
     executable(tmp_path, "gcc")
-    assert monitor_build.compiler() == ["gcc"]
+    assert native_build.compiler() == ["gcc"]
     executable(tmp_path, "ccache")
     monkeypatch.setenv("CC", "ccache gcc")
-    assert monitor_build.compiler() == ["ccache", "gcc"]
+    assert native_build.compiler() == ["ccache", "gcc"]
 
 
 def test_other_processors_are_refused(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypervisor.monitor.build import compiler
+from native.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "sample_kernels"
