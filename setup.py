@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+from distutils.command.build_scripts import build_scripts  # after setuptools, which brings it
 from pathlib import Path
 
 from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
-
-from distutils.command.build_scripts import build_scripts  # after setuptools, which brings it
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # build front ends do not put the project there
 

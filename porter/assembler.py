@@ -85,7 +85,7 @@ def _as_gas_reads_it(text: str) -> str:
 
 
 class Input:
-    """What became of one input of an assembler call: its name, its text, the text as ported, and what there is to tell."""
+    """One input of an assembler call: its name, its text, the text as ported, and what there is to tell."""
 
     def __init__(self, path: str) -> None:
         self.name = STANDARD_INPUT if path == "-" else path

@@ -14,11 +14,11 @@ The file lies in the user's cache directory, one for each installed copy of the 
                     ported, or nothing where it stays as it is
     L unit          a statement or line of assembler text: a byte of bits, and the text as it is ported (see units.py)
     B assembler     "32" or "64": what it makes of code where no option says so
-    C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the path
-                    of its real assembler, then options that it needs, a zero after each
+    C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the
+                    path of its real assembler, then options that it needs, a zero after each
 
-S, W, M and the usual statements are written at once with the file, the others appended as they come up, by any number of processes. Whatever
-is wrong with the file, the program asks Python instead.
+S, W, M and the usual statements are written at once with the file, the others appended as they come up, by any number
+of processes. Whatever is wrong with the file, the program asks Python instead.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from porter.memo import remembered
-from porter.model import ATT, Change, Part, Sensitive, Site, Syntax
+from porter.model import ATT, RESOLVE, Change, Part, Sensitive, Site, Syntax
 
 _Plain = tuple[Any, ...]
 
@@ -54,6 +54,8 @@ def macro_text(sites: Iterable[Site]) -> str:
     # For most texts one of few: the family of each macro is enough, but for those that come apart from it.
     needed = sorted({macro if macro.endswith("_resolve") else macro[:macro.index("_") + 1]
                      for macro in (site.item.macro for site in sites if site.item.changes)})
+    if "r3_" in needed and RESOLVE not in needed:
+        needed.append(RESOLVE)  # as the program in stage/ has them, which cannot tell
 
     def make() -> str:
         from porter.macro_files import include

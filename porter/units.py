@@ -1,7 +1,8 @@
 """Assembly text ported unit by unit, as the program in ``stage/`` does it with what it finds written down.
 
-A unit is a statement, or a line whose statements cannot be told apart without parsing. Most texts, and nearly all that
-compilers write, come out the same this way as when they are seen as a whole; `units` says how, and whoever asks compares.
+A unit is a statement without labels, or a line whose statements cannot be told apart without parsing. Most texts, and
+nearly all that compilers write, come out the same this way as when they are seen as a whole; `units` says how, and
+whoever asks compares.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from porter.prefilter import MODE, candidates
 HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8
 
 _INDIVISIBLE = re.compile(r"[\"'#/]|hlt|rep", re.IGNORECASE)
-_HARMLESS = re.compile(r'[ \t]*\.(?:string|ascii|asciz)[ \t]*"(?:[^"\\]|\\.)*"\Z|[\w.$]+:\Z', re.ASCII)  # a string, a label
+# A string, a label.
+_HARMLESS = re.compile(r'[ \t]*\.(?:string|ascii|asciz)[ \t]*"(?:[^"\\]|\\.)*"\Z|[\w.$]+:\Z', re.ASCII)
+_STRAY = re.compile(r'^[^"\n]*\\', re.MULTILINE)  # a backslash that is in no string
+_LABELS = re.compile(r"(?:[\w.$]+:[ \t\r\f]*)+(?=[^ \t\r\f])", re.ASCII)
 _BLANKS = " \t\r\f"
 _LAST_WORD = re.compile(r"([^\s;:]{1,7})[\s;]*\Z")
 _REACH = 200  # how far in front of a unit its prefix is looked for, in characters
@@ -38,11 +42,13 @@ def _bounds(text: str) -> Iterator[tuple[int, int]]:
     positions = candidates(text)
     for start, end in lines_with(text, positions):
         at = start
-        pieces = [text[start:end]] if _INDIVISIBLE.search(text, start, end) else text[start:end].split(";")
-        for piece in pieces:
+        divisible = not _INDIVISIBLE.search(text, start, end)
+        for piece in text[start:end].split(";") if divisible else [text[start:end]]:
             first = at + len(piece) - len(piece.lstrip(_BLANKS))
+            last = first + len(piece.strip(_BLANKS))
+            labels = _LABELS.match(text, first, last) if divisible else None
             if any(at <= position <= at + len(piece) for position in positions):
-                yield first, first + len(piece.strip(_BLANKS))
+                yield labels.end() if labels else first, last
             at += len(piece) + 1
 
 
@@ -77,7 +83,7 @@ def all_alone(several: Sequence[str]) -> dict[str, tuple[int, str]]:
 
 def units(text: str, prefixes: Collection[str]) -> Units | None:
     """Port a text unit by unit. None where that is no way to port it."""
-    if "/*" in text or has_macros(text) or MODE.search("\n" + text.lower()):
+    if "/*" in text or _STRAY.search(text) or has_macros(text) or MODE.search("\n" + text.lower()):
         return None
     parts: dict[str, tuple[int, str]] = {}
     pieces: list[str] = []

@@ -33,7 +33,8 @@ def _operands(slot: Slot, suffix: str) -> tuple[str, ...]:
 
 def _is_rare(form: Form) -> bool:
     """Forms with so many combinations, or so seldom used, that they are not worth it."""
-    return len(form.slots) > 2 or len(form.slots) == 2 and not {Slot.SREG, Slot.CR, Slot.PORT}.intersection(form.slots)
+    common = {Slot.SREG, Slot.CR, Slot.PORT}
+    return len(form.slots) > 2 or (len(form.slots) == 2 and common.isdisjoint(form.slots))
 
 
 def statements() -> Iterator[str]:

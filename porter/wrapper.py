@@ -1,13 +1,13 @@
 """``ring3 cc COMPILER ...`` and ``ring3 as ...``: a build ports itself.
 
 The compiler driver is run as the build asked, with ``-B``, so that it finds ``ring3-as`` in place of its assembler.
-So the driver keeps doing all that drivers do (sources, dependency files, languages, ``-pipe``, ``-save-temps``, linking,
-clean-up), and each assembly text passes by ``ring3-as`` on its way to the real assembler.
+So the driver keeps doing all that drivers do (sources, dependency files, languages, ``-pipe``, ``-save-temps``,
+linking, clean-up), and each assembly text passes by ``ring3-as`` on its way to the real assembler.
 
 Most calls never come here: the program in ``stage/`` answers them from what this module wrote down the last time.
 Every millisecond here is added to each compilation that does: this module imports next to nothing, and what porting
-needs only where there is something to port. No process waits for another, but where the result is verified: each becomes
-the next.
+needs only where there is something to port. No process waits for another, but where the result is verified: each
+becomes the next.
 """
 
 from __future__ import annotations
@@ -72,14 +72,13 @@ def _assembler_of(compiler: list[str], prefix: str, lookup: list[str]) -> tuple[
 
 def _refuse_hidden_options(command: list[str]) -> None:
     """Ask the compiler itself what it would do where options come from files. Raises PortError."""
+    import contextlib
     import shlex
 
     for line in output([*command, "-###"], errors=True).splitlines():
         if "-flto" in line or "-emit-llvm-bc" in line:
-            try:
+            with contextlib.suppress(ValueError):  # not words of a shell: no command
                 command_line.refuse_what_hides_code([word for word in shlex.split(line) if "cc1" not in word])
-            except ValueError:
-                pass
 
 
 def _cached(compiler: list[str]) -> None:
@@ -191,10 +190,12 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
         if args[:1] == ["--verify"]:
             verify = True
             del args[0]
-        if not args or args == ["--help"]:
-            print(_HELP.format(name=name, variable=variable, names=", ".join(names)),
-                  file=sys.stdout if args else sys.stderr, end="")
-            return _ended(0 if args else 2, argv)
+        if args == ["--help"]:
+            print(_HELP.format(name=name, variable=variable, names=", ".join(names)), end="")
+            return _ended(0, argv)
+        if not args:
+            raise PortError(f"{name}: nothing to compile: write for example `make CC='ring3 {name} {names[1]}'`; "
+                            f"`ring3 {name} --help` tells more")
         compiler = [args.pop(0)] if command_line.is_compiler(args[0]) else command_line.compiler_words(variable, names)
         while os.path.basename(compiler[-1]) in _CACHES and args and command_line.is_compiler(args[0]):
             compiler.append(args.pop(0))

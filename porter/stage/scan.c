@@ -20,6 +20,11 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+static bool is_space(char c)
+{
+	return is_blank(c) || c == '\r' || c == '\f';
+}
+
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c + 32 : c;
@@ -60,7 +65,7 @@ static enum scanned statement(const char *at, const char *end, const char **next
 {
 	char buffer[LONGEST + 1];
 
-	while (at < end && (is_blank(*at) || *at == '\r' || *at == '\f'))
+	while (at < end && is_space(*at))
 		at++;
 	*next = at;
 	if (at < end && *at == '.') {
@@ -145,18 +150,33 @@ static struct text unit_at(struct text text, const char *at)
 	const char *end = text.start + text.size;
 	const char *from = memrchr(text.start, '\n', at - text.start), *to = memchr(at, '\n', end - at), *semicolon;
 
+	bool divisible;
+
 	from = from ? from + 1 : text.start;
 	to = to ? to : end;
-	if (is_divisible(from, to)) {
+	divisible = is_divisible(from, to);
+	if (divisible) {
 		semicolon = memrchr(from, ';', at - from);
 		from = semicolon ? semicolon + 1 : from;
 		semicolon = memchr(at, ';', to - at);
 		to = semicolon ? semicolon : to;
 	}
-	while (from < to && (is_blank(*from) || *from == '\r' || *from == '\f'))
+	while (from < to && is_space(*from))
 		from++;
-	while (from < to && (is_blank(to[-1]) || to[-1] == '\r' || to[-1] == '\f'))
+	while (from < to && is_space(to[-1]))
 		to--;
+	while (divisible) {
+		const char *label = from;
+		while (label < to && (is_letter(*label) || is_digit(*label) || strchr("_.$", *label)))
+			label++;
+		if (label == from || label == to || *label != ':')
+			break;
+		for (label++; label < to && is_space(*label); label++)
+			;
+		if (label == to)
+			break;
+		from = label;
+	}
 	return (struct text){ from, to - from };
 }
 

@@ -33,7 +33,7 @@ def test_sample_kernels(sample: str, tmp_path: Path) -> None:
 def test_by_another_name(bench: Bench, source: str) -> None:
     """What a compiler is, it says itself: `cc` is Clang on some machines."""
     (bench.directory / "kcc").symlink_to(shutil.which("clang") or "")
-    run = bench.run("cc_main", "./kcc", *FLAGS, "-c", source, "-o", "x.o")
+    run = bench.run("cc", "./kcc", *FLAGS, "-c", source, "-o", "x.o")
     assert run.returncode == 0, run.stderr
     assert bench.is_ported("x.o")
 
@@ -41,7 +41,7 @@ def test_by_another_name(bench: Bench, source: str) -> None:
 def test_what_clang_assembles_by_itself_is_what_is_ported(bench: Bench) -> None:
     """Nothing gets past the wrapper, and nothing is ported twice."""
     subprocess.run(["clang", *FLAGS, "-c", "a.c", "-o", "plain.o"], cwd=bench.directory, check=True)
-    assert bench.run("cc_main", "clang", *FLAGS, "-c", "a.c", "-o", "x.o").returncode == 0
+    assert bench.run("cc", "clang", *FLAGS, "-c", "a.c", "-o", "x.o").returncode == 0
     before, after = (survey(bench.directory / name) for name in ("plain.o", "x.o"))
     assert [site.text for site in before.left] == ["cli"] * after.ported["cli"]
     assert not after.left
