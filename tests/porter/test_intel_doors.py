@@ -56,7 +56,7 @@ def test_the_assembler_door(case: str, bench: Bench) -> None:
     bench.write("att.s", ATT if "fs:" in text.lower() else ATT.replace("%fs:", ""))
     bench.write("intel.s", text)
     for name, more in (("att", []), ("intel", options)):
-        run = bench.run("as_main", "--32", *more, "-o", f"{name}.o", f"{name}.s")
+        run = bench.run("as", "--32", *more, "-o", f"{name}.o", f"{name}.s")
         assert (run.returncode, run.stderr) == (0, "")
     same(bench, "intel.o", "att.o")
 
@@ -65,12 +65,12 @@ def test_included_files_may_switch(bench: Bench) -> None:
     bench.write("intel.inc", "\t.intel_syntax noprefix\n")
     bench.write("part.inc", INTEL)
     bench.write("x.s", '\t.include "intel.inc"\n\t.include "part.inc"\n\tmov eax, cr2\n\tmov eax, bogus ptr\n')
-    run = bench.run("as_main", "--32", "-o", "x.o", "x.s")
+    run = bench.run("as", "--32", "-o", "x.o", "x.s")
     assert "x.s:4: Error" in run.stderr
     bench.write("x.s", '\t.include "intel.inc"\n\t.include "part.inc"\n')
     bench.write("att.s", ATT)
     for name in ("x", "att"):
-        assert bench.run("as_main", "--32", "-o", f"{name}.o", f"{name}.s").returncode == 0
+        assert bench.run("as", "--32", "-o", f"{name}.o", f"{name}.s").returncode == 0
     same(bench, "x.o", "att.o")
 
 
@@ -133,7 +133,7 @@ def test_what_the_tree_does_not_show_is_said(tmp_path: Path) -> None:
 def test_templates_that_switch_by_themselves(compiler: str, bench: Bench) -> None:
     bench.write("x.c", 'void f(int v) { asm volatile("cli"); asm volatile(".intel_syntax noprefix\\n\\t"\n'
                        '"mov eax, cr4; mov cr4, eax\\n\\trep insd\\n\\t.att_syntax prefix" ::: "eax"); asm("hlt"); }\n')
-    run = bench.run("cc_main", compiler, *FLAGS, "-c", "x.c")
+    run = bench.run("cc", compiler, *FLAGS, "-c", "x.c")
     assert run.returncode == 0, run.stderr
     found = survey(bench.directory / "x.o")
     assert not found.left
@@ -146,7 +146,7 @@ def test_what_clang_puts_around_intel_syntax(options: list[str], bench: Bench) -
     """Blocks in Microsoft's style are in Intel syntax in either dialect."""
     bench.write("x.c", "int g;\nvoid f(int v) { __asm { cli\n mov eax, v\n mov cr3, eax }\n g = v; __asm { hlt }\n"
                        " g += v; }\n")
-    run = bench.run("cc_main", "clang", *FLAGS, "-fasm-blocks", *options, "-c", "x.c")
+    run = bench.run("cc", "clang", *FLAGS, "-fasm-blocks", *options, "-c", "x.c")
     assert run.returncode == 0, run.stderr
     found = survey(bench.directory / "x.o")
     assert not found.left
@@ -155,8 +155,8 @@ def test_what_clang_puts_around_intel_syntax(options: list[str], bench: Bench) -
 
 def test_messages_name_the_authors_line(bench: Bench) -> None:
     bench.write("x.s", "\t.intel_syntax noprefix\n\tnop\n\tmov cr0, [eax\n")
-    run = bench.run("as_main", "--32", "-o", "x.o", "x.s")
+    run = bench.run("as", "--32", "-o", "x.o", "x.s")
     assert run.returncode == 2
     assert run.stderr.startswith("ring3: x.s:3:12: cannot parse `mov cr0, [eax`: ")
     bench.write("x.s", "\t.intel_syntax noprefix\n\tmov cr0, eax\n\tmov eax, bogus ptr\n")
-    assert "x.s:3: Error" in bench.run("as_main", "--32", "-o", "x.o", "x.s").stderr
+    assert "x.s:3: Error" in bench.run("as", "--32", "-o", "x.o", "x.s").stderr
