@@ -9,6 +9,7 @@ The file lies in the user's cache directory, one for each installed copy of the 
     S directory     the files in it that the rest depends on: the name of each, then its time (seconds, nanoseconds) and
                     size, a zero after each of the two. If one has changed, nothing counts
     W name          a list of words, zeros between them
+    E               the CRC-32 of all that lies in front of it: S and W are complete
     M               the macros that ported text needs in front, which is in AT&T syntax
     T text          an assembler text that must be seen as a whole: what is told about it, a zero, and the text as it is
                     ported, or nothing where it stays as it is
@@ -17,7 +18,7 @@ The file lies in the user's cache directory, one for each installed copy of the 
     C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the
                     path of its real assembler, then options that it needs, a zero after each
 
-S, W, M and the usual statements are written at once with the file, the others appended as they come up, by any number
+S, W, E, M and the usual statements are written at once with the file, the others appended as they come up, by any number
 of processes. Whatever is wrong with the file, the program asks Python instead.
 """
 
@@ -103,11 +104,13 @@ def _header(stamps: bytes) -> bytes:
     from porter.units import all_alone
     from porter.usual import statements
 
-    records = [_record(b"W" + name.encode(), "\0".join(words).encode()) for name, words in _word_lists().items()]
-    records.append(_record(b"M", include(["r3_", RESOLVE]).encode("latin-1")))
+    first = b"".join([stamps, *(_record(b"W" + name.encode(), "\0".join(words).encode())
+                               for name, words in _word_lists().items())])
+    records = [first, _record(b"E", zlib.crc32(first).to_bytes(4, "little")),
+               _record(b"M", include(["r3_", RESOLVE]).encode("latin-1"))]
     for unit, found in all_alone(list(dict.fromkeys(statements()))).items():
         records.append(_record(*_unit_record(unit, *found)))
-    return b"".join([stamps, *records])
+    return b"".join(records)
 
 
 def _unit_record(unit: str, bits: int, ported: str) -> tuple[bytes, bytes]:
@@ -115,13 +118,16 @@ def _unit_record(unit: str, bits: int, ported: str) -> tuple[bytes, bytes]:
 
 
 def _keys(data: bytes) -> set[bytes]:
-    keys, position = set(), len(_MAGIC)
+    """The keys of the records; none where the beginning is not whole."""
+    keys, position, complete = set[bytes](), len(_MAGIC), False
     while position + _RECORD.size <= len(data):
         key_size, value_size, _, _ = _RECORD.unpack_from(data, position)
         start = position + _RECORD.size
-        keys.add(data[start:start + key_size])
+        key, value = data[start:start + key_size], data[start + key_size:start + key_size + value_size]
+        complete = complete or (key == b"E" and int.from_bytes(value, "little") == zlib.crc32(data[:position]))
+        keys.add(key)
         position = start + key_size + value_size + -(key_size + value_size) % 4
-    return keys
+    return keys if complete else set()
 
 
 def _write(path: str, data: bytes) -> None:
@@ -150,10 +156,9 @@ def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
                 data = file.read()
         except FileNotFoundError:
             data = b""
-        valid = data.startswith(stamps) and len(data) < _LIMIT
-        known = _keys(data) if valid else set()
+        known = _keys(data) if data.startswith(stamps) and len(data) < _LIMIT else set()
         new = b"".join(_record(key, value) for key, value in records if key not in known)
-        if not valid:
+        if not known:
             _write(path, _header(stamps) + new)
         elif new:
             with open(path, "ab", buffering=0) as file:

@@ -191,12 +191,24 @@ static const struct record *next_record(const char *data, size_t size, size_t *p
 	return record;
 }
 
+/* Whether a record says that all that the others build on is in front of it, and is. */
+static bool is_end(const struct record *record, struct text before)
+{
+	uint32_t sum;
+
+	if (record->key[0] != 'E' || record->value_size != sizeof sum)
+		return false;
+	memcpy(&sum, value_of(record).start, sizeof sum);
+	return sum == crc(0, before);
+}
+
 static bool read_all(const char *data, size_t size)
 {
 	const size_t first = sizeof magic - 1;
-	size_t position = first;
+	size_t position = first, before = first;
 	const struct record *record;
 	uint32_t count = 0, slot;
+	bool complete = false;
 
 	if (size < first || memcmp(data, magic, first))
 		return false;
@@ -205,15 +217,21 @@ static bool read_all(const char *data, size_t size)
 	buckets = room_for(count);
 	table = calloc(buckets, sizeof *table);
 	for (position = first; table && (record = next_record(data, size, &position)) && position <= size;) {
-		if (record->key[0] == 'S' && !(is_sound(record) && is_fresh(record)))
-			return false;
-		if (record->key[0] == 'W' && !(is_sound(record) && add_list(record)))
-			return false;
+		if (!complete) {
+			if (!is_sound(record))
+				return false;
+			if (record->key[0] == 'S' && !is_fresh(record))
+				return false;
+			if (record->key[0] == 'W' && !add_list(record))
+				return false;
+			complete = is_end(record, (struct text){ data, before });
+		}
 		for (slot = record->key_crc; table[slot & (buckets - 1)]; slot++)
 			;
 		table[slot & (buckets - 1)] = record;
+		before = position;
 	}
-	return list_count > 0;
+	return complete;
 }
 
 bool memory_load(void)
