@@ -11,9 +11,9 @@ from hypercalls import by_name
 from hypercalls.gas import gate_address
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
-from hypervisor.monitor.build import compiler
 from hypervisor.outcome import Ending
 from hypervisor.report import crash_report
+from native.build import compiler
 from tests.hypervisor.test_domain import Transcript
 
 pytestmark = pytest.mark.usefixtures("monitor")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypercalls import gas, gas_intel
-from hypervisor.monitor.build import compiler
+from native.build import compiler
 from porter import resolve
 from porter.asm_port import port_assembly
 from porter.c_port import port_c

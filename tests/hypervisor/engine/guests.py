@@ -11,8 +11,8 @@ from typing import Any
 from hypercalls import gas
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
-from hypervisor.monitor.build import compiler
 from hypervisor.outcome import Outcome
+from native.build import compiler
 from porter.binary import scan
 
 HERE = Path(__file__).resolve().parent
