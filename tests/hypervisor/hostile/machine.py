@@ -7,7 +7,8 @@ import re
 import subprocess
 
 from hypercalls import layout
-from hypervisor.monitor.build import SOURCES, compiler
+from hypervisor.monitor.build import SOURCES
+from native.build import compiler
 
 MACHINE = layout.STATE_BASE + layout.VCPU_OFFSET + 0x1000  # monitor.ld
 FLAGS = ("-std=gnu11", "-ffreestanding", "-g0", "-O0", "-m64")
