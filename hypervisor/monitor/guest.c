@@ -93,7 +93,7 @@ bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access)
 	uint32_t last = linear + size - 1;
 
 	return translate(linear, access | ACCESS_WRITE, &to) &&
-	       ((linear ^ last) < PAGE_SIZE || translate(last, access | ACCESS_WRITE, &to));
+	       ((linear ^ last) < PAGE_SIZE || translate(last & ~PAGE_MASK, access | ACCESS_WRITE, &to));
 }
 
 static bool wide_stack(void) { return vcpu.ss.access & 0x4000; }

@@ -119,7 +119,7 @@ struct machine {
 	bool stepping;		  /* that instruction runs with the host's TF */
 	bool stepping_too;	  /* and the guest's */
 	bool stepping_unaligned;  /* without the guest's AC */
-	bool stepped;		  /* guest code was stopped by that */
+	bool stepped;		  /* guest code was stopped by that, in the shadow of sti or SS */
 	bool traced;		  /* the guest's TF is set; its instruction may be over, see end_of_instruction */
 	bool traced_trap;	  /* it is: a trap said so */
 	uint32_t traced_eip;	  /* where it began */

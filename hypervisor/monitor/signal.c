@@ -304,13 +304,15 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 {
 	bool event = number == SIGALRM || number == SIGUSR1, traced = vcpu.eflags & FLAG_TF;
 	uint32_t before = vcpu.eip;
+	bool stepped = false;
 
 	machine.entered = machine.stack_loaded = machine.iterated = machine.stepped = false;
 	if (machine.stepping) {
 		if (event) /* its instruction has not run yet */
 			return;
 		machine.stepping = false;
-		machine.stepped = true;
+		stepped = true;
+		machine.stepped = !machine.stepping_unaligned;
 		machine.events = 1;
 		traced = machine.stepping_too;
 		if (!traced)
@@ -328,7 +330,7 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		guest_system_call(info);
 	else if (!event)
 		guest_fault(frame);
-	if (machine.stepped && frame->trap != VECTOR_DB && !machine.entered && !machine.iterated && vcpu.eip == before) {
+	if (stepped && frame->trap != VECTOR_DB && !machine.entered && !machine.iterated && vcpu.eip == before) {
 		/* A page was missing: the instruction has yet to run. */
 		step_again();
 		return;

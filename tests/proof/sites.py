@@ -28,6 +28,7 @@ class Need(Enum):
     DR6 = auto()
     DR7 = auto()
     MSR = auto()
+    FAR_STACK = auto()  # away from the stack that the site begins with
     LAND = auto()  # where code waits that ends the site
     ANY = auto()
     ARENA_STACK = auto()

@@ -78,6 +78,7 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.DR7: st.builds(lambda bits: bits & ~0x20FF, st.integers(0, 2**32 - 1)),
     Need.MSR: st.sampled_from([0x174, 0x175, 0x176, 0x277, 0x12345, 0xC000_0080]),
     Need.LAND: st.just(m.LAND),
+    Need.FAR_STACK: st.integers(m.ALONE + 0x200, m.ALONE + PAGE - 0x100),
     Need.ANY: WORD,
     Need.ZERO: st.just(0),
     # Not more of either table than there is, and enough of it to go on.

@@ -35,7 +35,7 @@ def _interrupt_flag() -> Iterator[Site]:
     # What is done for the shadow without a single step.
     behind: dict[str, Any] = {"devices": waiting, "masked": True, "trap_flag": False, "rings": _IN_RING_0}
     yield _site("sti-ret", "sti", "sti | ret | nop", words={"esp": Need.LAND}, **behind)
-    yield _site("sti-leave", "sti", "sti | leave | nop", needs={"ebp": Need.ARENA_STACK}, **behind)
+    yield _site("sti-leave", "sti", "sti | leave | nop", needs={"ebp": Need.FAR_STACK}, **behind)
     yield _site("sti-push", "sti", "sti | push %esi | nop", "sti | push esi | nop", **behind)
     yield _site("sti-pop", "sti", "sti | pop %edi | nop", "sti | pop edi | nop", **behind)
     yield _site("sti-sub", "sti", "sti | sub $12,%ebx | nop", "sti | sub ebx,12 | nop", **behind)
@@ -134,8 +134,8 @@ def _tables() -> Iterator[Site]:
                     c=f'{name} %0 ; "=m"(*(volatile char *)c) : "c"(c)')
     for name in ("lldt", "ltr"):
         yield _site(name, name, f"{name} %ax", f"{name} ax", needs={"eax": Need.SELECTOR}, c=f'{name} %w0 ; : "a"(a)')
-        yield _site(f"{name}-memory", name, f"{name} -2(%esi)", f"{name} word ptr [esi-2]",
-                    needs={"esi": Need.POINTER}, words={"esi+-2": Need.SELECTOR})
+        yield _site(f"{name}-memory", name, f"{name} 2(%esi)", f"{name} word ptr [esi+2]",
+                    needs={"esi": Need.POINTER}, words={"esi+2": Need.SELECTOR})
     for name in ("sldt", "str"):
         for register in ("dx", "edx"):
             yield _site(f"{name}-{register}", name, f"{name} %{register}", f"{name} {register}", rings=_ALL_RINGS)
