@@ -208,8 +208,7 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
         if syntax.intel and row.key in _IN_INTEL_ORDER:
             args = _arguments(match.form._replace(args=match.form.args[::-1]), operands, prefixes, size, writer)
     macro = in_family(f"r3_{macro}", syntax)
-    return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args),
-                     string=row.string)
+    return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args))
 
 
 def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:

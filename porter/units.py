@@ -84,7 +84,9 @@ def all_alone(several: Sequence[str]) -> dict[str, tuple[int, str]]:
 
 def units(text: str, prefixes: Collection[str]) -> Units | None:
     """Port a text unit by unit. None where that is no way to port it."""
-    if "/*" in text or RegisterSymbols(text) or _STRAY.search(text) or has_macros(text) or MODE.search("\n" + text.lower()):
+    if "/*" in text or _STRAY.search(text) or has_macros(text) or MODE.search("\n" + text.lower()):
+        return None
+    if RegisterSymbols(text):
         return None
     parts: dict[str, tuple[int, str]] = {}
     pieces: list[str] = []

@@ -28,6 +28,7 @@ _POOLS: dict[Slot, tuple[str, ...]] = {
     Slot.REG: (*_LONG, *_WORD),
     Slot.MEM: _MEMORY,
     Slot.IND: _INDIRECT,
+    Slot.FAR: _INDIRECT,
     Slot.IMM: _IMMEDIATE,
     Slot.SREG: _SEGMENTS,
     Slot.CR: ("%cr0", "%cr2", "%cr3", "%cr4"),
@@ -55,8 +56,8 @@ ORDINARY = (
     "lret_x = 4", "cs movl (%eax),%ebx", "jecxz SYM", "loop SYM", "sti_it = 1", "popa", "pushal", "inb = 3",
     "cli = SYM + 1", "lock/incl (%eax)", "/cli # to the end of the line\n nop", "cs/movl (%eax),%ecx",
     "movl %eax , ( %ebx )", "nopl %cs:(%eax)", "sysenter_eip = 7", "clflush %ds:(%eax)", "outline = 1",
-    "prefetch (%eax)", "xsavec (%eax)", "rdrand %eax", "mov %eax,%cs:4", "movb %al,%es:(%edi)", "sgdtx = 2", "movw $0x10,%ax",
-    "bt %eax,%ecx",
+    "prefetch (%eax)", "xsavec (%eax)", "rdrand %eax", "mov %eax,%cs:4", "movb %al,%es:(%edi)", "sgdtx = 2",
+    "movw $0x10,%ax", "bt %eax,%ecx",
 )
 DATA = (
     ".byte 0xfa, 0xf4", '.ascii "cli; hlt"', '.asciz "mov %cr0,%eax"', ".long 0xf4f4f4f4, SYM", '.string "a\\"; sti"',
