@@ -2,6 +2,7 @@
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
+#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
@@ -20,7 +21,7 @@ export CC
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all demo test bench lint generated transcripts monitor clean
+.PHONY: all demo test fuzz bench lint generated transcripts monitor clean
 all: $(VENV)/ring3
 
 demo: $(VENV)/ring3 monitor
@@ -28,6 +29,11 @@ demo: $(VENV)/ring3 monitor
 
 test: $(VENV)/test monitor
 	$(BIN)/python -m pytest -q $(PYTEST)
+
+COUNT := 100000
+SEED := $(shell date +%s)
+fuzz: $(VENV)/test
+	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
 
 bench: $(VENV)/ring3 monitor
 	$(BIN)/python bench/run.py

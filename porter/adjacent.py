@@ -1,11 +1,14 @@
-"""Operations written as two statements: ``sti; hlt``, and a prefix on its own as in ``rep; insl``."""
+"""Operations written as two statements: ``sti; hlt``, and prefixes on their own as in ``rep; insl``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from porter.comments import without_comments
 from porter.model import Change, Part, Sensitive, in_family
+from porter.prefixes import BYTES as PREFIX_BYTES
+from porter.prefixes import NAMES as PREFIX_NAMES
 from porter.statements import decide
 
 # What may stand between two statements that execute one after the other: separators, comments, line
@@ -13,30 +16,47 @@ from porter.statements import decide
 _BETWEEN = re.compile(
     r"(?:[ \t\r\n;]|\#[^\n]*|/\*.*?\*/|\.(?:loc|cfi_\w+|stabn)[^\n;]*"
     r"|\.L(?:VL|BB|BE|FB|FE|M|SM|FSB|CFI|tmp)\d+:)*", re.DOTALL)
-_LONE_PREFIX = re.compile(r"(?:\A|[\n;:])[ \t]*(rep(?:n?[ez])?|[c-gs]s)([ \t]*[;\n][\s;]*)\Z", re.IGNORECASE)
-_REACH = 200  # how far in front of a string instruction its prefix is looked for, in characters
+_GAP = r"[ \t]*[;\n][\s;]*"
+_LONE_PREFIXES = re.compile(rf"(?:\A|[\n;:])[ \t]*(?P<all>(?:(?:{PREFIX_NAMES}){_GAP})+)\Z", re.IGNORECASE)
+_EACH_PREFIX = re.compile(rf"(?P<prefix>{PREFIX_NAMES})(?P<gap>{_GAP})", re.IGNORECASE)
+# A prefix byte as data.
+_PREFIX_BYTE = re.compile(rf"\.byte\b[^\n;]*[ \t,](?:{'|'.join(PREFIX_BYTES)}){_GAP}\Z", re.IGNORECASE)
+_REACH = 200  # how far in front of an instruction its prefixes are looked for, in characters
 
 
 def _joined(item: Sensitive, text: str, template: bool) -> Sensitive:
-    """Take in a prefix that is a statement of its own."""
-    if not item.string or item.labels:
+    """Take in the prefixes that are statements of their own: left there, they would be on the replacement."""
+    if not item.changes:
         return item
-    before = text[max(0, item.start - _REACH):item.start]
-    match = _LONE_PREFIX.search(before)
+    first = max(0, item.start - _REACH)
+    before = without_comments(text[first:item.start])
+    if item.labels:
+        label = before.rstrip().removesuffix(item.labels.rstrip())
+        apart = label != before.rstrip() and (_LONE_PREFIXES.search(label) or _PREFIX_BYTE.search(label))
+        return item.left("its prefix is in front of its label: write it behind") if apart else item
+    if _PREFIX_BYTE.search(before):
+        return item.left("the byte in front of it is a prefix: write it by its name")
+    match = _LONE_PREFIXES.search(before)
     if not match:
         return item
-    prefix, gap = match[1], match[2]
-    # On one line the separator goes too; on two lines both lines stay.
-    removed = gap.partition("\n")[0].rstrip() if "\n" in gap else gap
-    start = item.start - len(before) + match.start(1)
-    removal = Change(start, start + len(prefix) + len(removed), (Part(),))
-    (whole,) = decide(f"{prefix} {text[item.start:item.end]}", template, item.syntax)
+    removals = []
+    prefixes = []
+    for lone in _EACH_PREFIX.finditer(before, match.start("all")):
+        # On one line the separator goes too; on two lines both lines stay.
+        gap = lone["gap"]
+        removed = gap.partition("\n")[0].rstrip() if "\n" in gap else gap
+        start = first + lone.start("prefix")
+        removals.append(Change(start, start + len(lone["prefix"]) + len(removed), (Part(),)))
+        prefixes.append(lone["prefix"])
+    decided = decide(f"{' '.join(prefixes)} {text[item.start:item.end]}", template, item.syntax)
+    if len(decided) != 1:
+        return item.left("its prefix is a statement of its own: write both as one")
+    by = item.start - len(" ".join(prefixes)) - 1
+    whole = decided[0].shifted(by)._replace(start=item.start)
     if not whole.changes:
-        return item._replace(changes=(), reason=whole.reason)
-    macro, *segment = [change.parts for change in whole.changes]
-    parts = macro + ((Part(" "), *segment[0]) if segment else ())
-    return whole._replace(start=item.start, end=item.end, changes=(
-        removal, Change(item.start, item.end, parts)))
+        return whole
+    head, *rest = whole.changes
+    return whole._replace(changes=(*removals, Change(item.start, head.end, head.parts), *rest))
 
 
 def _is_pair(first: Sensitive, second: Sensitive, text: str) -> bool:

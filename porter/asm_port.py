@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
-from porter.asm_text import AssemblyText, blank, has_macros
+from porter.asm_text import AssemblyText, has_macros
+from porter.comments import without_comments
 from porter.model import ATT, Syntax
 from porter.quickscan import may_be_sensitive
 from porter.rewrite import Ported
-
-_TOKEN = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^\n])'?)|/\*.*?\*/|//[^\n]*|\#[^\n]*""", re.DOTALL)
-
-
-def without_comments(text: str) -> str:
-    """Assembler text with each comment as blanks: same length, same lines."""
-    return _TOKEN.sub(lambda match: match[0] if match["quoted"] else blank(match[0]), text)
 
 
 def port_assembly(text: str, name: str, syntax: Syntax = ATT) -> Ported:

@@ -12,6 +12,8 @@ from porter.errors import PortError
 from porter.model import ATT, Sensitive, Site, Syntax
 from porter.prefilter import candidates
 from porter.reach import Reach
+from porter.register_symbols import REASON as REGISTER_SYMBOL
+from porter.register_symbols import RegisterSymbols
 from porter.rewrite import Edit, Lines, Ported, apply
 from porter.statements import Unparsable, decide
 
@@ -79,13 +81,19 @@ class AssemblyText:
         unprocessed = text if source or lenient else ""
         self.states, self.place = States(clean, unprocessed, syntax), Places(name, text)
         self.reach = Reach(clean, unprocessed, self.states)
+        self.register_symbols = RegisterSymbols(clean)
         self._function_macros = frozenset(_FUNCTION_MACRO.findall(unprocessed))
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
+        piece, syntax = self.clean[start:end], self.states.at(start).syntax
+        resolved = self.register_symbols.resolved(piece)
         try:
-            return [item.shifted(start) for item in decide(self.clean[start:end], syntax=self.states.at(start).syntax)]
+            if resolved != piece:
+                return [item.left(REGISTER_SYMBOL)._replace(start=start, end=start + len(piece.rstrip()))
+                        for item in decide(resolved, syntax=syntax)]
+            return [item.shifted(start) for item in decide(piece, syntax=syntax)]
         except Unparsable as error:
             if self.foreign or self.lenient or self.text[start:end].lstrip().startswith("#"):
                 return []  # C, a C macro whose body is no statement, or another processor's assembler
@@ -103,8 +111,7 @@ class AssemblyText:
                                                         for part in change.parts)) for change in item.changes]
         if state.alternate_macros and edits:
             # In this mode a macro argument `%reg` would be an expression to evaluate.
-            edits[0] = edits[0]._replace(text=f".noaltmacro; {edits[0].text}")
-            edits[-1] = edits[-1]._replace(text=f"{edits[-1].text}; .altmacro")
+            edits = [Edit(item.start, item.start, ".noaltmacro; "), *edits, Edit(item.end, item.end, "; .altmacro")]
         return edits
 
     def port(self) -> Ported:
@@ -113,7 +120,7 @@ class AssemblyText:
 
     def port_lines(self, positions: list[int]) -> Ported:
         """Port the lines of the text that hold the positions, which are in ascending order."""
-        pieces = lines_with(self.clean, positions)
+        pieces = lines_with(self.clean, sorted([*positions, *self.register_symbols.uses(self.clean)]))
         found = [item for line in pieces for start, end in self.states.pieces(*line)
                  for item in self._sensitive(start, end)]
         if self._function_macros:
@@ -135,8 +142,3 @@ class AssemblyText:
             edits += self._edits(item, state)
             sites.append(Site(*self.place(item.start), self.text[item.start:item.end], item))
         return Ported(apply(self.text, edits) if edits else self.text, tuple(sites))
-
-
-def blank(text: str) -> str:
-    """`text` as blanks, with its line feeds."""
-    return re.sub(r"[^\n]", " ", text)

@@ -31,6 +31,9 @@ class Match(NamedTuple):
     form: Form | None
 
 
+# CS cannot be loaded so: undefined opcodes, which stay, as ud2 does.
+INVALID = frozenset({"load_cs", "pop_cs", "popw_cs"})
+
 BY_KEY: dict[str, Row] = {row.key: row for row in ROWS}
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 SEGMENT_REGISTERS = ("ds", "es", "fs", "gs", "ss", "cs")
 CONTROL_REGISTERS = ("cr0", "cr2", "cr3", "cr4")  # i386 has no other: a mov of those is #UD everywhere
 DEBUG_REGISTERS = tuple(f"{prefix}{number}" for prefix in ("dr", "db") for number in range(8))  # GAS takes both
+ENCODING_SUFFIXES = (".s", ".d8", ".d32")  # behind a mnemonic: which encoding GAS shall choose of several
 
 
 class Kind(StrEnum):

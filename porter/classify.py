@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from porter.catalogue import INTEL_SPELLINGS, SPELLINGS, find
+from porter.catalogue import INTEL_SPELLINGS, INVALID, SPELLINGS, find
 from porter.catalogue_model import (
+    ENCODING_SUFFIXES,
     IMPLIED_ACC,
     NO_MACRO,
     SAME,
-    SEGMENT_REGISTERS,
     Form,
     Kind,
     Row,
@@ -23,17 +23,19 @@ from porter.catalogue_model import (
 from porter.macro_arguments import REASON
 from porter.model import ATT, RESOLVE, Change, Part, Sensitive, Syntax, in_family
 from porter.operands import Operand, decode, value_start
-from porter.syntax import Statement
+from porter.prefixes import ADDRESS_16, LOCK, OPERAND_16, REPEAT, SEGMENT, WAIT
+from porter.syntax import Atom, Statement
 
 _ACCUMULATORS = {"b": "al", "w": "ax", "l": "eax", "": "eax"}
 _IN_INTEL_ORDER = frozenset({"in", "out"})  # rows whose macros for Intel syntax take the operands in its order
 _BY_REGISTER = {Kind.SREG: "mov-to-sreg", Kind.CR: "mov-to-cr", Kind.DR: "mov-to-dr"}
-_REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
+_MACRO_PARTS = re.compile(r"\\(?:\(\)|@|\w+)")
+_CLOSING = {"(": ")", "[": "]"}
 _MEMORY = frozenset({Slot.RM, Slot.MEM, Slot.IND, Slot.FAR})
 _NAMES = frozenset(f"{prefix}{name}" for prefix in ("", "e")
                    for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp"))
 _REGISTERS = frozenset({Kind.ACC, Kind.DX, Kind.REG, Kind.SREG})
-_16_BIT_ADDRESS = {False: re.compile(r"%[sd]i\b"), True: re.compile(r"(?<![\w.$\\])[sd]i\b")}
+_16_BIT_ADDRESS = {False: re.compile(r"%[ \t]*[sd]i\b"), True: re.compile(r"(?<![\w.$\\])[sd]i\b")}
 
 
 def _port(operand: Operand) -> Operand:
@@ -43,6 +45,19 @@ def _port(operand: Operand) -> Operand:
         member = group.members[0]
         return Operand(Kind.OPEN, "", member.start, member.end, (member,))
     return operand._replace(kind=Kind.DX) if operand.kind is Kind.REG and operand.name == "edx" else operand
+
+
+def _compact(atoms: Sequence[Atom]) -> str:
+    """The text of atoms without blanks between them; the character constant of a blank becomes its number."""
+    pieces = []
+    for atom in atoms:
+        if atom.type == "group":
+            pieces.append(f"{atom.text}{_compact(atom.members)}{_CLOSING[atom.text]}")
+        elif atom.type == "CHAR" and atom.text[1:2].isspace():
+            pieces.append(str(ord(atom.text[1])))
+        else:
+            pieces.append(re.sub(r"\s+", "", atom.text))
+    return "".join(pieces)
 
 
 class _Writer:
@@ -65,19 +80,21 @@ class _Writer:
                 return (Part(self.register("dx")),)
             if not self._syntax.intel and not text.startswith("%"):
                 return (Part(self.register(text.lower())),)
-            if text != text.lower():
-                return (Part(text.lower()),)
+            written = re.sub(r"\s+", "", text.lower())
+            if text != written:
+                return (Part(written),)
         # The macro has its own `offset`, and its own size.
         plain = operand.kind is Kind.IMM or operand.bare or operand.atoms[0].text.lower() == "offset"
         start = value_start(operand) if plain else operand.start
         whole, text = Part("", start, operand.end), self._source[start:operand.end]
         if operand.bare or (operand.kind is Kind.SYMBOL and text.lower() in _NAMES and not self._syntax.naked):
             return Part("["), whole, Part("]")  # what the macro would take for an immediate, or for a register
-        if last or not re.search(r"\s", text):
+        # Memory that comes last is taken with its blanks.
+        if not re.search(r"\s", text) or (last and (self._syntax.intel or operand.kind is not Kind.IMM)):
             return (whole,)
         if self._syntax.intel:
             return Part('"'), whole, Part('"')
-        return (Part(re.sub(r"\s+", "", text)),)
+        return (Part(_compact(operand.atoms)),)
 
 
 def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> bool:
@@ -91,19 +108,54 @@ def _could_be_sensitive(rows: Sequence[Row], operands: Sequence[Operand]) -> boo
     )
 
 
-def _named_by_argument(statement: Statement, template: bool, syntax: Syntax) -> Sensitive | None:
-    """A statement whose mnemonic is an argument of the macro that it is in, and that has a sensitive register."""
+def _named_by_argument(statement: Statement, head: str, template: bool, syntax: Syntax) -> Sensitive | None:
+    """A statement whose mnemonic, or a part of it, is an argument of the macro that it is in.
+
+    Sensitive by a register, or because some mnemonic of the catalogue fits what is written out and the operands.
+    """
     kinds = [operand.kind for operand in decode(statement.operands, template, syntax, branch=False)]
     key = next((_BY_REGISTER[kind] for kind in kinds if kind in _BY_REGISTER), None)
+    known = [kind for kind in kinds if kind]
+    if key is None and len(known) == len(kinds) and (written := _MACRO_PARTS.split(head)) != ["", ""]:
+        pattern = re.compile(".*".join(map(re.escape, written)))
+        spellings = INTEL_SPELLINGS if syntax.intel else SPELLINGS
+        matches = (find(spelling, known) for name, spelling in spellings.items() if pattern.fullmatch(name))
+        key = next((match.row.key for match in matches if match), None)
     return Sensitive(statement.start, statement.end, "", key, "", (), REASON) if key else None
+
+
+def _mnemonic(head: str) -> str:
+    """A mnemonic as the catalogue has it: without what chooses an encoding, and what only ends a macro argument."""
+    name = head.lower().replace("\\()", "")
+    return next((name.removesuffix(suffix) for suffix in ENCODING_SUFFIXES if name.endswith(suffix)), name)
+
+
+def _obstacle(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], size: str) -> str:
+    """Why no macro does what a statement of this operand size does with its prefixes; '' where one does."""
+    if LOCK in prefixes:
+        return "lock makes it an invalid opcode, as on hardware"
+    if WAIT in prefixes:
+        return "wait is an instruction of its own: write it as a statement"
+    if not ADDRESS_16.isdisjoint(prefixes):
+        return "16-bit addressing has no macro"
+    if not SEGMENT.keys().isdisjoint(prefixes) and any(operand.segment for operand in operands):
+        return "two segment overrides: leave one out"
+    wide = any(operand.kind in (Kind.ACC, Kind.REG) and operand.name.startswith("e") for operand in operands) or (
+        IMPLIED_ACC in form.args and size != "b")
+    if not OPERAND_16.isdisjoint(prefixes) and form.word == SAME and wide:
+        return "an operand-size prefix that its 32-bit operand contradicts: leave it out"
+    return ""
 
 
 def classify(statement: Statement, source: str, template: bool = False, syntax: Syntax = ATT) -> Sensitive | None:
     """Decide about one statement of `source`. None: it is not sensitive."""
     head = statement.head
-    spelling = (INTEL_SPELLINGS if syntax.intel else SPELLINGS).get(head.text.lower()) if head else None
-    if head is None or spelling is None:
-        return _named_by_argument(statement, template, syntax) if head and head.text.startswith("\\") else None
+    if head is None:
+        return None
+    mnemonic = _mnemonic(head.text)
+    spelling = (INTEL_SPELLINGS if syntax.intel else SPELLINGS).get(mnemonic)
+    if spelling is None:
+        return _named_by_argument(statement, mnemonic, template, syntax) if "\\" in mnemonic else None
     if statement.operands and statement.operands[0] and statement.operands[0][0].text == "=":
         return None  # a symbol of this name
     branch = any(form.slots == (Slot.IMM, Slot.IMM) for row in spelling.rows for form in row.forms)
@@ -131,29 +183,32 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     opaque = [*statement.leads, *(atom for atoms in statement.operands for atom in atoms[1:-1])]
     if any(atom.type == "OPAQUE" for atom in opaque):
         return left("written with a C macro that is not known here")
-    prefixes = [lead.text.lower() for lead in statement.leads if lead.type == "PREFIX"]
-    if "lock" in prefixes:
-        return left("lock makes it an invalid opcode, as on hardware")
-    written = source[statement.start:statement.end].lower()
-    if "addr16" in prefixes or (row.string and _16_BIT_ADDRESS[syntax.intel or syntax.naked].search(written)):
-        return left("16-bit addressing has no macro")
+    prefixes = [lead.text.lower().rstrip("/") for lead in statement.leads if lead.type == "PREFIX"]
     size = spelling.suffix or next((operand.size for operand in operands if operand.size in ("b", "w", "l")), "")
-    macro = _macro_name(match.form, operands, "w" if "data16" in prefixes else size)
+    word = not OPERAND_16.isdisjoint(prefixes) and size != "b"
+    macro = _macro_name(match.form, operands, "w" if word else size)
+    if macro in INVALID:
+        return None
+    obstacle = _obstacle(match.form, operands, prefixes, size)
+    if obstacle:
+        return left(obstacle)
+    written = source[statement.start:statement.end].lower()
+    if row.string and _16_BIT_ADDRESS[syntax.intel or syntax.naked].search(written):
+        return left("16-bit addressing has no macro")
     if macro == NO_MACRO:
         return left("the 16-bit operand size has no macro")
     if row.string and syntax.intel and not size:
         return left("only the compiler knows its operand size: write it with the size, as insb, insw or insd")
     writer = _Writer(source, syntax, template)
     if row.string:
-        macro = f"rep_{macro}" if any(_REPEAT.match(prefix) for prefix in prefixes) else macro
+        macro = f"rep_{macro}" if not REPEAT.isdisjoint(prefixes) else macro
         args = _string_arguments(row, operands, prefixes, writer)
     else:
         args = _arguments(match.form, operands, prefixes, size, writer)
         if syntax.intel and row.key in _IN_INTEL_ORDER:
             args = _arguments(match.form._replace(args=match.form.args[::-1]), operands, prefixes, size, writer)
     macro = in_family(f"r3_{macro}", syntax)
-    return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args),
-                     string=row.string)
+    return Sensitive(statement.start, statement.end, labels, row.key, macro, _changes(statement, macro, args))
 
 
 def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
@@ -164,7 +219,7 @@ def _macro_name(form: Form, operands: Sequence[Operand], size: str) -> str:
 def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[str],
                       writer: _Writer) -> list[tuple[Part, ...]]:
     """outs takes the segment that its source is in, where that is not DS."""
-    overrides = [prefix for prefix in prefixes if prefix in SEGMENT_REGISTERS]
+    overrides = [SEGMENT[prefix] for prefix in prefixes if prefix in SEGMENT]
     overrides += [operand.segment for operand in operands if operand.segment]
     segment = overrides[0] if row.key == "outs" and overrides else "ds"
     return [(Part(writer.register(segment)),)] if segment != "ds" else []
@@ -172,7 +227,7 @@ def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[
 
 def _arguments(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], suffix: str,
                writer: _Writer) -> list[tuple[Part, ...]]:
-    segments = [prefix for prefix in prefixes if prefix in SEGMENT_REGISTERS]
+    segments = [SEGMENT[prefix] for prefix in prefixes if prefix in SEGMENT]
     args: list[tuple[Part, ...]] = []
     for position, index in enumerate(form.args):
         if index == IMPLIED_ACC:
@@ -191,7 +246,7 @@ def _resolution(statement: Statement, operands: Sequence[Operand], source: str, 
     name = Change(statement.start, statement.head.end, (
         Part(f"{in_family(RESOLVE, syntax)} "), Part("", statement.head.start, statement.head.end)))
     if not syntax.intel:
-        return (name,)
+        return (name._replace(parts=(*name.parts, Part(","))),)  # else a sign in front of the operand would join them
     # Arguments end at blanks, which operands in Intel syntax have: each is quoted.
     parts = [part for operand in reversed(operands)
              for part in (Part(', "'), Part("", operand.start, operand.end), Part('"'))]

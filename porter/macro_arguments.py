@@ -6,6 +6,7 @@ that would replace the instruction. So these are told and not ported.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from porter.memo import remembered
 from porter.model import Sensitive
 from porter.prefilter import mnemonics
+from porter.statements import Unparsable, decide
 
 REASON = "the mnemonic is a macro argument: write the instruction out, or see what `ring3 check` finds of it"
 
@@ -21,6 +23,7 @@ _MACRO = re.compile(
 _LOOP = re.compile(r"^[ \t]*(\.irp[ \t]+([\w.$]+)[ \t,]+([^\n]*))\n(.*?)^[ \t]*\.endr\b", re.MULTILINE | re.DOTALL)
 _AS_MNEMONIC = re.compile(r"(?:^|[;:])[ \t]*(?:(?:rep\w*|lock|data16|addr16)[ \t]+)*\\(\w+)", re.MULTILINE)
 _PARAMETER = re.compile(r"([\w.$]+)(?::\w+)?(?:[ \t]*=[ \t]*[^\s,]+)?")
+_QUOTED = re.compile(r'"([^"\n]*)"')
 _ARGUMENT = re.compile(r"(?:\A|[\s,=\"])([a-z][a-z0-9]*)(?=[\s,\"]|\Z)", re.IGNORECASE)
 
 
@@ -36,6 +39,7 @@ def _uses(text: str) -> Iterator[_Use]:
     for macro in _MACRO.finditer(text):
         if not set(_PARAMETER.findall(macro[2])).isdisjoint(_AS_MNEMONIC.findall(macro[3])):
             names.append(re.escape(macro[1]))
+            yield _Use(macro.start(1), macro.end(2), macro[2])  # for the arguments' defaults
     for loop in _LOOP.finditer(text):
         if loop[2] in _AS_MNEMONIC.findall(loop[4]):
             yield _Use(loop.start(1), loop.end(1), loop[3])
@@ -44,18 +48,29 @@ def _uses(text: str) -> Iterator[_Use]:
             yield _Use(call.start(1), call.end(1), call[2])
 
 
+def _key(arguments: str, known: frozenset[str]) -> str | None:
+    """The catalogue's row of the first sensitive instruction among arguments: a mnemonic, or a whole statement."""
+    words = [word.lower() for word in _ARGUMENT.findall(arguments) if word.lower() in known]
+    if words:
+        from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
+
+        return (SPELLINGS | INTEL_SPELLINGS)[words[0]].rows[0].key
+    for statement in (arguments, *_QUOTED.findall(arguments)) if "%" in arguments else ():
+        with contextlib.suppress(Unparsable):
+            for item in decide(statement):
+                return item.key
+    return None
+
+
 def passed_mnemonics(text: str) -> list[Sensitive]:
-    """Each use of a macro or loop of `text` that a sensitive mnemonic is an argument of, in order."""
+    """Each use of a macro or loop of `text` that a sensitive instruction is an argument of, in order."""
     if not _AS_MNEMONIC.search(text):
         return []
     known = frozenset(remembered("mnemonics", mnemonics))
     found = []
     for use in _uses(text):
-        words = [word.lower() for word in _ARGUMENT.findall(use.arguments) if word.lower() in known]
-        if words:
-            from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
-
+        key = _key(use.arguments, known)
+        if key:
             end = use.start + len(text[use.start:use.end].rstrip())
-            row = (SPELLINGS | INTEL_SPELLINGS)[words[0]].rows[0]
-            found.append(Sensitive(use.start, end, "", row.key, "", (), REASON))
+            found.append(Sensitive(use.start, end, "", key, "", (), REASON))
     return sorted(found)

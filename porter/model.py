@@ -53,9 +53,8 @@ class Change(NamedTuple):
 class Sensitive(NamedTuple):
     """A sensitive statement, from its first prefix or mnemonic to its last operand.
 
-    `labels` is the text of the labels in front; `key` is that of the catalogue's row. `string` marks a string
-    instruction. `changes` are in ascending order, and empty where
-    `reason` says why the statement is not ported. `syntax` is the one that the statement is written in.
+    `labels` is the text of the labels in front; `key` is that of the catalogue's row. `changes` are in ascending order,
+    and empty where `reason` says why the statement is not ported. `syntax` is the one that the statement is written in.
     """
 
     start: int
@@ -65,7 +64,6 @@ class Sensitive(NamedTuple):
     macro: str
     changes: tuple[Change, ...] = ()
     reason: str = ""
-    string: bool = False
     syntax: Syntax = ATT
 
     @property

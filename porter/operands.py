@@ -54,7 +54,7 @@ def _register(atom: Atom, template: bool, naked: bool) -> Operand | None:
     if atom.type == "PERCENT":
         if template and not atom.text.startswith("%%"):
             return Operand(Kind.OPEN, "", atom.start, atom.end, (atom,))
-        name = atom.text.lstrip("%").lower()
+        name = atom.text.lstrip("% \t").lower()
         if "\\" in name:
             return Operand(Kind.OPEN, name, atom.start, atom.end, (atom,))
         return Operand(_register_kind(name), name.replace("db", "dr"), atom.start, atom.end, (atom,))
@@ -81,7 +81,8 @@ def _att(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
     if first.type == "DOLLAR":
         return Operand(Kind.IMM, "", start, end, atoms)
     if first.type == "STAR":
-        return Operand(Kind.IND, "", atoms[1].start if len(atoms) > 1 else end, end, atoms)
+        return _att(atoms[1:], template, naked)._replace(kind=Kind.IND) if len(atoms) > 1 else Operand(
+            Kind.IND, "", end, end, atoms)
     if [atom.type for atom in atoms] == ["PERCENT", "OPAQUE"] and not first.text.strip("%"):
         return Operand(Kind.OPEN, "\2", start, end, atoms)  # "%%" REGISTER: the name comes from a C macro
     segment = _register(first, template, naked)

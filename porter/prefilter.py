@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 
 from porter.memo import remembered
+from porter.prefixes import PREFIX
 
 # A statement begins after a separator, a label, a closed comment, a prefix in braces, or
 # a C macro. The one-character class in front is what makes the scan fast.
 _MNEMONIC = re.compile(
-    r"[\n;:/}\x02][ \t\r\f]*(?:(?:rep(?:n?[ez])?|lock|data16|data32|addr16|addr32|[c-gs]s)[ \t]+)*([a-z][a-z0-9]*)")
+    rf"[\n;:/}}\x02][ \t\r\f]*(?:{PREFIX})*([a-z][a-z0-9]*)")
 _WORD = re.compile(r"\b[a-z][a-z0-9]*\b")
 # Statements that are sensitive by their operands.
-_REGISTER = re.compile(r"%(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
-_FAR = re.compile(r"(?:jmp|call)[wl]?[ \t]+\$")
+_REGISTER = re.compile(r"%[ \t]*(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
+_FAR = re.compile(r"(?:jmp|call)[wl]?(?:\.(?:s|d8|d32))?[ \t]+\$")
 # The same in Intel syntax, and where registers have no %.
 _NAKED_REGISTER = re.compile(r"[ \t,(\[](?:[c-gs]s|cr\d|d[rb]\d)(?![\w.$@:]|[ \t]+:)")
 _INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?[ \t]+[^\n;]*?(?:[:,]|\b(?:far|fword)\b)")
+_MACRO_MNEMONIC = re.compile(rf"[\n;:/}}][ \t]*(?:{PREFIX})*[a-z0-9]*\\[\w(@]")
 _MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlbd]?[ \t][^\n;\"]*[\\\x02]")
 
 MODE = re.compile(
@@ -45,7 +47,7 @@ def mentions(text: str) -> bool:
     lower = text.lower()
     return not frozenset(_WORD.findall(lower)).isdisjoint(remembered("mnemonics", mnemonics)) or any(
         expression.search(lower)
-        for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT, _NAKED_REGISTER, _INTEL_FAR))
+        for expression in (_REGISTER, _FAR, _MACRO_ARGUMENT, _MACRO_MNEMONIC, _NAKED_REGISTER, _INTEL_FAR))
 
 
 def candidates(text: str, only_att: bool = True) -> list[int]:
@@ -58,7 +60,7 @@ def candidates(text: str, only_att: bool = True) -> list[int]:
     found = [match.start(1) - 1 for match in _MNEMONIC.finditer(lower) if match[1] in names]
     expressions = [_REGISTER, _FAR] if only_att else [_REGISTER, _FAR, _NAKED_REGISTER, _INTEL_FAR]
     if "\\" in lower or "\2" in lower:
-        expressions.append(_MACRO_ARGUMENT)
+        expressions += [_MACRO_ARGUMENT, _MACRO_MNEMONIC]
     for expression in expressions:
-        found += [match.start() - 1 for match in expression.finditer(lower)]
+        found += [match.end() - 2 for match in expression.finditer(lower)]
     return sorted(found)

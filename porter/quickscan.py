@@ -13,9 +13,11 @@ _BETWEEN = ";,/(){}#\2"  # characters that stand between words
 
 def _words() -> tuple[str, ...]:
     """The words of which a sensitive statement has at least one, but for far jumps."""
+    from porter.catalogue_model import ENCODING_SUFFIXES
     from porter.prefilter import mnemonics
 
-    return (*mnemonics(), *(f"%{name}" for name in _registers()))
+    return (*(f"{name}{suffix}" for name in mnemonics() for suffix in ("", *ENCODING_SUFFIXES)),
+            *(f"%{name}" for name in _registers()))
 
 
 def _registers() -> tuple[str, ...]:
@@ -34,6 +36,8 @@ def may_be_sensitive(text: str, only_att: bool = True) -> bool:
     found = frozenset(words.replace(":", ": ").split())
     if not found.isdisjoint(remembered("words", _words)):
         return True
+    if "% " in lower or "%\t" in lower:  # a register with a blank behind its percent sign, as the assembler takes it
+        return True
     if "\\" in lower and (".macro" in lower or ".irp" in lower):
         return True
     if not only_att or "_syntax" in lower:
@@ -44,4 +48,5 @@ def may_be_sensitive(text: str, only_att: bool = True) -> bool:
                 operand = rest.partition("\n")[0]
                 if ":" in operand or "," in operand or "far" in operand or "fword" in operand:
                     return True
-    return any(rest.lstrip("lw").lstrip().startswith("$") for word in ("jmp", "call") for rest in lower.split(word)[1:])
+    return any(rest.lstrip("lw.sd823").lstrip().startswith("$")
+               for word in ("jmp", "call") for rest in lower.split(word)[1:])

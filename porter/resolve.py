@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hypercalls import gas
-from porter.catalogue import BY_KEY
+from porter.catalogue import BY_KEY, INVALID
 from porter.catalogue_model import CONTROL_REGISTERS, DEBUG_REGISTERS, SEGMENT_REGISTERS, Slot
 from porter.model import INTEL, RESOLVE, in_family
 
@@ -19,7 +19,6 @@ _REGISTERS = {
     Slot.CR: CONTROL_REGISTERS,
     Slot.DR: DEBUG_REGISTERS,
 }
-_INVALID = frozenset({"load_cs", "pop_cs", "popw_cs"})
 
 
 def _targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator[tuple[str, str]]:
@@ -29,7 +28,7 @@ def _targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator
         for register in _REGISTERS[form.slots[position]]:
             template = form.word if suffix == "w" and len(form.slots) == 1 else form.macro
             macro = template.format(*([register.replace("db", "dr")] * len(form.slots)))
-            if macro not in _INVALID:
+            if macro not in INVALID:
                 yield register, f"r3_{macro}"
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from porter.asm_text import AssemblyText, blank, names_i386
+from porter.asm_text import AssemblyText, names_i386
+from porter.comments import blank
 from porter.evident import start_syntax
 from porter.model import ATT, Syntax
 from porter.prefilter import candidates, mentions

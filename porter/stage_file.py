@@ -29,7 +29,7 @@ import struct
 import time
 import zlib
 
-from porter import memo
+from porter import memo, prefixes
 
 TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ _STARTED = time.time_ns()
 _HARD_DIRECTIVES = ("code16gcc", "code16", "code32", "code64", "intel", "att", "altmacro", "noaltmacro", "macro",
                     "irp", "irpc", "include")
 _STRINGS = (".string", ".ascii", ".asciz")
-_PREFIXES = ("rep", "repe", "repz", "repne", "repnz", "lock", "data16", "data32", "addr16", "addr32",
-             "cs", "ds", "es", "fs", "gs", "ss")
+# As words, and as the bytes that they are.
+_PREFIXES = (*prefixes.ALL, *prefixes.BYTES)
 _REGISTERS = ("cs", "ds", "es", "fs", "gs", "ss", "cr#", "dr#", "db#")  # a number sign is any digit
+_ENCODINGS = ("s", "d8", "d32")  # behind a dot: see catalogue_model.ENCODING_SUFFIXES
 _FAR = tuple(name + suffix for name in ("jmp", "call") for suffix in ("", "w", "l"))
 
 
@@ -87,7 +88,8 @@ def _word_lists() -> dict[str, Sequence[str]]:
 
     return {
         "mnemonics": memo.remembered("mnemonics", prefilter.mnemonics), "prefixes": _PREFIXES,
-        "registers": _REGISTERS, "far": _FAR, "hard directives": _HARD_DIRECTIVES, "string directives": _STRINGS,
+        "registers": _REGISTERS, "far": _FAR, "encodings": _ENCODINGS,
+        "hard directives": _HARD_DIRECTIVES, "string directives": _STRINGS,
         "32-bit options": assembler.BITS_32, "64-bit options": assembler.BITS_64,
         "assembler options with a value": assembler.WITH_VALUE, "hard assembler options": assembler.HARD,
         "telling assembler options": assembler.TELLING,

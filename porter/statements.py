@@ -31,7 +31,7 @@ def _parse(piece: str, template: bool, syntax: Syntax) -> tuple[_Plain, ...]:
     decided = (classify(statement, piece, template, syntax) for statement in statements)
     return tuple(
         (*item[:5], tuple((start, end, tuple(tuple(part) for part in parts)) for start, end, parts in item.changes),
-         item.reason, item.string)
+         item.reason)
         for item in decided if item)
 
 
@@ -45,8 +45,8 @@ def decide(piece: str, template: bool = False, syntax: Syntax = ATT) -> tuple[Se
     return tuple(
         Sensitive(start, end, labels, key, macro,
                   tuple(Change(first, last, tuple(Part(*part) for part in parts))
-                        for first, last, parts in changes), reason, string, syntax)
-        for start, end, labels, key, macro, changes, reason, string in known)
+                        for first, last, parts in changes), reason, syntax)
+        for start, end, labels, key, macro, changes, reason in known)
 
 
 def macro_text(sites: Iterable[Site]) -> str:

@@ -16,9 +16,10 @@ from porter.asm_text import has_macros, lines_with
 from porter.errors import PortError
 from porter.model import Site
 from porter.prefilter import MODE, candidates
+from porter.register_symbols import RegisterSymbols
 
 # What a unit is like: the bits are those of stage/assemble.c.
-HAS_SITES, STI_LAST, HLT_FIRST, STRING_FIRST = 1, 2, 4, 8
+HAS_SITES, STI_LAST, HLT_FIRST = 1, 2, 4
 
 _INDIVISIBLE = re.compile(r"[\"'#/]|hlt|rep", re.IGNORECASE)
 # A string, a label.
@@ -26,7 +27,7 @@ _HARMLESS = re.compile(r'[ \t]*\.(?:string|ascii|asciz)[ \t]*"(?:[^"\\]|\\.)*"\Z
 _STRAY = re.compile(r'^[^"\n]*\\', re.MULTILINE)  # a backslash that is in no string
 _LABELS = re.compile(r"(?:[\w.$]+:[ \t\r\f]*)+(?=[^ \t\r\f])", re.ASCII)
 _BLANKS = " \t\r\f"
-_LAST_WORD = re.compile(r"([^\s;:]{1,7})[\s;]*\Z")
+_LAST_WORD = re.compile(r"(?<![^\s;:])([^\s;:]{1,8})[\s;]+(?:[^\s;:]+:[\s;]*)*\Z")
 _REACH = 200  # how far in front of a unit its prefix is looked for, in characters
 
 
@@ -58,13 +59,13 @@ def _described(sites: Sequence[Site], unit: str, ported: str) -> tuple[int, str]
     if not sites:
         return 0, unit
     first, last = sites[0].item, sites[-1].item
-    bits = (HAS_SITES | STI_LAST * (last.key == "sti") | HLT_FIRST * (first.key == "hlt")
-            | STRING_FIRST * first.string)
-    return bits, ported
+    return HAS_SITES | STI_LAST * (last.key == "sti") | HLT_FIRST * (first.key == "hlt"), ported
 
 
 def alone(unit: str) -> tuple[int, str] | None:
-    """A unit ported as if it were the whole text; None where there is something to tell about it."""
+    """A unit ported as if it were the whole text; None where there is something to tell, or others depend on it."""
+    if RegisterSymbols(unit):
+        return None
     ported = port_assembly(unit, "")
     return _described(ported.sites, unit, ported.text)
 
@@ -85,6 +86,8 @@ def units(text: str, prefixes: Collection[str]) -> Units | None:
     """Port a text unit by unit. None where that is no way to port it."""
     if "/*" in text or _STRAY.search(text) or has_macros(text) or MODE.search("\n" + text.lower()):
         return None
+    if RegisterSymbols(text):
+        return None
     parts: dict[str, tuple[int, str]] = {}
     pieces: list[str] = []
     copied = 0
@@ -101,7 +104,7 @@ def units(text: str, prefixes: Collection[str]) -> Units | None:
             if found[0] & HLT_FIRST and before[0] & STI_LAST:
                 _, joined, copied, kept = before
                 del pieces[kept:]
-            elif found[0] & STRING_FIRST:
+            elif found[0] & HAS_SITES:
                 word = _LAST_WORD.search(text[max(0, start - _REACH):start])
                 joined = start - len(word[0]) if word and word[1].lower() in prefixes else -1
             if joined >= 0:

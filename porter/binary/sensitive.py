@@ -189,7 +189,7 @@ def _move(insn: CsInsn) -> Kind | None:
         if operand.type != x86.X86_OP_REG:
             continue
         if operand.reg in SEGMENTS:
-            return segment
+            return _UNDEFINED if operand is target and operand.reg == x86.X86_REG_CS else segment
         if operand.reg in _CONTROLS:
             return _CONTROL
         if operand.reg in _DEBUGS:

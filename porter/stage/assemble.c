@@ -17,7 +17,7 @@
 #include "stage.h"
 
 /* What a remembered unit is like: bits of the first byte of its value (porter/stage_file.py). */
-enum { HAS_SITES = 1, STI_LAST = 2, HLT_FIRST = 4, STRING_FIRST = 8 };
+enum { HAS_SITES = 1, STI_LAST = 2, HLT_FIRST = 4 };
 
 struct output {
 	const char *start, *end, *copied;	/* of the text, and how much of it is in the output */
@@ -45,14 +45,21 @@ static bool append(struct output *out, const char *data, size_t size)
 	return true;
 }
 
-/* The last word in front of a unit, where that could be a prefix of the instruction that the unit begins with. */
+/* The last word in front of a unit and its labels, where that could be a prefix of the instruction that the unit
+   begins with. */
 static const char *prefix_before(const struct output *out, const char *unit)
 {
 	const char *end = unit, *start;
 	char word[8];
 
-	while (end > out->start && strchr(" \t\r\n\f\v;", end[-1]))
-		end--;
+	for (;;) {
+		while (end > out->start && strchr(" \t\r\n\f\v;", end[-1]))
+			end--;
+		if (end == out->start || end[-1] != ':')
+			break;
+		while (end > out->start && !strchr(" \t\r\n\f\v;", end[-1]))
+			end--;
+	}
 	start = end;
 	while (start > out->start && end - start < 8 && !strchr(" \t\r\n\f\v;:", start[-1]))
 		start--;
@@ -110,7 +117,7 @@ static bool port_unit(void *context, struct text unit)
 		joined = out->last;
 		out->copied = out->copied_before;
 		out->size = out->size_before;
-	} else if (known.start[0] & STRING_FIRST) {
+	} else {
 		joined = prefix_before(out, unit.start);
 	}
 	if (joined) {

@@ -93,6 +93,8 @@ static bool is_register(const char *at, const char *end)
 	char name[3];
 	const char *after;
 
+	while (at < end && is_blank(*at))
+		at++;
 	for (size_t size = 2; size <= 3; size++) {
 		if ((size_t)(end - at) < size)
 			return false;
@@ -123,6 +125,11 @@ static bool is_far(const char *start, const char *at)
 		back--;
 	if (back == at)
 		return false;
+	for (const char *dot = back; dot > start && back - dot <= 4; dot--)
+		if (dot[-1] == '.' && is_listed("encodings", word_at(dot, back, buffer))) {
+			back = dot - 1;
+			break;
+		}
 	const char *word = back;
 	while (word > start && is_letter(word[-1]) && back - word < 5)
 		word--;

@@ -7,11 +7,14 @@ left-hand sides assemble; the set covers every mnemonic of the catalogue that GA
 PORTED = """
 cli -> r3_cli
 CLI -> r3_cli
+cli.s -> r3_cli
+wait cli -> left
 sti -> r3_sti
 pushf -> r3_pushf
 pushfl -> r3_pushf
 pushfw -> r3_pushfw
 data16 pushf -> r3_pushfw
+word pushf -> r3_pushfw
 popf -> r3_popf
 popfl -> r3_popf
 popfw -> r3_popfw
@@ -26,6 +29,8 @@ in %dx -> r3_in %dx, %eax
 inb %dx -> r3_in %dx, %al
 inb (%dx) -> r3_in %dx, %al
 inb (%dx),%al -> r3_in %dx, %al
+inb %edx -> r3_in %dx, %al
+data16 in %dx,%eax -> left
 inb $0x60,%al -> r3_in $0x60,%al
 inb $0x60 -> r3_in $0x60, %al
 INB $0x60 , %AL -> r3_in $0x60, %al
@@ -53,6 +58,9 @@ repe insl -> r3_rep_insl
 repne insl -> r3_rep_insl
 REPNZ INSL -> r3_rep_insl
 outs (%esi),%dx -> r3_outsl
+rep/insb -> r3_rep_insb
+data16 outsb -> r3_outsb
+ht outsl -> r3_outsl
 outsb -> r3_outsb
 outsw %ds:(%esi),(%dx) -> r3_outsw
 outsl -> r3_outsl
@@ -69,6 +77,8 @@ movl %ebx,%cr2 -> r3_write_cr2 %ebx
 movl %ecx , %cr3 -> r3_write_cr3 %ecx
 MOVL %EAX,%CR4 -> r3_write_cr4 %eax
 mov %cr0,%eax -> r3_read_cr0 %eax
+mov % cr0,% eax -> r3_read_cr0 %eax
+mov.s %cr0,%eax -> r3_read_cr0 %eax
 movl %cr2,%edx -> r3_read_cr2 %edx
 mov %cr3,%esp -> r3_read_cr3 %esp
 {load} mov %cr4,%eax -> r3_read_cr4 %eax
@@ -87,6 +97,10 @@ lgdt SYM -> r3_lgdt SYM
 lgdtl 4(%eax,%ebx,8) -> r3_lgdt 4(%eax,%ebx,8)
 lgdt %cs:SYM+2 -> r3_lgdt %cs:SYM+2
 cs lgdt SYM -> r3_lgdt %cs:SYM
+hnt lgdt SYM -> r3_lgdt %cs:SYM
+es lgdt %ds:SYM -> left
+lgdt.d8 4(%eax) -> r3_lgdt 4(%eax)
+{disp32} lgdt 4(%eax) -> r3_lgdt 4(%eax)
 lgdtw (%eax) -> left
 data16 lgdt (%eax) -> left
 lidt (%eax) -> r3_lidt (%eax)
@@ -157,6 +171,8 @@ data16 push %gs -> r3_pushw_gs
 ljmp $8,$SYM -> r3_ljmp $8,$SYM
 ljmpl $(1<<3), $SYM+4 -> r3_ljmp $(1<<3), $SYM+4
 ljmp $SYM | 3 , $SYM -> r3_ljmp $SYM|3, $SYM
+ljmp $8,$ 8 -> r3_ljmp $8, $8
+jmp.d32 $8,$SYM -> r3_ljmp $8,$SYM
 jmp $8,$SYM -> r3_ljmp $8,$SYM
 jmpl $8,$SYM -> r3_ljmp $8,$SYM
 jmpw $8,$2 -> left
@@ -176,6 +192,7 @@ lret -> r3_lret
 lretl -> r3_lret
 lretw -> r3_lretw
 lret $8 -> r3_lret_n $8
+lret $ 8 + 1 -> r3_lret_n $8+1
 lretl $8 -> r3_lret_n $8
 lretw $8 -> left
 retf -> r3_lret
@@ -276,6 +293,7 @@ stc
 clc
 leave
 inc %eax
+mov %ax,%cs
 insertps $1,%xmm0,%xmm1
 lock incl SYM
 .ascii "cli; hlt"
