@@ -123,7 +123,7 @@ def _instructions(code: bytes) -> list[_Instruction]:
 
 def _normal(text: str) -> str:
     """Capstone's text without differences that mean nothing to a sensitive instruction."""
-    text = re.sub(r"^(?:bnd|notrack) ", "", re.sub(r"^rep\w* ", "rep ", text))
+    text = re.sub(r"^(?:(?:bnd|notrack) )+", "", re.sub(r"^rep\w* ", "rep ", text))
     own = " ss:" if re.search(r"\[e[bs]p", text) else " ds:"
     text = text.replace(own, " ")
     text = re.sub(r"\bwbnoinvd\b", "wbinvd", text)
