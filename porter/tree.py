@@ -20,7 +20,8 @@ from porter.includes import with_include
 from porter.macro_files import header, include
 from porter.model import ATT, INTEL, Site, Syntax
 from porter.patch import unified
-from porter.report import print_report, write_json
+from porter.report import Input, PortResult, Report, json_text, source_entry
+from porter.report_terminal import print_port
 from porter.source_port import main_syntax, port_header, port_source
 
 HEADER, INCLUDE = "ring3.h", "ring3.inc"
@@ -212,9 +213,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             report = report or out.with_name(out.name + ".json")
         if patch:
             _write(patch, unified(result.changed, result.added))
+        told = Report("port", [Input(str(options.dir), "tree")], [source_entry(site) for site in result.sites],
+                      PortResult(str(out) if out else None, result.scanned, 0, list(result.changed)))
         if report:
-            _write(report, write_json(options.dir, out, result.scanned, list(result.changed), result.sites))
-        print_report(result.scanned, list(result.changed), result.sites)
+            _write(report, json_text(told))
+        print_port(told, sys.stdout)
         for label, path in (("tree", None if options.dry_run else out), ("patch", patch), ("report", report)):
             if path:
                 print(f"{label}: {path}")

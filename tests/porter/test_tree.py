@@ -76,8 +76,8 @@ def test_the_patch_makes_the_ported_tree(tree: Path) -> None:
 def test_the_report(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert port(tree) == 0
     report = json.loads((tree.parent / "out.json").read_text())
-    assert report["schema"] == 1
-    assert report["changed"] == ["boot.S", "include/arch/io.h", "include/regs.h"]
+    assert report["schema"] == 2
+    assert report["port"]["changed"] == ["boot.S", "include/arch/io.h", "include/regs.h"]
     sites = {(s["file"], s["line"], s["text"]): s for s in report["sites"]}
     assert sites["boot.S", 5, "cli"]["treatment"] == "left"
     assert "16-bit" in sites["boot.S", 5, "cli"]["reason"]
