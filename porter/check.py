@@ -57,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         outputs = []
         if options.json not in (None, "-"):
             outputs.append((Path(options.json), json_text(report).encode()))
+        if options.html:
+            from porter.report_html import page
+
+            outputs.append((options.html, page(report).encode("utf-8", "backslashreplace")))
         write_files(outputs)
     except PortError as error:
         print(f"ring3: {error}", file=sys.stderr)
@@ -80,4 +84,5 @@ def _parser() -> argparse.ArgumentParser:
                         help="also list the instructions that rightly stay and those in unreached bytes")
     parser.add_argument("--json", metavar="FILE",
                         help="also write everything as JSON; - writes only that, to standard output")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write everything as a page for a browser")
     return parser

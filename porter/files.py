@@ -54,6 +54,12 @@ class Pending:
         self._renames.clear()
 
 
+def no_room(place: Path, error: OSError) -> PortError:
+    """A file of a tree in the making cannot be written."""
+    return PortError(f"{place.parent}: cannot be written ({error.strerror or error}): make room, or choose another "
+                     f"place with -o")
+
+
 def unwritable(path: Path, error: OSError) -> PortError:
     return PortError(f"{path}: cannot be written ({error.strerror or error}); name another file")
 

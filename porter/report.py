@@ -127,12 +127,16 @@ class PortResult:
 
 @dataclass
 class Report:
-    """Everything that is told of one command. `port` is None for a check."""
+    """Everything that is told of one command.
+
+    `port` is None for a check. `lines` are source lines around the entries, by file and number: for the page.
+    """
 
     command: str
     inputs: list[Input]
     entries: list[Entry]
     port: PortResult | None = None
+    lines: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def of(self, *treatments: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.treatment in treatments]

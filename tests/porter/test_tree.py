@@ -147,7 +147,8 @@ def test_an_existing_result_is_replaced_only_by_force(tree: Path, capsys: pytest
     assert "--force" in refused(tree, capsys, str(tree), "-o", str(out))
     assert port(tree, "--force") == 0
     assert not (out / "old").exists() and (out / "boot.S").exists()
-    assert sorted(path.name for path in tree.parent.iterdir()) == ["out", "out.json", "out.patch", "src"]
+    assert sorted(path.name for path in tree.parent.iterdir()) == [
+        "out", "out.html", "out.json", "out.patch", "out.state", "src"]
 
 
 @pytest.mark.parametrize(("before", "after"), [
