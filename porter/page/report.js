@@ -2,7 +2,7 @@
 /* The report's table and details. All text is put in as text, never as markup; rows exist only while they are seen. */
 (() => {
 	const data = JSON.parse(document.getElementById("data").textContent);
-	const ROW = 26, SPARE = 12, LIST_FILES = 400;
+	const ROW = 26, SPARE = 12, LIST_FILES = 400, REASONS = 100;
 	const byId = (id) => document.getElementById(id);
 	const make = (tag, text, name) => {
 		const node = document.createElement(tag);
@@ -37,7 +37,8 @@
 		{ title: "Class", width: "minmax(96px, 1fr)", value: (s) => s.group },
 		{ title: "Treatment", width: "80px", value: (s) => s.treatment, kind: (s) => s.treatment },
 		...(data.command === "port" ? [
-			{ title: "Becomes", width: "minmax(90px, 1fr)", value: (s) => s.macro, kind: "code" },
+			{ title: "Becomes", width: "minmax(110px, 1.2fr)", value: (s) => s.macro || s.remedy,
+				kind: (s) => s.macro ? "code" : "stays" },
 			{ title: "Cost", width: "52px", value: (s) => s.cost === "none" ? "" : s.cost,
 				order: (a, b) => costs.indexOf(a.cost) - costs.indexOf(b.cost) }] : [
 			{ title: "In ring 3", width: "minmax(90px, 1fr)", value: (s) => s.ring3 }]),
@@ -86,7 +87,8 @@
 		byId("view").scrollTop = 0;
 		chosen = -1;
 		heads();
-		draw();
+		if (shown.length) choose(0);
+		else draw();
 	}
 
 	function heads() {
@@ -143,7 +145,7 @@
 		exit: "exit: a gate whose answer may need the VMM, some microseconds",
 	};
 	const treatmentMeaning = {
-		ported: "ported", left: "left: should be ported, but is not", stays: "stays: rightly native",
+		ported: "ported", left: "left as it is, and sensitive", stays: "stays: rightly native",
 		refused: "refused: not i386", unreached: "in bytes that nothing shows to be code",
 	};
 
@@ -221,6 +223,30 @@
 	if (sites.length) {
 		counts("Classes", "group", "group", 100);
 		counts("Files", "file", "file", LIST_FILES);
+	}
+	const open = new Map();
+	for (const site of sites) {
+		if (site.treatment === "ported") continue;
+		const key = `${site.treatment}\n${site.reason}`;
+		if (!open.has(key)) open.set(key, { site, times: 0 });
+		open.get(key).times++;
+	}
+	if (open.size) {
+		const box = card("Not ported: why, and what to do", true), table = make("table", undefined, "reasons");
+		for (const { site, times } of [...open.values()].sort((a, b) => b.times - a.times).slice(0, REASONS)) {
+			const row = make("tr"), cell = make("td"), button = make("button", site.reason || site.treatment);
+			button.type = "button";
+			button.addEventListener("click", () => {
+				byId("search").value = site.reason;
+				byId("treatment").value = `=${site.treatment}`;
+				update();
+			});
+			cell.append(button, make("p", site.remedy));
+			row.append(make("td", number(times), site.treatment), cell);
+			table.append(row);
+		}
+		box.append(table);
+		if (open.size > REASONS) box.append(make("p", `and ${number(open.size - REASONS)} more`));
 	}
 	for (const part of data.notes) {
 		const box = card(part.title, true);
