@@ -80,7 +80,8 @@ class _Places:
         self.page: Path | None = options.html or (out and _beside(out, ".html"))
         self.state = out and _beside(out, ".state")
 
-    def write(self, files: Pending, options: argparse.Namespace, result: Result, report: Report) -> None:
+    def write(self, files: Pending, options: argparse.Namespace, tree: Tree, result: Result,
+              report: Report) -> None:
         if self.patch:
             files.write(self.patch, _patch(options.dir, result))
         if self.report:
@@ -90,7 +91,7 @@ class _Places:
 
             files.write(self.page, page(report).encode("utf-8", "backslashreplace"))
         if self.state:
-            files.write(self.state, tree_state.text(options.dir, result).encode())
+            files.write(self.state, tree_state.text(options.dir, tree, result).encode())
 
 
 def _port(options: argparse.Namespace, bar: Bar, stack: ExitStack) -> tuple[Report, _Places]:
@@ -108,7 +109,7 @@ def _port(options: argparse.Namespace, bar: Bar, stack: ExitStack) -> tuple[Repo
                        _SYNTAXES.get(options.syntax, ()))
     kept = tree_output.kept(before, tree_output.wanted(tree, result)) if before else []
     report = _report(options, result, kept)
-    places.write(files, options, result, report)
+    places.write(files, options, tree, result, report)
     if places.tree and stage:
         _fill(stage, options.dir, tree, result, before, bar)
         interrupts.checkpoint()

@@ -154,9 +154,9 @@ def fill(partial: Path, root: Path, tree: Tree, result: Result, before: Former |
     """Complete a stage, a step for each file. Raises PortError, and Interrupted between two files."""
     new = wanted(tree, result)
     filling = _Filling(partial, root, result, before)
-    directories = dict(tree.directories)
-    if before:
-        directories = dict(before.tree.directories) | directories
+    directories = {path: mode for path, mode in before.tree.directories if path not in before.state.directories
+                   } if before else {}
+    directories |= tree.directories
     try:
         for path in directories:
             (partial / path).mkdir(exist_ok=True, parents=True)
@@ -170,10 +170,12 @@ def fill(partial: Path, root: Path, tree: Tree, result: Result, before: Former |
                 filling.carry(before.out / path, partial / path)
             else:
                 (partial / path).write_text(text)
-        for file in before.tree.files if before else ():
-            interrupts.checkpoint()
-            if file.path not in new and file.path not in before.state.outputs:  # type: ignore[union-attr]
-                filling.carry(before.out / file.path, partial / file.path)  # type: ignore[union-attr]
+        if before:
+            for file in before.tree.files:
+                interrupts.checkpoint()
+                if file.path not in new and file.path not in before.state.outputs:
+                    (partial / file.path).parent.mkdir(exist_ok=True, parents=True)
+                    filling.carry(before.out / file.path, partial / file.path)
         for path, mode in reversed(directories.items()):
             os.chmod(partial / path, mode)
     except (OSError, shutil.Error) as error:

@@ -1,6 +1,6 @@
 """``OUT.state``: what a port wrote, and from what, so that the next port of the tree does only what is new.
 
-A JSON object: ``schema``, ``source`` (the directory) and ``files``, for each path in the tree the digest of its
+A JSON object: ``schema``, ``source`` (the directory), ``directories`` (those in it) and ``files``, for each path in the tree the digest of its
 text there and of what was written; for a source also the context in which it was ported (see ``tree_port``),
 what was seen in it, and its entries of the report. Files that the port added have no digest there.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from porter.errors import PortError
 from porter.model import Syntax
 from porter.report import Entry
-from porter.tree_files import Look, digest
+from porter.tree_files import Look, Tree, digest
 from porter.tree_port import Known, Result
 
 _SCHEMA = 1
@@ -25,6 +25,8 @@ _ENTRY = slice(1, 12)  # fields of an entry that are kept: those of source code
 @dataclass
 class State:
     """`outputs` are the digests of what was written; `known` is what was recorded of sources."""
+
+    directories: frozenset[str] = frozenset()
 
     outputs: dict[str, str] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
@@ -36,7 +38,7 @@ def load(path: Path) -> State | None:
         document = json.loads(path.read_bytes())
         if document["schema"] != _SCHEMA:
             raise ValueError
-        state = State()
+        state = State(frozenset(document["directories"]))
         for name, record in document["files"].items():
             state.outputs[name] = str(record["output"])
             if "context" in record:
@@ -54,7 +56,7 @@ def load(path: Path) -> State | None:
                         f"tree anew") from None
 
 
-def text(source: Path, result: Result) -> str:
+def text(source: Path, tree: Tree, result: Result) -> str:
     """The state after a port."""
     files: dict[str, dict[str, Any]] = {}
     for path, seen in result.looks.items():
@@ -66,4 +68,6 @@ def text(source: Path, result: Result) -> str:
                             "entries": [entry[_ENTRY] for entry in one.entries]}
     for path, added in result.added.items():
         files[path] = {"output": digest(added.encode())}
-    return json.dumps({"schema": _SCHEMA, "source": str(source), "files": files}, separators=(",", ":")) + "\n"
+    document = {"schema": _SCHEMA, "source": str(source), "directories": [path for path, _ in tree.directories],
+                "files": files}
+    return json.dumps(document, separators=(",", ":")) + "\n"
