@@ -1,8 +1,9 @@
 """``OUT.state``: what a port wrote, and from what, so that the next port of the tree does only what is new.
 
-A JSON object: ``schema``, ``source`` (the directory), ``directories`` (those in it) and ``files``, for each path in the tree the digest of its
-text there and of what was written; for a source also the context in which it was ported (see ``tree_port``),
-what was seen in it, and its entries of the report. Files that the port added have no digest there.
+A JSON object: ``schema``, ``source`` (the directory), ``directories`` (those in it) and ``files``, for each path in
+the tree the digest of its text there and of what was written; for a source also the context in which it was ported
+(see ``tree_port``), what was seen in it, and its entries of the report. Files that the port added have no digest
+there.
 """
 
 from __future__ import annotations

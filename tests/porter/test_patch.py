@@ -51,7 +51,8 @@ def test_a_whole_tree(tmp_path: Path, tool: list[str]) -> None:
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b'void f(void) { asm("cli"); } /* \xff */' if name.endswith("c") else b"\tcli\r\n\tnop\r\n\tsti")
+        c, assembly = b'void f(void) { asm("cli"); } /* \xff */', b"\tcli\r\n\tnop\r\n\tsti"
+        path.write_bytes(c if name.endswith("c") else assembly)
     assert main([str(root), "-o", str(tmp_path / "out")]) == 0
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)

@@ -64,7 +64,7 @@ def test_a_check_s_report_is_valid(tmp_path: Path, schema: dict[str, Any]) -> No
     linked = compiled.kernel(tmp_path, source, "-g")
     part = compiled.compile_object(tmp_path, "int a[3] = {1};\n", name="data.c")
     report = valid(as_json(check.check([linked, part])), schema)
-    assert [one["kind"] for one in report["inputs"]][0] == "code"
+    assert report["inputs"][0]["kind"] == "code"
     assert report["totals"]["left"] >= 1 and report["totals"]["stays"] == 1
     assert json.loads(json_text(check.check([linked, part]))) == report
 
