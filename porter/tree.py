@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from porter import interrupts, tree_output, tree_state
+from porter.build_files import proposals
 from porter.errors import PortError
 from porter.files import Pending, pending
 from porter.model import ATT, INTEL
@@ -54,9 +55,12 @@ def _former(out: Path | None, force: bool, workers: Workers) -> Former | None:
     return tree_output.former(out, state, workers)
 
 
-def _report(options: argparse.Namespace, result: Result, kept: list[str]) -> Report:
+def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str]) -> Report:
+    includes = {path: seen.includes for path, seen in result.looks.items()}
+    build = proposals(options.dir, [file.path for file in tree.files], result.changed, includes)
     port = PortResult(str(options.output) if options.output else None, len(result.ported),
-                      sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept)
+                      sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept,
+                      build)
     lines = {path: one.lines for path, one in result.ported.items() if one.lines}
     return Report("port", [Input(str(options.dir), "tree")], list(result.entries), port, lines)
 
@@ -108,7 +112,7 @@ def _port(options: argparse.Namespace, bar: Bar, stack: ExitStack) -> tuple[Repo
     result = port_tree(options.dir, tree, workers, bar, known, before and before.out, stage,
                        _SYNTAXES.get(options.syntax, ()))
     kept = tree_output.kept(before, tree_output.wanted(tree, result)) if before else []
-    report = _report(options, result, kept)
+    report = _report(options, tree, result, kept)
     places.write(files, options, tree, result, report)
     if places.tree and stage:
         _fill(stage, options.dir, tree, result, before, bar)
