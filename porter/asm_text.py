@@ -139,4 +139,4 @@ class AssemblyText:
 
 def blank(text: str) -> str:
     """`text` as blanks, with its line feeds."""
-    return re.sub(r"[^\n]", " ", text)
+    return "\n".join(" " * len(line) for line in text.split("\n")) if "\n" in text else " " * len(text)

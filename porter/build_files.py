@@ -30,7 +30,7 @@ _SUFFIXES = frozenset({".mk", ".mak", ".make", ".cmake", ".ninja"})
 _SCRIPT = re.compile(r"\.(?:lds?|x|ld)(?:\.S|\.h|\.in|\.c)?\Z")
 
 _COMMENT = re.compile(r"[ \t]*#")
-_LTO = re.compile(r"(?<![\w-])-flto(?:=[\w-]+)?(?![\w-])")
+_LTO = re.compile(r"(?<![\w-])-flto(?:=(?:\$[({]\w+[)}]|[\w-]+))?(?![\w-])")
 _CMAKE_LTO = re.compile(r"(INTERPROCEDURAL_OPTIMIZATION\w*[ \t]+)(?:ON|TRUE|1|YES)\b", re.IGNORECASE)
 _MESON_LTO = re.compile(r"\bb_lto=true\b")
 _RULE = re.compile(r"^(?![\t#])([^:=\n]+):(?!=)([^=\n]*)$")

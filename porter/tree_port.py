@@ -101,6 +101,7 @@ class _Task(NamedTuple):
     known: Known | None
     former: Path | None
     stage: Path | None
+    porter: str  # the fingerprint of the porter
 
 
 def _relevant(macros: Survey | None, text: str) -> Survey:
@@ -166,7 +167,7 @@ def _port_file(task: _Task) -> PortedFile:
     if digest(text.encode("latin-1")) != task.look.digest:
         raise PortError(f"{task.root / file.path}: changed while the tree was ported: run the port again")
     macros = _relevant(task.macros, text)
-    context = digest(repr((memo.fingerprint(), task.in_assembly, task.syntaxes, task.in_assembly and task.default,
+    context = digest(repr((task.porter, task.in_assembly, task.syntaxes, task.in_assembly and task.default,
                            sorted(macros.used), sorted(macros.text.items()), sorted(macros.evidence.syntaxes),
                            macros.evidence.alternatives)).encode())
     after = _former_text(task, context)
@@ -229,11 +230,11 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
         result.looks[file.path] = found
     sources = [file for file in tree.files if file.source]
     macros, concerned = _survey(root, sources, result.looks, workers)
+    porter = memo.fingerprint()
     headers = assembler_headers(tree.files, result.looks)
     default = default_syntax(tree.files, result.looks, syntaxes)
     tasks = [_Task(root, file, result.looks[file.path], os.path.basename(file.path) in headers, syntaxes,
-                   default,
-                   macros if file.path in concerned else None, known.get(file.path), former, stage)
+                   default, macros if file.path in concerned else None, known.get(file.path), former, stage, porter)
              for file in sources]
     ported = workers.map(_port_file, tasks, [file.size for file in sources])
     for file, one in zip(sources, bar.over("porting", ported, len(sources)), strict=False):
