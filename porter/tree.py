@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from porter.errors import PortError
 from porter.files import Pending, pending
 from porter.model import ATT, INTEL
 from porter.patch import file_patch, new_file_patch
+from porter.profile import Place, Profile, accesses, told
+from porter.profile import places as traps
 from porter.progress import Bar
 from porter.report import Input, PortResult, Report, json_text
 from porter.report_terminal import print_port
@@ -55,14 +57,15 @@ def _former(out: Path | None, force: bool, workers: Workers) -> Former | None:
     return tree_output.former(out, state, workers)
 
 
-def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str]) -> Report:
+def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str], found: list[Place]) -> Report:
     includes = {path: seen.includes for path, seen in result.looks.items()}
+    entries, hot = told(found, list(result.entries))
     build = proposals(options.dir, [file.path for file in tree.files], result.changed, includes)
     port = PortResult(str(options.output) if options.output else None, len(result.ported),
                       sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept,
-                      build)
+                      build, hot)
     lines = {path: one.lines for path, one in result.ported.items() if one.lines}
-    return Report("port", [Input(str(options.dir), "tree")], list(result.entries), port, lines)
+    return Report("port", [Input(str(options.dir), "tree")], entries, port, lines)
 
 
 def _patch(root: Path, result: Result) -> bytes:
@@ -98,7 +101,8 @@ class _Places:
             files.write(self.state, tree_state.text(options.dir, tree, result).encode())
 
 
-def _port(options: argparse.Namespace, bar: Bar, stack: ExitStack) -> tuple[Report, _Places]:
+def _port(options: argparse.Namespace, profile: Profile | None, bar: Bar,
+          stack: ExitStack) -> tuple[Report, _Places]:
     """Everything up to the finished result in its place. Raises PortError and Interrupted."""
     out: Path | None = options.output
     places = _Places(options)
@@ -109,10 +113,11 @@ def _port(options: argparse.Namespace, bar: Bar, stack: ExitStack) -> tuple[Repo
     stage = stack.enter_context(tree_output.stage(places.tree)) if places.tree else None
     files = stack.enter_context(pending())
     known = before.state.known if before else None
+    found = traps(profile, [file.path for file in tree.files if file.source]) if profile else []
     result = port_tree(options.dir, tree, workers, bar, known, before and before.out, stage,
-                       _SYNTAXES.get(options.syntax, ()))
+                       _SYNTAXES.get(options.syntax, ()), accesses(found))
     kept = tree_output.kept(before, tree_output.wanted(tree, result)) if before else []
-    report = _report(options, tree, result, kept)
+    report = _report(options, tree, result, kept, found)
     places.write(files, options, tree, result, report)
     if places.tree and stage:
         _fill(stage, options.dir, tree, result, before, bar)
@@ -142,6 +147,9 @@ def _arguments() -> argparse.ArgumentParser:
                              "(default: as the rest of the file, or of the tree)")
     parser.add_argument("--jobs", metavar="N", type=_positive, default=processors(),
                         help="processors to use (default: all)")
+    parser.add_argument("--profile", metavar="TRACE", type=Path,
+                        help="a trace of the kernel: the places that trapped are named in the report, and accesses to "
+                             "device memory in assembly sources become gates; give it at each port")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")
@@ -157,18 +165,26 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """``ring3 port DIR -o OUT``. Returns 0, or 2 with one line on standard error for bad input."""
+def _no_profile(path: Path) -> Profile:
+    raise PortError(f"{path}: a trace can be read by the command `ring3 port` only")
+
+
+def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profile] = _no_profile) -> int:
+    """``ring3 port DIR -o OUT``. Returns 0, or 2 with one line on standard error for bad input.
+
+    `read_profile` reads a trace, of whose form the porter knows nothing; it raises what it likes.
+    """
     parser = _arguments()
     options = parser.parse_args(argv)
     if options.output is None and not options.dry_run:
         parser.error("where to? give -o OUT, or --dry-run to see what would be done")
     bar = Bar()
     try:
+        profile = read_profile(options.profile) if options.profile else None
         with interrupts.watched():
             try:
                 with ExitStack() as stack:
-                    report, places = _port(options, bar, stack)
+                    report, places = _port(options, profile, bar, stack)
             finally:
                 bar.close()
     except PortError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from porter.generated import port_generator
 from porter.includes import with_include
 from porter.model import Site, Syntax
 from porter.patch import file_patch
+from porter.profile import Place, with_gates
 from porter.progress import Bar
 from porter.report import Entry, source_entry
 from porter.source_port import port_header, port_source
@@ -102,6 +103,7 @@ class _Task(NamedTuple):
     former: Path | None
     stage: Path | None
     porter: str  # the fingerprint of the porter
+    hot: tuple[Place, ...]  # accesses to device memory that a profile tells of
 
 
 def _relevant(macros: Survey | None, text: str) -> Survey:
@@ -169,16 +171,19 @@ def _port_file(task: _Task) -> PortedFile:
     macros = _relevant(task.macros, text)
     context = digest(repr((task.porter, task.in_assembly, task.syntaxes, task.in_assembly and task.default,
                            sorted(macros.used), sorted(macros.text.items()), sorted(macros.evidence.syntaxes),
-                           macros.evidence.alternatives)).encode())
+                           macros.evidence.alternatives, task.hot)).encode())
     after = _former_text(task, context)
     reused = after is not None
     if task.known and after is not None:
         entries = task.known.entries
     else:
         after, sites = _port_text(task, text, macros)
+        entries = [source_entry(site)._replace(text=readable(site.text)) for site in sites]
+        if task.hot:
+            after, gates = with_gates(after, file.path, task.hot)
+            entries = sorted([*entries, *gates], key=lambda entry: (entry.line, entry.column))
         if after != text:
             after = _with_macros(file, after)
-        entries = [source_entry(site)._replace(text=readable(site.text)) for site in sites]
     if task.stage and after != text:
         _write(task.stage / file.path, after)
     output = task.look.digest if after == text else digest(after.encode("latin-1"))
@@ -215,14 +220,16 @@ def _definitions(task: _DefinitionTask) -> list[tuple[str, str]]:
 
 
 def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[str, Known] | None = None,
-              former: Path | None = None, stage: Path | None = None, syntaxes: Sequence[Syntax] = ()) -> Result:
+              former: Path | None = None, stage: Path | None = None, syntaxes: Sequence[Syntax] = (),
+              hot: Mapping[str, list[Place]] | None = None) -> Result:
     """Port all sources of a tree.
 
     `known` is what a former port recorded, `former` the tree that it wrote; changed texts are written below
     `stage`. `syntaxes` are those that text is for which would do in either; without any, the tree has to show it.
+    `hot` are the accesses to device memory that a profile tells of.
     Raises PortError for what cannot be read, parsed or written, and Interrupted.
     """
-    known = known or {}
+    known, hot = known or {}, hot or {}
     result = Result()
     looks = workers.map(_look, [_LookTask(root, file, known[file.path].look if file.path in known else None)
                                 for file in tree.files], [file.size for file in tree.files])
@@ -234,7 +241,8 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
     headers = assembler_headers(tree.files, result.looks)
     default = default_syntax(tree.files, result.looks, syntaxes)
     tasks = [_Task(root, file, result.looks[file.path], os.path.basename(file.path) in headers, syntaxes,
-                   default, macros if file.path in concerned else None, known.get(file.path), former, stage, porter)
+                   default, macros if file.path in concerned else None, known.get(file.path), former, stage, porter,
+                   tuple(hot.get(file.path, ())))
              for file in sources]
     ported = workers.map(_port_file, tasks, [file.size for file in sources])
     for file, one in zip(sources, bar.over("porting", ported, len(sources)), strict=False):
