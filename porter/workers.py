@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TypeVar
@@ -80,17 +80,20 @@ class Workers:
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._jobs, multiprocessing.get_context("fork"), _begin_worker)
-        futures = [self._pool.submit(_do, function, piece) for piece in _pieces(items, sizes)]
-        for future in futures:
-            while True:
-                interrupts.checkpoint()
-                try:
-                    results = future.result(_POLL)
-                    break
-                except TimeoutError:
-                    continue
-                except BrokenProcessPool:
-                    interrupts.checkpoint()
-                    raise PortError("a worker process was killed, perhaps for want of memory: "
-                                    "use fewer with --jobs 1") from None
-            yield from results
+        try:
+            futures = [self._pool.submit(_do, function, piece) for piece in _pieces(items, sizes)]
+            for future in futures:
+                yield from self._waited(future)
+        except BrokenProcessPool:
+            interrupts.checkpoint()
+            raise PortError("a worker process was killed, perhaps for want of memory: "
+                            "use fewer with --jobs 1") from None
+
+    @staticmethod
+    def _waited(future: Future[list[_Result]]) -> list[_Result]:
+        while True:
+            interrupts.checkpoint()
+            try:
+                return future.result(_POLL)
+            except TimeoutError:
+                continue

@@ -89,9 +89,9 @@ def test_only_what_changed_is_ported_again(root: Path, changes: dict[str, str | 
     ported: list[str] = []
     real: Callable[..., Any] = tree_port._port_text
 
-    def noted(file: Any, *rest: Any) -> Any:
-        ported.append(file.path)
-        return real(file, *rest)
+    def noted(task: Any, *rest: Any) -> Any:
+        ported.append(task.file.path)
+        return real(task, *rest)
 
     monkeypatch.setattr(tree_port, "_port_text", noted)
     report = port(root)
