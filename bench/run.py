@@ -23,6 +23,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.tree import port_a_tree
 from bench.whole import WholeRun, compare_whole
 from native.build import compiler
 
@@ -138,6 +139,7 @@ def main() -> int:
     began = time.monotonic()
     met = micro(options.rounds, options.cpu, console)
     met &= launch(options.rounds, console)
+    met &= port_a_tree(RING3, console)
     if options.ported:
         if not shutil.which("qemu-system-i386"):
             console.print("no qemu-system-i386 on the path: the kernel is measured alone")

@@ -208,6 +208,9 @@ _insn(171, "xsetbv", "cpu", "#UD: the virtual CPU does not offer XSAVE.", errors
 _insn(172, "xgetbv", "cpu", "#UD: the virtual CPU does not offer XSAVE.", errors="#UD")
 _insn(173, "monitor", "cpu", "#UD: the virtual CPU does not offer MONITOR.", errors="#UD")
 _insn(174, "mwait", "cpu", "#UD: the virtual CPU does not offer MWAIT.", errors="#UD")
+_insn(175, "device_access", "memory", "Do the memory access of the instruction behind the gate, so that it need not "
+      "trap: for places of which a profile tells that they reach device memory. What this cannot do runs as it stands.",
+      errors="as the instruction")
 _insn(176, "null", "cpu", "Do nothing: measures the gate.", errors="none")
 
 HYPERCALLS: tuple[Hypercall, ...] = tuple(sorted(_rows, key=lambda row: row.number))

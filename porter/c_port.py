@@ -68,24 +68,36 @@ def _string_macros(source: str, names: Collection[str]) -> Iterator[tuple[str, i
             yield match[1], match.start(2), match.end(2)
 
 
+def shown(source: str) -> Survey:
+    """What the inline assembly of one source shows; the text of macros is not looked for."""
+    used: set[str] = set()
+    found = Evidence()
+    if "asm" in source:
+        for start, end in _statements(source):
+            template = parse(source, start, end, {})
+            used |= template.names if template else set()
+            found |= evidence([template] if template else [])
+    return Survey(frozenset(name.lstrip("# ") for name in used), {}, found)
+
+
+def string_macros(source: str, used: Collection[str]) -> list[tuple[str, str]]:
+    """The macros of these names that one source defines as strings, with their text, '' where it is not known."""
+    found = []
+    for name, start, end in _string_macros(source, used):
+        template = parse(source, start, end, {}, "template")
+        found.append((name, template.text if template and "\2" not in template.text else ""))
+    return found
+
+
 def survey(sources: Collection[str]) -> Survey:
     """Look through all C sources of a tree for macros that inline assembly is written with."""
-    used: set[str] = set()
-    text: dict[str, str] = {}
-    found = Evidence()
-    for source in sources:
-        if "asm" in source:
-            for start, end in _statements(source):
-                template = parse(source, start, end, {})
-                used |= template.names if template else set()
-                found |= evidence([template] if template else [])
-    used = {name.lstrip("# ") for name in used}
-    for source in sources:
-        for name, start, end in _string_macros(source, used):
-            template = parse(source, start, end, {}, "template")
-            if template and "\2" not in template.text:
-                text[name] = template.text
-    return Survey(frozenset(used), text, found)
+    seen = [shown(source) for source in sources]
+    used = frozenset[str]().union(*(one.used for one in seen))
+    found = [macro for source in sources for macro in string_macros(source, used)]
+    shows = Evidence()
+    for one in seen:
+        shows |= one.evidence
+    return Survey(used, {name: text for name, text in found if text}, shows)
 
 
 class _Source:

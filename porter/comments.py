@@ -10,7 +10,7 @@ _TOKEN = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^\n])'?)|/\*.*?\
 
 def blank(text: str) -> str:
     """`text` as blanks, with its line feeds."""
-    return re.sub(r"[^\n]", " ", text)
+    return "\n".join(" " * len(line) for line in text.split("\n")) if "\n" in text else " " * len(text)
 
 
 def without_comments(text: str) -> str:

@@ -40,7 +40,7 @@ def sources() -> list[str]:
             if name.endswith((".py", ".lark"))]
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Changes whenever the code or data that results depend on changes."""
     total = 0
     for path in sources():
@@ -51,7 +51,7 @@ def _fingerprint() -> str:
 
 def _load() -> None:
     global _path
-    _path = os.path.join(directory(), f"memo-{_fingerprint()}")
+    _path = os.path.join(directory(), f"memo-{fingerprint()}")
     try:
         with open(_path, "rb") as file:
             data = file.read()

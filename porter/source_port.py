@@ -21,6 +21,7 @@ _LOGICAL_LINE = r"(?:/\*.*?\*/|\\\r?\n|[^\n])*"
 _CPP = rf"^[ \t]*\#[ \t]*(?:(?P<define>define[ \t]+\w+(?P<params>\([^)\n]*\))?)|[a-z]+\b){_LOGICAL_LINE}"
 
 _SOURCE_TOKEN = re.compile(f"(?P<cpp>{_CPP})|{_QUOTED}|{_COMMENT}|{_LINE_COMMENT}", re.DOTALL | re.MULTILINE)
+_JOINT, _HASH_COMMENT = re.compile(r"\\\r?\n"), re.compile(r"(?<!#)#(?!#).*")
 _DEFINE_TOKEN = re.compile(f"{_QUOTED}|{_COMMENT}", re.DOTALL)
 # A line that is assembler's and not C's: it names a register or an immediate, or is a bare mnemonic.
 _ASSEMBLER_LINE = re.compile(r"[^\n]*(?:%%?[a-z]|\$)|(?:[^\n;]*;)*[ \t]*[a-z]+[ \t]*(?:;|\r?$)", re.MULTILINE)
@@ -44,10 +45,12 @@ def as_assembled(source: str) -> str:
             return blank(match[0])
         head = match.end("define") - match.start()
         body = match[0][head:]
-        body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), body)
-        body = re.sub(r"\\\r?\n", lambda joint: " " * len(joint[0]), body)
-        if match["params"] is None:
-            body = re.sub(r"(?<!#)#(?!#).*", lambda comment: " " * len(comment[0]), body)
+        if "/" in body:
+            body = _DEFINE_TOKEN.sub(lambda inner: inner[0] if inner["quoted"] else " " * len(inner[0]), body)
+        if "\\" in body:
+            body = _JOINT.sub(lambda joint: " " * len(joint[0]), body)
+        if match["params"] is None and "#" in body:
+            body = _HASH_COMMENT.sub(lambda comment: " " * len(comment[0]), body)
         return " " * head + body.replace("#", "@")
 
     return _SOURCE_TOKEN.sub(token, source)

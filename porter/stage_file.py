@@ -18,8 +18,8 @@ The file lies in the user's cache directory, one for each installed copy of the 
     C compiler ...  (as found by PATH, with its time and size, PATH, and what options it has for finding programs) the
                     path of its real assembler, then options that it needs, a zero after each
 
-S, W, E, M and the usual statements are written at once with the file, the others appended as they come up, by any number
-of processes. Whatever is wrong with the file, the program asks Python instead.
+S, W, E, M and the usual statements are written at once with the file, the others appended as they come up, by any
+number of processes. Whatever is wrong with the file, the program asks Python instead.
 """
 
 from __future__ import annotations

@@ -1739,6 +1739,10 @@
 	call *%cs:0xfef012b8
 .endm
 
+.macro r3_device_access
+	call *%cs:0xfef012bc
+.endm
+
 .macro r3_null
 	call *%cs:0xfef012c0
 .endm
@@ -3479,6 +3483,10 @@ __asm__(
 	"\n"
 	".macro r3_mwait\n"
 	"	call *%cs:0xfef012b8\n"
+	".endm\n"
+	"\n"
+	".macro r3_device_access\n"
+	"	call *%cs:0xfef012bc\n"
 	".endm\n"
 	"\n"
 	".macro r3_null\n"

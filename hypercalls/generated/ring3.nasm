@@ -1436,6 +1436,10 @@
 	call dword [cs:0xfef012b8]
 %endmacro
 
+%macro r3_device_access 0
+	call dword [cs:0xfef012bc]
+%endmacro
+
 %macro r3_null 0
 	call dword [cs:0xfef012c0]
 %endmacro

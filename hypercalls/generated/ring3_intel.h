@@ -1923,6 +1923,10 @@
 	call dword ptr %cs:[0xfef012b8]
 .endm
 
+.macro r3i_device_access
+	call dword ptr %cs:[0xfef012bc]
+.endm
+
 .macro r3i_null
 	call dword ptr %cs:[0xfef012c0]
 .endm
@@ -3847,6 +3851,10 @@ __asm__(
 	"\n"
 	".macro r3i_mwait\n"
 	"	call dword ptr %cs:[0xfef012b8]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_device_access\n"
+	"	call dword ptr %cs:[0xfef012bc]\n"
 	".endm\n"
 	"\n"
 	".macro r3i_null\n"

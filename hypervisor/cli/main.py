@@ -16,11 +16,11 @@ BAD_INPUT, HOST_FAILURE, INTERRUPTED, BROKEN_PIPE = 2, 74, 130, 141
 
 # name -> (module, function, what it does); the function takes the arguments and returns the exit status
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "port": ("porter.tree", "main", "port a source tree or a linked kernel"),
+    "port": ("hypervisor.cli.port", "main", "port a kernel's source tree"),
     "cc": ("porter.wrapper", "cc_main", "compile with a given compiler, porting on the way"),
     "c++": ("porter.wrapper", "cxx_main", "the same for C++"),
     "as": ("porter.wrapper", "as_main", "assemble with a given assembler, porting on the way"),
-    "check": ("porter.check", "main", "list the sensitive instructions left in a linked kernel"),
+    "check": ("porter.check", "main", "list the sensitive instructions left in compiled code"),
     "run": ("hypervisor.cli.run", "main", "run a kernel"),
     "trace": ("hypervisor.cli.trace", "main", "show and summarise what a kernel asked for"),
     "doctor": ("hypervisor.cli.doctor", "main", "tell whether this host can run guests"),

@@ -174,6 +174,7 @@
 #define HC_XGETBV 172
 #define HC_MONITOR 173
 #define HC_MWAIT 174
+#define HC_DEVICE_ACCESS 175
 #define HC_NULL 176
 #define VCPU_EAX 0
 #define VCPU_ECX 4
@@ -586,6 +587,7 @@ _Static_assert(sizeof(struct control_block) == 8128, "control_block");
 	[172] = "xgetbv", \
 	[173] = "monitor", \
 	[174] = "mwait", \
+	[175] = "device_access", \
 	[176] = "null", \
 
 #define FORM_NONE 0
@@ -707,6 +709,7 @@ _Static_assert(sizeof(struct control_block) == 8128, "control_block");
 	[172] = FORM_NONE, \
 	[173] = FORM_NONE, \
 	[174] = FORM_NONE, \
+	[175] = FORM_NONE, \
 	[176] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12

@@ -210,6 +210,24 @@ static bool sensitive(const struct instruction *in, bool *mine)
 	return operation_run(&call);
 }
 
+/* The gate in front of an access to device memory: do here what would trap. An instruction that is no ordinary
+ * access, or beyond its segment's limit, runs as it stands. */
+bool emulate_next(void)
+{
+	struct instruction in;
+	uint32_t start = vcpu.eip;
+
+	if (!decode(start, &in))
+		return machine.fault.vector != VECTOR_PF;
+	vcpu.eip = start + in.length;
+	if (emulate_memory(&in))
+		return true;
+	if (machine.fault.vector == VECTOR_PF)
+		return false;
+	vcpu.eip = start;
+	return true;
+}
+
 /* The stack access of push, call, pop, ret and their like; false for other instructions. */
 static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
 {

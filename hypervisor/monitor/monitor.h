@@ -327,6 +327,7 @@ bool set_interrupts(bool on);
 bool emulate_gate_call(void);
 bool emulate_ordinary(void);
 bool emulate_memory(const struct instruction *instruction);
+bool emulate_next(void);
 
 /* sequence.c: instructions that ported code does inline */
 void sequences_prepare(void);

@@ -46,6 +46,7 @@ _ET_REL, _ET_EXEC, _ET_DYN = 1, 2, 3
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _SHN_UNDEF, _SHN_LORESERVE = 0, 0xFF00
 _HEADER_SIZE, _SECTION_HEADER_SIZE, _PROGRAM_HEADER_SIZE, _SYMBOL_SIZE = 52, 40, 32, 16
+_LTO_SECTION = ".gnu.lto_"
 _MACHINES = {2: "SPARC", 8: "MIPS", 20: "PowerPC", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
 
 # Relocations that place an address in code or data (i386 supplement, table 4-9), by what is added.
@@ -181,13 +182,22 @@ class Image:
         return region.name, address - region.base if self.relocatable else address
 
 
-def load(path: Path | str) -> Image:
-    """Read an i386 ELF file. PortError names what is wrong with any other."""
-    path = Path(path)
+class NoCode(PortError):
+    """An i386 ELF file without code: nothing to check, which is no fault in one of many files."""
+
+
+def read(path: Path) -> bytes:
+    """The content of a file. Raises PortError."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PortError(f"{path}: cannot be read ({error.strerror}); name a linked kernel or object file") from None
+
+
+def load(path: Path | str, content: bytes | None = None) -> Image:
+    """Read an i386 ELF file, or `content` as if it were in one. PortError names what is wrong with any other."""
+    path = Path(path)
+    data = read(path) if content is None else content
     _check_header(path, data)
     try:
         return _read(path, data)
@@ -264,7 +274,10 @@ def _read(path: Path, content: bytes) -> Image:
             if s.file_size
         ]
     if not any(region.executable for region in regions):
-        raise PortError(f"{path}: has no executable section or segment; name the linked kernel")
+        if any(section.name.startswith(_LTO_SECTION) for section in elf.iter_sections()):
+            raise PortError(f"{path}: an object file for link-time optimisation, whose code is yet to be made; "
+                            "compile with -fno-lto")
+        raise NoCode(f"{path}: has no executable section or segment; name the linked kernel")
     return Image(path, content, elf, regions, _symbols(elf), segments, relocatable)
 
 

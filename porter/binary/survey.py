@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from porter.binary.archive import is_archive, members
 from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
-from porter.binary.image import Image, load
+from porter.binary.image import Image, NoCode, load, read
 from porter.binary.lines import Lines
 from porter.binary.opcodes import may_be_sensitive
 from porter.binary.ported import count_ported, is_ported
@@ -50,7 +52,7 @@ class Site:
 class Survey:
     """What a file contains. Sites are in address order; in a relocatable file in file order."""
 
-    path: Path
+    path: Path  # of a member of an archive: ``archive(member)``
     left: list[Site] = field(default_factory=list)
     native: list[Site] = field(default_factory=list)  # sensitive, but rightly not ported
     unreached: list[Site] = field(default_factory=list)  # in bytes that nothing shows to be code
@@ -58,15 +60,34 @@ class Survey:
     real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # section, start, end
     after_real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # 32-bit code, same form
     undecodable: list[tuple[str, int]] = field(default_factory=list)  # section, address
+    has_code: bool = True
 
 
-def survey(path: Path | str, lines: bool = True) -> Survey:
+def survey(path: Path | str, lines: bool = True, content: bytes | None = None) -> Survey:
     """Survey an i386 ELF file, executable or relocatable. PortError names what is wrong with the input.
 
-    `lines`: look up source lines in DWARF.
+    `lines`: look up source lines in DWARF. `content`: what the file holds, where it is no file of its own.
     """
-    image = load(path)
+    image = load(path, content)
     return _Surveyor(image, Lines(image) if lines else None).run()
+
+
+def survey_all(path: Path | str, lines: bool = True) -> Iterator[Survey]:
+    """Survey an i386 ELF file, or each member of an archive of such; those without code are empty surveys.
+
+    Raises PortError, which for an archive names the member; NoCode for a file that is no archive.
+    """
+    path = Path(path)
+    content = read(path)
+    if not is_archive(content):
+        yield survey(path, lines, content)
+        return
+    for member in members(path, content):
+        name = Path(f"{path}({member.name})")
+        try:
+            yield survey(name, lines, member.content)
+        except NoCode:
+            yield Survey(name, has_code=False)
 
 
 def scan(path: Path | str) -> list[Site]:

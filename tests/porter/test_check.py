@@ -66,13 +66,15 @@ def test_json(kernel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     target = tmp_path / "report.json"
     assert main([str(kernel), "--json", str(target)]) == 1
     report = json.loads(target.read_text())
-    assert report["left"][2] == {
-        "address": 0x100007, "section": ".text", "bytes": "9c", "text": "pushfd", "symbol": "tail", "offset": 4,
-        "file": "boot.S", "line": 7, "class": "flags", "effect": "silent",
-        "remark": "shows the host's IF and IOPL", "evidence": "symbol", "physical": 0x100007,
-        "file_offset": report["left"][0]["file_offset"] + 7,
-    }  # fmt: skip
-    assert [site["text"] for site in report["native"]] == ["ud2"]
+    assert report["totals"] == {"ported": 0, "left": 3, "stays": 1, "refused": 0, "unreached": 0}
+    assert report["sites"][2] == {
+        "input": str(kernel), "address": 0x100007, "section": ".text", "bytes": "9c", "text": "pushfd",
+        "symbol": "tail", "offset": 4, "file": "boot.S", "line": 7, "column": None, "class": "flags",
+        "treatment": "left", "macro": "", "cost": "none", "ring3": "silently wrong",
+        "reason": "shows the host's IF and IOPL", "remedy": report["sites"][0]["remedy"], "evidence": "symbol",
+        "physical": 0x100007, "file_offset": report["sites"][0]["file_offset"] + 7,
+    }
+    assert [site["text"] for site in report["sites"] if site["treatment"] == "stays"] == ["ud2"]
     assert main([str(kernel), "--json", "-"]) == 1
     assert json.loads(capsys.readouterr().out.split("\n", 4)[4]) == report
 
@@ -95,7 +97,7 @@ def test_source_lines_by_every_dwarf_version(tmp_path: Path, version: int) -> No
     ):
         target = tmp_path / "report.json"
         assert main([str(path), "--json", str(target)]) == 1
-        site = json.loads(target.read_text())["left"][0]
+        site = json.loads(target.read_text())["sites"][0]
         assert (site["file"], site["line"]) == ("include/port.h", 4)
 
 

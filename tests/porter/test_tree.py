@@ -76,8 +76,8 @@ def test_the_patch_makes_the_ported_tree(tree: Path) -> None:
 def test_the_report(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert port(tree) == 0
     report = json.loads((tree.parent / "out.json").read_text())
-    assert report["schema"] == 1
-    assert report["changed"] == ["boot.S", "include/arch/io.h", "include/regs.h"]
+    assert report["schema"] == 2
+    assert report["port"]["changed"] == ["boot.S", "include/arch/io.h", "include/regs.h"]
     sites = {(s["file"], s["line"], s["text"]): s for s in report["sites"]}
     assert sites["boot.S", 5, "cli"]["treatment"] == "left"
     assert "16-bit" in sites["boot.S", 5, "cli"]["reason"]
@@ -147,7 +147,8 @@ def test_an_existing_result_is_replaced_only_by_force(tree: Path, capsys: pytest
     assert "--force" in refused(tree, capsys, str(tree), "-o", str(out))
     assert port(tree, "--force") == 0
     assert not (out / "old").exists() and (out / "boot.S").exists()
-    assert sorted(path.name for path in tree.parent.iterdir()) == ["out", "out.json", "out.patch", "src"]
+    assert sorted(path.name for path in tree.parent.iterdir()) == [
+        "out", "out.html", "out.json", "out.patch", "out.state", "src"]
 
 
 @pytest.mark.parametrize(("before", "after"), [

@@ -1,0 +1,152 @@
+"""``ring3 port --profile``: what trapped in a run is named, and accesses to device memory become gates."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypervisor.cli import port
+from hypervisor.trace.profile import kernel, trapped
+from hypervisor.trace.reader import open_trace
+from porter.profile import Place, with_gates
+from porter.tree import main as port_alone
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "hypervisor.cli.main"]
+FILES = {
+    "boot.S": """\
+	.long 0x1badb002, 0, -0x1badb002
+	.globl start
+start:	movl $stack + 4096, %esp
+	call lapic
+	call poke
+	cli
+	movw $0x2000, %ax
+	movw $0x604, %dx
+	outw %ax, %dx
+	.lcomm stack, 4096
+""",
+    "lapic.S": """\
+#define EOI 0xfee000b0
+	.set TPR, 0xfee00080
+	.globl lapic
+lapic:	movl $0xfee00000, %ebx
+	movl $300, %ecx
+1:	movl %ecx, 0x80(%ebx)	# task priority
+	movl $0, EOI
+	orl $1, %ds:TPR
+	movl %eax, word
+	decl %ecx
+	jnz 1b
+	pushl $0
+	popfl
+	ret
+	.lcomm word, 4
+""",
+    "poke.c": "void poke(void)\n{\n\tfor (int i = 0; i < 50; i++)\n\t\t*(volatile int *)0xfee00080 = i;\n}\n",
+    "Makefile": "k.elf: boot.S lapic.S poke.c\n\tgcc -m32 -g -O1 -ffreestanding -fno-pic -nostdlib -static -no-pie "
+                "-Wl,-Ttext-segment=0x100000,-e,start,-z,noexecstack,--build-id=none,--no-warn-rwx-segments "
+                "-o $@ boot.S lapic.S poke.c\n",
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    root = tmp_path / "src"
+    root.mkdir()
+    for name, text in FILES.items():
+        (root / name).write_text(text)
+    return root
+
+
+def traced(folder: Path) -> Path:
+    """Build the kernel of a tree and record a run of it."""
+    subprocess.run(["make", "-s", "-B"], cwd=folder, check=True)
+    subprocess.run([*COMMAND, "run", str(folder / "k.elf"), "--trace", str(folder / "trace")], cwd=ROOT, check=True,
+                   stdin=subprocess.DEVNULL, timeout=60)
+    return folder / "trace"
+
+
+def ported(root: Path, out: str, *more: str) -> dict[str, Any]:
+    assert port.main([str(root), "-o", str(root.parent / out), *more]) == 0
+    report: dict[str, Any] = json.loads((root.parent / f"{out}.json").read_text())
+    return report
+
+
+@pytest.mark.parametrize("built", ["src", "first"])
+def test_hot_accesses_become_gates(source: Path, monitor: Path, built: str) -> None:
+    """The kernel of the run is built from the untouched tree, or from a ported one, whose lines lie lower."""
+    ported(source, "first")
+    trace = traced(source.parent / built)
+    report = ported(source, "second", "--profile", str(trace))
+    text = (source.parent / "second" / "lapic.S").read_text()
+    assert "1:	r3_device_access; movl %ecx, 0x80(%ebx)	# task priority\n" in text
+    assert "	r3_device_access; movl $0, EOI\n	r3_device_access; orl $1, %ds:TPR\n	movl %eax, word\n" in text
+    sites = [site for site in report["sites"] if site["class"] == "device memory"]
+    assert [(site["line"], site["macro"], site["cost"], site["hot"]["times"]) for site in sites] == [
+        (line, "r3_device_access", "gate", 300) for line in (6, 7, 8)]
+    hot = {(place["file"], place["what"].split()[0]): place for place in report["port"]["hot"]}
+    assert hot["lapic.S", "or"]["action"] == "now r3_device_access (gate)"
+    assert hot["poke.c", "mov"]["times"] == 50 and "C compiler" in hot["poke.c", "mov"]["action"]
+    assert ("boot.S", "cli") not in hot if built == "first" else hot["boot.S", "cli"]["action"] == "now r3_cli (inline)"
+    again = open_trace(traced(source.parent / "second"))
+    assert [place.times for place in trapped(again)] == [50]
+    assert kernel(again) == source.parent / "second" / "k.elf"
+
+
+def test_a_port_without_the_profile_takes_the_gates_back(source: Path, monitor: Path) -> None:
+    ported(source, "out", "--profile", str(traced(source)))
+    assert "r3_device_access" in (source.parent / "out" / "lapic.S").read_text()
+    assert ported(source, "out")["port"]["reused"] == 2
+    assert "r3_device_access" not in (source.parent / "out" / "lapic.S").read_text()
+
+
+@pytest.mark.parametrize(("line", "name", "after"), [
+    ("\tmovl %eax, (%ecx)", "mov", "\tr3_device_access; movl %eax, (%ecx)"),
+    ("1: 2:\tmovb $1, 4(%ecx,%edx,4) # why", "mov", "1: 2:\tr3_device_access; movb $1, 4(%ecx,%edx,4) # why"),
+    ("\tmovzbl 5, %eax /* c */", "movzx", "\tr3_device_access; movzbl 5, %eax /* c */"),
+    ("\tmov [ebx], eax", "mov", "\tr3i_device_access; mov [ebx], eax"),
+    ("\tsubl $1, table(,%eax,4)\r", "sub", "\tr3_device_access; subl $1, table(,%eax,4)\r"),
+    ("\tmovl %eax, %ecx", "mov", None),  # no memory operand
+    ("\tmovl $4, %ecx", "mov", None),
+    ("\torl $4, (%ecx)", "mov", None),  # another instruction
+    ("\tnop; movl %eax, (%ecx)", "mov", None),
+    ("\t# movl %eax, (%ecx)", "mov", None),
+    ("#define WRITE movl %eax, (%ecx)", "mov", None),
+    ("\tr3_device_access; movl %eax, (%ecx)", "mov", None),
+])
+def test_where_the_gate_goes(line: str, name: str, after: str | None) -> None:
+    place = Place("a.S", 2, f"{name} eax", "f", False, 3, 0.5)
+    text, entries = with_gates(f"\tnop\n{line}\n\tnop", "a.S", [place, place])
+    assert text == f"\tnop\n{line if after is None else after}\n\tnop"
+    assert len(entries) == (after is not None)
+
+
+def test_the_gate_is_of_the_text_s_syntax() -> None:
+    places = [Place("a.S", line, "mov eax", "f", False, 3, 0.5) for line in (2, 4)]
+    text, entries = with_gates("\t.intel_syntax noprefix\n\tmov [ebx], eax\n\t.att_syntax\n\tmovl %eax, (%ebx)\n",
+                               "a.S", places)
+    assert text == ("\t.intel_syntax noprefix\n\tr3i_device_access; mov [ebx], eax\n\t.att_syntax\n"
+                    "\tr3_device_access; movl %eax, (%ebx)\n")
+    assert [entry.macro for entry in entries] == ["r3i_device_access", "r3_device_access"]
+
+
+def refused(source: Path, profile: Path) -> str:
+    command = [*COMMAND, "port", str(source), "-o", str(source.parent / "out"), "--profile", str(profile)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("ring3: ") and done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_bad_profiles_are_refused(source: Path, monitor: Path) -> None:
+    assert "nothing" in refused(source, source / "nothing")
+    assert "boot.S" in refused(source, source / "boot.S")
+    trace = traced(source)
+    (source / "k.elf").unlink()
+    assert "the kernel of the profile" in refused(source, trace)
+    assert port_alone([str(source), "-o", str(source.parent / "out"), "--profile", str(trace)]) == 2
