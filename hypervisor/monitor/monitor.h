@@ -32,6 +32,7 @@
 #define CR0_AM 0x40000u
 #define CR0_PG 0x80000000u
 #define DR6_BS 0x4000u
+#define PTE_AD 0x60u /* accessed, dirty */
 #define CR4_PSE 0x10u
 #define CR4_PGE 0x80u
 
@@ -212,7 +213,9 @@ void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
 #define GROUP 64u
 void compare_prepare(void);
 void compare_begin(void);
-uint32_t groups_equal(const uint32_t *now, const uint32_t *then, uint32_t groups, uint32_t compared);
+void compare_again(uint32_t group);
+uint32_t groups_unchanged(const uint32_t *table, const uint32_t *entries, uint32_t first, uint32_t groups,
+			  uint32_t compared);
 
 /* user_limit.c: where user addresses end */
 bool user_limit_kernel_only(uint32_t cr3);

@@ -5,7 +5,6 @@
 
 #define RUN_FIRST 16u
 #define RUN_MAX 256u
-#define PTE_AD 0x60u
 #define PTE_PS 0x80u
 
 /* Pages at which a walk up or down would go on, and its length so far. Private to a process. */

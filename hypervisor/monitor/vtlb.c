@@ -9,7 +9,6 @@
 
 #define PAGES (1u << 20)
 #define REGIONS 1024u /* one per page directory entry */
-#define PTE_AD 0x60u
 #define PTE_G 0x100u
 #define PTE_PS 0x80u
 #define PDE_COMPARED 0x87u /* P, W, U, PS */
@@ -138,6 +137,7 @@ static void drop_region(uint32_t region)
  * the whole group agrees the next time. */
 static void validate_word(const uint32_t *table, uint32_t word, uint32_t compared)
 {
+	compare_again(word);
 	for (uint32_t page = word * GROUP; page < word * GROUP + GROUP; page++) {
 		if (!vtlb_is_mapped(page))
 			entry[page] = table[page];
@@ -160,7 +160,7 @@ static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
 			span++;
 		if (!span)
 			continue;
-		same = groups_equal(table + word * GROUP, entry + word * GROUP, span, compared);
+		same = groups_unchanged(table, entry, word, span, compared);
 		if (same)
 			drop_now();
 		word += same;
@@ -243,6 +243,7 @@ void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde)
 	uint32_t region = page >> 10;
 
 	entry[page] = pte;
+	compare_again(page / GROUP);
 	if (!vtlb_is_mapped(page)) {
 		mapped[page / 64] |= 1ull << (page % 64);
 		if (region_count[region]++ == 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
@@ -606,3 +608,88 @@ test:	call paging
 	finish
 """)
     assert said == {"difference": 0, "top": 0, "frame": 0xAAAAAAAA}
+
+
+DIRECT_MAP = PAGING + """
+test:	call paging
+	movl $TEST,%edi			# the window maps the first 4 MiB, as a kernel's direct map does
+	movl $7,%eax
+	movl $1024,%ecx
+1:	stosl
+	addl $0x1000,%eax
+	loop 1b
+	movl $WINDOW,%esi
+	movl $1024,%ecx
+2:	movl (%esi),%eax		# all of it is cached
+	addl $0x1000,%esi
+	loop 2b
+.macro reload times=1
+	.rept \\times
+	movl $PD,%eax
+	r3_write_cr3 %eax
+	.endr
+.endm
+	reload 3
+"""
+
+
+@pytest.mark.parametrize("page", [0, 1, 7, 8, 63, 64, 511, 959, 960, 1023])
+@pytest.mark.parametrize("change", ["$FRAME_B+7", "$FRAME_B+0x27", "$FRAME_B+0x67", "$0"])
+def test_one_entry_of_a_direct_map_changes(machine: Machine, page: int, change: str) -> None:
+    """Whatever place it has among thousands that follow each other; and the others stay."""
+    read = f"expect changed, movl WINDOW+{page:#x}*0x1000,%eax" if change == "$0" else (
+        f"say changed, WINDOW+{page:#x}*0x1000")
+    other = 0x300 if page != 0x300 else 0x301
+    said = machine(DIRECT_MAP + f"""
+	entry {page}, {change}
+	reload
+	{read}
+	say other, WINDOW+{other:#x}*0x1000
+	reload 3
+	entry {page}, $FRAME_A+7
+	reload
+	say again, WINDOW+{page:#x}*0x1000
+	entry {page}, ${page:#x}*0x1000+7
+	reload 2
+	entry 0x300, $FRAME_B+7
+	reload
+	say frame, WINDOW+0x300*0x1000
+	finish
+""")
+    changed = fault("changed", PF, 0) if change == "$0" else {"changed": 0xBBBBBBBB}
+    assert said == changed | {"other": 0xAAAAAAAA if other == 0x300 else 0, "again": 0xAAAAAAAA, "frame": 0xBBBBBBBB}
+
+
+VECTOR_FLAGS = Path("/proc/cpuinfo").read_text().split()
+
+
+@pytest.mark.skipif("avx2" not in VECTOR_FLAGS, reason="this processor has no AVX2")
+@pytest.mark.parametrize("upper", [True, False], ids=["upper halves in use", "not in use"])
+def test_vector_registers_survive_a_comparison(machine: Machine, upper: bool) -> None:
+    """CR3 loads compare with vector registers, which are the guest's."""
+    registers = "\n".join(
+        f"\tvinserti128 $1,pattern+{16 * number},%ymm{number},%ymm{number}" if upper
+        else f"\tmovdqu pattern+{16 * number},%xmm{number}"
+        for number in range(8)
+    )
+    stores = "\n".join(
+        f"\tvmovdqu %ymm{number},stored+{32 * number}" if upper else f"\tmovdqu %xmm{number},stored+{32 * number}"
+        for number in range(8)
+    )
+    checks = "\n".join(f"\tsay r{number}, stored+{32 * number + (16 if upper else 0)}" for number in range(8))
+    said = machine(DIRECT_MAP + f"""
+	reload 3
+{registers}
+	reload 2
+{stores}
+{checks}
+	finish
+
+	.balign 32
+pattern:
+	.irp n,0,1,2,3,4,5,6,7
+	.long 0x11110000+\\n, 0x22220000+\\n, 0x33330000+\\n, 0x44440000+\\n
+	.endr
+stored:	.skip 256
+""")
+    assert said == {f"r{number}": 0x11110000 + number for number in range(8)}
