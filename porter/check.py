@@ -12,14 +12,13 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from porter.binary import survey_all
 from porter.binary.image import NoCode
 from porter.binary.survey import Survey
 from porter.errors import PortError
 from porter.files import write_files
-from porter.report import Report, code_report, json_text, plain
+from porter.report import Report, code_report, json_text
 
 
 def check(files: Iterable[Path | str]) -> Report:
@@ -34,17 +33,6 @@ def check(files: Iterable[Path | str]) -> Report:
         except NoCode:
             surveys.append(Survey(Path(file), has_code=False))
     return code_report(surveys)
-
-
-def verify(files: Iterable[Path | str], out: TextIO | None = None) -> bool:
-    """Whether nothing is left to port in compiled files; what is, one line each on `out` (standard error).
-
-    Raises PortError for what cannot be checked.
-    """
-    left = check(files).of("left")
-    for entry in left:
-        print(f"{entry.input}: ring3: left to port: {plain(entry)}", file=out or sys.stderr)
-    return not left
 
 
 def main(argv: Sequence[str] | None = None) -> int:

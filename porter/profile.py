@@ -3,34 +3,41 @@
 A sensitive instruction that trapped is one that was not ported in the kernel that ran. Any other is an access to
 device memory, which the monitor emulates: where an assembly source has it, ``r3_device_access`` in front of it makes
 it a gate. In front of an access to ordinary memory that macro costs time and changes nothing, so a place that is
-found again by its line and mnemonic alone is found well enough.
+found again by its line and mnemonic is found well enough.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from porter.asm_state import States
 from porter.binary.code import disassembler
-from porter.binary.image import load
-from porter.binary.lines import Lines as SourceLines
+from porter.binary.image import Image, load
+from porter.binary.lines import Lines
 from porter.binary.sensitive import classify
+from porter.comments import without_comments
 from porter.errors import PortError
 from porter.evident import start_syntax
 from porter.model import ATT, in_family
+from porter.prefixes import NAMES
 from porter.report import Entry, Hot, HotPlace
-from porter.rewrite import Lines
+from porter.source_port import as_assembled
 
 GATE = "r3_device_access"
 _KEY, _GROUP = "device-access", "device memory"
 _IN_ASSEMBLY = frozenset({".S", ".sx", ".s"})
-_SHIFTS = (0, 1, 2)  # lines that a former port put in front, where the kernel was built from its tree
-_ACCESS = re.compile(r"(?P<front>[ \t]*(?:[\w.$]+:[ \t]*)*)(?P<statement>(?P<name>[a-z]+)[ \t]+[^;#\n]*?)[ \t\r]*"
-                     r"(?:#.*|/\*.*|//.*)?\Z")
+# By how many lines those of the kernel may lie behind those of the tree: where it was built from a ported one, an
+# include was added to the file, and perhaps a blank line behind it.
+_SHIFTS = (0, 1, 2)
+_LABELS = r"[ \t]*(?:[\w.$]+:[ \t]*)*"
+_STATEMENT = re.compile(rf"(?P<front>{_LABELS})(?P<text>(?P<name>[a-z]+)[ \t]+[^;\n]*?)[ \t\r]*\Z", re.IGNORECASE)
+# What belongs to the instruction on the line behind it.
+_PREFIX = re.compile(rf"{_LABELS}(?:.*;[ \t]*)?(?:(?:{NAMES})(?:[ \t/]+(?:{NAMES}))*"
+                     r"|\.(?:byte|word|short|[24]byte|hword|insn)\b[^;]*)[ \t\r;/]*\Z", re.IGNORECASE)
 _EXTENDING = re.compile(r"\Amov([zs])[bw][wl]\Z")
 _COMMA = re.compile(r",(?![^(]*\))")
 
@@ -53,6 +60,13 @@ class Profile(NamedTuple):
     trapped: list[Trapped]
 
 
+class Access(NamedTuple):
+    """An access to device memory by its line in the file of which the kernel was made, and its mnemonic."""
+
+    line: int
+    name: str
+
+
 class Place(NamedTuple):
     """A place found in the tree; `path` is '' where it is not. `sensitive`: it is no access to device memory."""
 
@@ -65,34 +79,36 @@ class Place(NamedTuple):
     seconds: float
 
     @property
-    def name(self) -> str:
-        return self.text.partition(" ")[0]
+    def access(self) -> Access:
+        return Access(self.line, self.text.partition(" ")[0])
 
 
-def places(profile: Profile, paths: Collection[str]) -> list[Place]:
+def find(profile: Profile, paths: Collection[str]) -> list[Place]:
     """Where in a tree of these paths the places of a profile are. Raises PortError for a kernel that is unreadable."""
-    if not profile.trapped:
-        return []
     try:
         image = load(profile.kernel)
     except PortError as error:
         raise PortError(f"the kernel of the profile: {error}") from None
-    lines, decoder = SourceLines(image), disassembler()
+    lines = Lines(image)
     by_name: dict[str, list[str]] = {}
     for path in paths:
         by_name.setdefault(os.path.basename(path), []).append(path)
-    found = []
-    for one in profile.trapped:
-        insn = next(decoder.disasm(one.code, one.address, 1), None)
-        address = image.resolve(one.address)
-        source = lines.find(address) if address is not None else None
-        symbol = image.symbol_at(address) if address is not None else None
-        path = _in_tree(source[0], by_name) if source else ""
-        found.append(Place(
-            path, source[1] if source and path else 0, f"{insn.mnemonic} {insn.op_str}".strip() if insn else "?",
-            f"{symbol[0]}+{symbol[1]:#x}" if symbol else f"{one.address:#x}",
-            insn is not None and classify(insn) is not None, one.times, one.seconds))
-    return found
+    return [_place(one, image, lines, by_name) for one in profile.trapped]
+
+
+def _place(one: Trapped, image: Image, lines: Lines, by_name: dict[str, list[str]]) -> Place:
+    insn = next(disassembler().disasm(one.code, one.address, 1), None)
+    size = insn.size if insn else len(one.code)
+    address = image.resolve(one.address)
+    if address is not None and image.read(address, size) != one.code[:size]:
+        address = None  # code that came into memory otherwise than with the kernel
+    source = lines.find(address) if address is not None else None
+    symbol = image.symbol_at(address) if address is not None else None
+    path = _in_tree(source[0], by_name) if source else ""
+    return Place(path, source[1] if source and path else 0,
+                 f"{insn.mnemonic} {insn.op_str}".strip() if insn else one.code.hex(" "),
+                 f"{symbol[0]}+{symbol[1]:#x}" if symbol else f"{one.address:#x}",
+                 insn is not None and classify(insn) is not None, one.times, one.seconds)
 
 
 def _in_tree(file: str, by_name: dict[str, list[str]]) -> str:
@@ -111,80 +127,112 @@ def _in_tree(file: str, by_name: dict[str, list[str]]) -> str:
     return best[0] if len(best) == 1 else ""
 
 
-def accesses(found: Iterable[Place]) -> dict[str, list[Place]]:
+def accesses(found: Iterable[Place]) -> dict[str, tuple[Access, ...]]:
     """The accesses to device memory that an assembly source has, by path."""
-    out: dict[str, list[Place]] = {}
+    out: dict[str, set[Access]] = {}
     for place in found:
-        if place.path and not place.sensitive and os.path.splitext(place.path)[1] in _IN_ASSEMBLY:
-            out.setdefault(place.path, []).append(place)
-    return out
+        if place.path and not place.sensitive and _is_assembly(place):
+            out.setdefault(place.path, set()).add(place.access)
+    return {path: tuple(sorted(some)) for path, some in out.items()}
 
 
-def with_gates(text: str, path: str, wanted: Iterable[Place]) -> tuple[str, list[Entry]]:
-    """An assembly text with a gate in front of each access to device memory that is found in it."""
-    lines, wanted = text.split("\n"), list(wanted)
+def _is_assembly(place: Place) -> bool:
+    return os.path.splitext(place.path)[1] in _IN_ASSEMBLY
 
-    def found(place: Place, shift: int) -> re.Match[str] | None:
-        number = place.line - shift
-        match = _ACCESS.match(lines[number - 1]) if 0 < number <= len(lines) else None
-        return match if match and _is(match, place) else None
 
-    shift = max(_SHIFTS, key=lambda shift: sum(found(place, shift) is not None for place in wanted))
-    states, at = States(text, text, start_syntax(text, text, ATT)), Lines(text)
+def _shift(fits: Callable[[int], int]) -> int:
+    """The shift by which most places of a file fit, the least of several."""
+    return max(_SHIFTS, key=lambda shift: (fits(shift), -shift))
+
+
+class _Text:
+    """The statements of an assembly text by their lines, those in front of which a gate may stand."""
+
+    def __init__(self, text: str, preprocessed: bool) -> None:
+        self.lines = text.split("\n")
+        clean = as_assembled(text) if preprocessed else without_comments(text)
+        states = States(clean, text if preprocessed else "", start_syntax(clean, text, ATT))
+        self._found: dict[int, tuple[re.Match[str], str]] = {}
+        offset, before, goes_on = 0, "", False
+        for number, line in enumerate(self.lines, 1):
+            bare, state = clean[offset:offset + len(line)], states.at(offset)
+            offset += len(line) + 1
+            joined = goes_on or line.lstrip().startswith("#")  # a directive's, or the body of a C macro
+            goes_on = preprocessed and line.rstrip("\r").endswith("\\")
+            match = _STATEMENT.match(bare)
+            if match and not (joined or goes_on or _PREFIX.match(before)) and state.bits == "32":
+                self._found[number] = match, in_family(GATE, state.syntax)
+            before = bare if bare.strip() else before
+
+    def at(self, access: Access, shift: int) -> tuple[int, re.Match[str], str] | None:
+        """Line, statement and gate of what may be the instruction that trapped."""
+        match, gate = self._found.get(access.line - shift, (None, ""))
+        return (access.line - shift, match, gate) if match and _is(match, access.name) else None
+
+
+def _is(match: re.Match[str], name: str) -> bool:
+    """Whether a statement has a memory operand, and the mnemonic that a disassembler gives."""
+    written = _EXTENDING.sub(r"mov\1x", match["name"].lower())
+    operands = [operand.strip() for operand in _COMMA.split(match["text"][len(match["name"]):])]
+    in_memory = any(one[:1] not in ("%", "$") or any(sign in one for sign in "([:") for one in operands)
+    return in_memory and written.rstrip("bwl") == name.rstrip("bwl")
+
+
+def with_gates(text: str, path: str, preprocessed: bool, wanted: Collection[Access]) -> tuple[str, list[Entry]]:
+    """An assembly text with a gate in front of each access to device memory that is found in it.
+
+    `preprocessed`: the C preprocessor has yet to see it.
+    """
+    of = _Text(text, preprocessed)
+    shift = _shift(lambda by: sum(of.at(access, by) is not None for access in wanted))
     entries: dict[int, Entry] = {}
-    for place in wanted:
-        match = found(place, shift)
-        if match is None:
+    for access in wanted:
+        found = of.at(access, shift)
+        if found is None or found[0] in entries:
             continue
-        number, front = place.line - shift, match["front"]
-        gate = in_family(GATE, states.at(at.offset(number)).syntax)
-        entries[number] = Entry("", path, number, len(front) + 1, match["statement"], _KEY, _GROUP, "ported", gate,
-                                "gate", "traps", "", None, Hot(place.times, place.seconds))
-        lines[number - 1] = f"{front}{gate}; {lines[number - 1][len(front):]}"
-    return ("\n".join(lines), list(entries.values())) if entries else (text, [])
-
-
-def _is(match: re.Match[str], place: Place) -> bool:
-    """Whether a statement may be the instruction that trapped: one with a memory operand, and of its mnemonic."""
-    name = _EXTENDING.sub(r"mov\1x", match["name"])
-    operands = [operand.strip() for operand in _COMMA.split(match["statement"][len(match["name"]):])]
-    in_memory = any(one[:1] not in ("%", "$") or ":" in one for one in operands)
-    return in_memory and name.rstrip("bwl") == place.name.rstrip("bwl")
+        number, match, gate = found
+        column = match.end("front")
+        line = of.lines[number - 1]
+        of.lines[number - 1] = f"{line[:column]}{gate}; {line[column:]}"
+        entries[number] = Entry("", path, number, column + 1, match["text"], _KEY, _GROUP, "ported", gate, "gate",
+                                "traps", "")
+    return ("\n".join(of.lines), list(entries.values())) if entries else (text, [])
 
 
 def told(found: Iterable[Place], entries: list[Entry]) -> tuple[list[Entry], list[HotPlace]]:
     """The entries with what the profile tells of them, and the places with what was done about each."""
-    at: dict[tuple[str, int], list[int]] = {}
+    at: dict[tuple[str, int, bool], int] = {}
     for position, entry in enumerate(entries):
-        at.setdefault((entry.file, entry.line), []).append(position)
-    out, hot, found = list(entries), [], list(found)
-
-    def entry_of(place: Place, shift: int) -> int | None:
-        return next((i for i in at.get((place.path, place.line - shift), ())
-                     if (out[i].key == _KEY) != place.sensitive), None)
-
+        at.setdefault((entry.file, entry.line, entry.key != _KEY), position)
     by_path: dict[str, list[Place]] = {}
     for place in found:
         by_path.setdefault(place.path, []).append(place)
-    shifts = {path: max(_SHIFTS, key=lambda shift: sum(entry_of(one, shift) is not None for one in places))
-              for path, places in by_path.items()}
-    for place in found:
-        index = entry_of(place, shifts[place.path])
-        if index is not None and place.sensitive:
-            before = out[index].hot or Hot(0, 0.0)
-            out[index] = out[index]._replace(hot=Hot(before.times + place.times, before.seconds + place.seconds))
-        hot.append(HotPlace(place.text, place.path, place.line, place.symbol, place.times, place.seconds,
-                            _action(place, out[index] if index is not None else None)))
-    return out, hot
+    out = list(entries)
+    hot: list[HotPlace] = []
+    for path, places in by_path.items():
+        def fits(by: int, path: str = path, places: list[Place] = places) -> int:
+            return sum((path, place.line - by, place.sensitive) in at for place in places)
+
+        shift = _shift(fits)
+        for place in places:
+            index = at.get((path, place.line - shift, place.sensitive)) if path else None
+            if index is not None:
+                before = out[index].hot or Hot(0, 0.0)
+                out[index] = out[index]._replace(
+                    hot=Hot(before.times + place.times, before.seconds + place.seconds))
+            line = max(place.line - shift, 0)
+            hot.append(HotPlace(place.text, path, line, place.symbol, place.times, place.seconds,
+                                _action(place, out[index] if index is not None else None)))
+    return out, sorted(hot, key=lambda place: -place.times)
 
 
 def _action(place: Place, entry: Entry | None) -> str:
     if entry:
         return f"now {entry.macro} ({entry.cost})" if entry.treatment == "ported" else f"left: {entry.reason}"
-    if place.sensitive:
-        return "not found in a source of the tree: build with `ring3 cc`, or see `ring3 check`"
     if not place.path:
         return "its source is not known: build the kernel with -g, from this tree"
-    if os.path.splitext(place.path)[1] in _IN_ASSEMBLY:
-        return "no access of that kind is on this line: it is in a macro, where others use it"
-    return "written by a C compiler: stays a trap; as inline assembly in an assembly source it could be a gate"
+    if place.sensitive:
+        return "not found in a source of the tree: build with `ring3 cc`, or see `ring3 check`"
+    if _is_assembly(place):
+        return "not found on its line, perhaps as it is in a macro: stays a trap"
+    return "written by a C compiler: stays a trap; in an assembly source it could be a gate"

@@ -34,10 +34,6 @@ class Lines:
             self._starts.append(position + 1)
             position = text.find("\n", position + 1)
 
-    def offset(self, line: int) -> int:
-        """Where a line begins."""
-        return self._starts[line - 1]
-
     def __call__(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1

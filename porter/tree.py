@@ -18,8 +18,7 @@ from porter.errors import PortError
 from porter.files import Pending, pending
 from porter.model import ATT, INTEL
 from porter.patch import file_patch, new_file_patch
-from porter.profile import Place, Profile, accesses, told
-from porter.profile import places as traps
+from porter.profile import Place, Profile, accesses, find, told
 from porter.progress import Bar
 from porter.report import Input, PortResult, Report, json_text
 from porter.report_terminal import print_port
@@ -57,13 +56,13 @@ def _former(out: Path | None, force: bool, workers: Workers) -> Former | None:
     return tree_output.former(out, state, workers)
 
 
-def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str], found: list[Place]) -> Report:
+def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str], hot: list[Place]) -> Report:
+    entries, places = told(hot, list(result.entries))
     includes = {path: seen.includes for path, seen in result.looks.items()}
-    entries, hot = told(found, list(result.entries))
     build = proposals(options.dir, [file.path for file in tree.files], result.changed, includes)
     port = PortResult(str(options.output) if options.output else None, len(result.ported),
                       sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept,
-                      build, hot)
+                      build, places)
     lines = {path: one.lines for path, one in result.ported.items() if one.lines}
     return Report("port", [Input(str(options.dir), "tree")], entries, port, lines)
 
@@ -113,11 +112,11 @@ def _port(options: argparse.Namespace, profile: Profile | None, bar: Bar,
     stage = stack.enter_context(tree_output.stage(places.tree)) if places.tree else None
     files = stack.enter_context(pending())
     known = before.state.known if before else None
-    found = traps(profile, [file.path for file in tree.files if file.source]) if profile else []
+    hot = find(profile, [file.path for file in tree.files if file.source]) if profile else []
     result = port_tree(options.dir, tree, workers, bar, known, before and before.out, stage,
-                       _SYNTAXES.get(options.syntax, ()), accesses(found))
+                       _SYNTAXES.get(options.syntax, ()), accesses(hot))
     kept = tree_output.kept(before, tree_output.wanted(tree, result)) if before else []
-    report = _report(options, tree, result, kept, found)
+    report = _report(options, tree, result, kept, hot)
     places.write(files, options, tree, result, report)
     if places.tree and stage:
         _fill(stage, options.dir, tree, result, before, bar)
@@ -166,13 +165,13 @@ def _positive(text: str) -> int:
 
 
 def _no_profile(path: Path) -> Profile:
-    raise PortError(f"{path}: a trace can be read by the command `ring3 port` only")
+    raise PortError(f"{path}: only the command `ring3 port` can read a trace")
 
 
 def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profile] = _no_profile) -> int:
     """``ring3 port DIR -o OUT``. Returns 0, or 2 with one line on standard error for bad input.
 
-    `read_profile` reads a trace, of whose form the porter knows nothing; it raises what it likes.
+    `read_profile` reads a trace, of whose form the porter knows nothing; what it raises, `main` lets pass.
     """
     parser = _arguments()
     options = parser.parse_args(argv)

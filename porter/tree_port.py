@@ -24,7 +24,7 @@ from porter.generated import port_generator
 from porter.includes import with_include
 from porter.model import Site, Syntax
 from porter.patch import file_patch
-from porter.profile import Place, with_gates
+from porter.profile import Access, with_gates
 from porter.progress import Bar
 from porter.report import Entry, source_entry
 from porter.source_port import port_header, port_source
@@ -103,7 +103,7 @@ class _Task(NamedTuple):
     former: Path | None
     stage: Path | None
     porter: str  # the fingerprint of the porter
-    hot: tuple[Place, ...]  # accesses to device memory that a profile tells of
+    hot: tuple[Access, ...]  # accesses to device memory that a profile tells of
 
 
 def _relevant(macros: Survey | None, text: str) -> Survey:
@@ -178,10 +178,11 @@ def _port_file(task: _Task) -> PortedFile:
         entries = task.known.entries
     else:
         after, sites = _port_text(task, text, macros)
-        entries = [source_entry(site)._replace(text=readable(site.text)) for site in sites]
+        entries = [source_entry(site) for site in sites]
         if task.hot:
-            after, gates = with_gates(after, file.path, task.hot)
+            after, gates = with_gates(after, file.path, file.suffix in SOURCE, task.hot)
             entries = sorted([*entries, *gates], key=lambda entry: (entry.line, entry.column))
+        entries = [entry._replace(text=readable(entry.text)) for entry in entries]
         if after != text:
             after = _with_macros(file, after)
     if task.stage and after != text:
@@ -221,12 +222,12 @@ def _definitions(task: _DefinitionTask) -> list[tuple[str, str]]:
 
 def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[str, Known] | None = None,
               former: Path | None = None, stage: Path | None = None, syntaxes: Sequence[Syntax] = (),
-              hot: Mapping[str, list[Place]] | None = None) -> Result:
+              hot: Mapping[str, tuple[Access, ...]] | None = None) -> Result:
     """Port all sources of a tree.
 
     `known` is what a former port recorded, `former` the tree that it wrote; changed texts are written below
     `stage`. `syntaxes` are those that text is for which would do in either; without any, the tree has to show it.
-    `hot` are the accesses to device memory that a profile tells of.
+    `hot` are the accesses to device memory that a profile tells of, by path in the tree.
     Raises PortError for what cannot be read, parsed or written, and Interrupted.
     """
     known, hot = known or {}, hot or {}
@@ -242,7 +243,7 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
     default = default_syntax(tree.files, result.looks, syntaxes)
     tasks = [_Task(root, file, result.looks[file.path], os.path.basename(file.path) in headers, syntaxes,
                    default, macros if file.path in concerned else None, known.get(file.path), former, stage, porter,
-                   tuple(hot.get(file.path, ())))
+                   hot.get(file.path, ()))
              for file in sources]
     ported = workers.map(_port_file, tasks, [file.size for file in sources])
     for file, one in zip(sources, bar.over("porting", ported, len(sources)), strict=False):

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from porter.binary import survey
-from porter.errors import PortError
+from porter.check import check
+from porter.report import source
 
 _ELF32_I386 = (32, "EM_386")
 
@@ -34,15 +34,10 @@ def verify_files(paths: Iterable[str]) -> int:
     """
     status = 0
     for path in filter(_is_ours, paths):
-        try:
-            left = survey(path).left
-        except PortError as error:
-            if "executable" in str(error):
-                continue  # data only
-            raise
-        for site in left:
-            where = f"{site.source[0]}:{site.source[1]}" if site.source else f"{site.section}+{site.address:#x}"
-            print(f"{path}: {where}: ring3: `{site.text}` is left to port", file=sys.stderr)
+        left = check([path]).of("left")
+        for entry in left:
+            where = source(entry) or (entry.place and f"{entry.place.section}+{entry.place.address:#x}")
+            print(f"{path}: {where}: ring3: `{entry.text}` is left to port", file=sys.stderr)
         if left:
             print(f"ring3: {path}: {len(left)} left to port; removed", file=sys.stderr)
             os.unlink(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from porter.check import check, main, verify
+from porter.check import check, main
 from tests.porter import compiled
 
 LONG = "a_member_whose_name_is_longer_than_fifteen.S"
@@ -60,16 +59,6 @@ def test_several_files_one_verdict(objects: list[Path], capsys: pytest.CaptureFi
     assert lines[-1] in {f"4 files, {count} with code: 3 left to port" for count in (3, 4)}
     assert main([str(objects[2]), str(objects[3])]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("nothing left to port")
-
-
-def test_verify_tells_what_is_left_and_nothing_else(objects: list[Path]) -> None:
-    out = io.StringIO()
-    assert not verify(objects, out)
-    assert [line.partition(": ring3: left to port: ")[0] for line in out.getvalue().splitlines()] == [
-        str(objects[0]), str(objects[1]), str(objects[1])]
-    out = io.StringIO()
-    assert verify(objects[2:], out)
-    assert out.getvalue() == ""
 
 
 def test_one_bad_file_names_itself(objects: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,9 @@ from porter import interrupts, tree, tree_output
 from porter.files import Pending
 
 COMMAND = [sys.executable, "-m", "hypervisor.cli.main", "port"]
+# The same, telling when the interpreter is up, which answers an interrupt before that with status 1.
+TELLING = [sys.executable, "-c", "import os, sys; os.write(1, b'.'); from hypervisor.cli.main import main; "
+                                 "sys.exit(main(['port', *sys.argv[1:]]))"]
 OUTPUTS = ["out", "out.html", "out.json", "out.patch", "out.state"]
 
 
@@ -83,10 +86,11 @@ def test_signals_at_random_moments(source: Path, folder: Path, whole: dict[str, 
     for attempt in range(8):
         place = shutil.copytree(folder, folder.with_name(f"{folder.name}-{attempt}"))
         # A group of its own, as a terminal would signal it: the workers, too.
-        process = subprocess.Popen([*COMMAND, str(source), "-o", "out", "--jobs", "2"], cwd=place,
-                                   env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        process = subprocess.Popen([*TELLING, str(source), "-o", "out", "--jobs", "2"], cwd=place,
+                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    start_new_session=True)
-        time.sleep(duration * rng.uniform(0.1, 1))
+        assert process.stdout and process.stdout.read(1) == b"."
+        time.sleep(duration * rng.uniform(0, 1))
         os.killpg(process.pid, number)
         error = process.communicate(timeout=60)[1]
         interrupted += process.returncode != 0

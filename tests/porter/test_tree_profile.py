@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from hypervisor.cli import port
 from hypervisor.trace.profile import kernel, trapped
 from hypervisor.trace.reader import open_trace
-from porter.profile import Place, with_gates
+from porter.check import check
+from porter.profile import Access, Place, told, with_gates
 from porter.tree import main as port_alone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +77,7 @@ def traced(folder: Path) -> Path:
 def ported(root: Path, out: str, *more: str) -> dict[str, Any]:
     assert port.main([str(root), "-o", str(root.parent / out), *more]) == 0
     report: dict[str, Any] = json.loads((root.parent / f"{out}.json").read_text())
+    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_text()))
     return report
 
 
@@ -96,7 +99,16 @@ def test_hot_accesses_become_gates(source: Path, monitor: Path, built: str) -> N
     assert ("boot.S", "cli") not in hot if built == "first" else hot["boot.S", "cli"]["action"] == "now r3_cli (inline)"
     again = open_trace(traced(source.parent / "second"))
     assert [place.times for place in trapped(again)] == [50]
+    assert check([source.parent / "second" / "k.elf"]).inputs[0].ported["device_access"] == 3
     assert kernel(again) == source.parent / "second" / "k.elf"
+
+
+def test_the_same_profile_again_tells_the_same(source: Path, monitor: Path) -> None:
+    trace = str(traced(source))
+    first = ported(source, "out", "--profile", trace)
+    again = ported(source, "out", "--profile", trace)
+    assert again["port"]["reused"] == again["port"]["scanned"]
+    assert again["sites"] == first["sites"] and again["port"]["hot"] == first["port"]["hot"]
 
 
 def test_a_port_without_the_profile_takes_the_gates_back(source: Path, monitor: Path) -> None:
@@ -110,30 +122,54 @@ def test_a_port_without_the_profile_takes_the_gates_back(source: Path, monitor: 
     ("\tmovl %eax, (%ecx)", "mov", "\tr3_device_access; movl %eax, (%ecx)"),
     ("1: 2:\tmovb $1, 4(%ecx,%edx,4) # why", "mov", "1: 2:\tr3_device_access; movb $1, 4(%ecx,%edx,4) # why"),
     ("\tmovzbl 5, %eax /* c */", "movzx", "\tr3_device_access; movzbl 5, %eax /* c */"),
-    ("\tmov [ebx], eax", "mov", "\tr3i_device_access; mov [ebx], eax"),
+    ("\tlock orl $1, (%ecx)", "lock", "\tr3_device_access; lock orl $1, (%ecx)"),
     ("\tsubl $1, table(,%eax,4)\r", "sub", "\tr3_device_access; subl $1, table(,%eax,4)\r"),
+    ("\tMOVL %EAX, (%ECX)", "mov", "\tr3_device_access; MOVL %EAX, (%ECX)"),
     ("\tmovl %eax, %ecx", "mov", None),  # no memory operand
     ("\tmovl $4, %ecx", "mov", None),
     ("\torl $4, (%ecx)", "mov", None),  # another instruction
     ("\tnop; movl %eax, (%ecx)", "mov", None),
     ("\t# movl %eax, (%ecx)", "mov", None),
+    ("/*\n\tmovl %eax, (%ecx) */", "mov", None),
     ("#define WRITE movl %eax, (%ecx)", "mov", None),
+    ("#define WRITE \\\n\tmovl %eax, (%ecx)", "mov", None),
+    ("\t.code16\n\tmovl %eax, (%ecx)", "mov", None),
+    ("\trep\n\tmovsl (%esi), (%edi)", "movsl", None),  # the prefix would be the gate's
+    ("\tnop; data16 lock\n\torl $4, (%ecx)", "or", None),
+    ("\tlock\n\n\torl $4, (%ecx)", "or", None),
+    ("x:\t.byte 0xf0\n\torl $4, (%ecx)", "or", None),
     ("\tr3_device_access; movl %eax, (%ecx)", "mov", None),
 ])
-def test_where_the_gate_goes(line: str, name: str, after: str | None) -> None:
-    place = Place("a.S", 2, f"{name} eax", "f", False, 3, 0.5)
-    text, entries = with_gates(f"\tnop\n{line}\n\tnop", "a.S", [place, place])
+@pytest.mark.parametrize("preprocessed", [False, True])
+def test_where_the_gate_goes(line: str, name: str, after: str | None, preprocessed: bool) -> None:
+    if line.startswith("#define") and not preprocessed:
+        line = line.replace("\\\n", "")  # a comment
+    number = 2 + line.count("\n")
+    text, entries = with_gates(f"\tnop\n{line}\n\tnop", "a.S", preprocessed, [Access(number, name)])
     assert text == f"\tnop\n{line if after is None else after}\n\tnop"
-    assert len(entries) == (after is not None)
+    assert [entry.line for entry in entries] == ([] if after is None else [number])
 
 
-def test_the_gate_is_of_the_text_s_syntax() -> None:
-    places = [Place("a.S", line, "mov eax", "f", False, 3, 0.5) for line in (2, 4)]
-    text, entries = with_gates("\t.intel_syntax noprefix\n\tmov [ebx], eax\n\t.att_syntax\n\tmovl %eax, (%ebx)\n",
-                               "a.S", places)
-    assert text == ("\t.intel_syntax noprefix\n\tr3i_device_access; mov [ebx], eax\n\t.att_syntax\n"
+def test_the_gate_is_that_of_the_syntax() -> None:
+    source = ".intel_syntax noprefix\n\tmov [ebx], eax\n\t.att_syntax\n\tmovl %eax, (%ebx)\n"
+    text, entries = with_gates(source, "a.S", True, [Access(2, "mov"), Access(4, "mov")])
+    assert text == (".intel_syntax noprefix\n\tr3i_device_access; mov [ebx], eax\n\t.att_syntax\n"
                     "\tr3_device_access; movl %eax, (%ebx)\n")
     assert [entry.macro for entry in entries] == ["r3i_device_access", "r3_device_access"]
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_all_places_of_a_file_are_shifted_alike(shift: int) -> None:
+    """Each line alone would fit by several shifts."""
+    source = "\tmovl %eax, 1\n\tmovl %eax, 2\n\torl $1, 3\n\tmovl %eax, 4\n\tmovl %eax, 5\n\torl $1, 6\n"
+    wanted = {2: "mov", 3: "or", 4: "mov"}
+    text, entries = with_gates(source, "a.S", True, [Access(line + shift, name) for line, name in wanted.items()])
+    assert [number for number, line in enumerate(text.split("\n"), 1) if "r3_" in line] == list(wanted)
+    found = [Place("a.S", line + shift, f"{name} x", "f+0", False, line, 0.5) for line, name in wanted.items()]
+    entries, hot = told(found, entries)
+    assert {entry.line: entry.hot and entry.hot.times for entry in entries} == {2: 2, 3: 3, 4: 4}
+    assert [(place.line, place.action) for place in hot] == [
+        (line, "now r3_device_access (gate)") for line in (4, 3, 2)]
 
 
 def refused(source: Path, profile: Path) -> str:
@@ -147,6 +183,9 @@ def test_bad_profiles_are_refused(source: Path, monitor: Path) -> None:
     assert "nothing" in refused(source, source / "nothing")
     assert "boot.S" in refused(source, source / "boot.S")
     trace = traced(source)
-    (source / "k.elf").unlink()
-    assert "the kernel of the profile" in refused(source, trace)
+    kernel = source / "k.elf"
+    kernel.write_bytes(kernel.read_bytes() + b"\0")
+    assert "has changed since" in refused(source, trace)
+    kernel.unlink()
+    assert "cannot be read" in refused(source, trace)
     assert port_alone([str(source), "-o", str(source.parent / "out"), "--profile", str(trace)]) == 2
