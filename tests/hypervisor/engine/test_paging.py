@@ -651,7 +651,7 @@ def test_one_entry_of_a_direct_map_changes(machine: Machine, page: int, change: 
 	reload
 	say again, WINDOW+{page:#x}*0x1000
 	movl $0xcccccccc,{page:#x}*0x1000+0xffc
-	reload 2			# remembered as it is, which is not straight
+	reload				# remembered as it is, which is not straight
 	entry {page}, ${page:#x}*0x1000+7
 	reload
 	say straight, WINDOW+{page:#x}*0x1000+0xffc
