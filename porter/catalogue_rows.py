@@ -170,6 +170,8 @@ ROWS: tuple[Row, ...] = (
     _bare("rdpmc", "MSRs", _GATE, _TRAPS, "#GP"),
     _bare("cpuid", "identity", _GATE, _SILENT, "describes the host's processor, not the guest's"),
     _bare("rdtscp", "identity", _GATE, _SILENT, "gives the host's processor number in ECX"),
+    Row("rdpid", "identity", ("rdpid",), "", (), Cost.NONE, _SILENT,
+        "gives the host's processor number; the guest's cpuid does not offer it", Treatment.NATIVE),
     _bare("xsetbv", "extended state", _GATE, _TRAPS, "#GP"),
     _bare("xgetbv", "extended state", _GATE, _SILENT, "shows the host's XCR0"),
     _native("xsaves", "extended state", "xsaves xrstors xsavec64 xsaves64 xrstors64",
@@ -182,6 +184,9 @@ ROWS: tuple[Row, ...] = (
             "vmmcall vmrun vmload vmsave stgi clgi skinit invlpga getsec",
             "#UD or #GP, delivered to the guest as #UD: its virtual CPU has no such extension"),
     _native("rsm", "virtualisation", "rsm", "#UD outside system management mode, delivered to the guest as #UD"),
+    _native("system-extensions", "system extensions",
+            "enclv encls pconfig wrmsrns hreset enqcmds setssbsy clrssbsy wrussd tdcall invlpgb tlbsync pvalidate",
+            "#UD or #GP, delivered to the guest, whose virtual CPU has no such extension"),
     # 64-bit mode.
     Row("mov-cr8", "x86-64", ("mov",), "lq", (Form((_REG, Slot.CR8), ""), Form((Slot.CR8, _REG), "")),
         Cost.NONE, _TRAPS, _LONG_MODE, Treatment.REFUSE),

@@ -111,9 +111,10 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "rdpmc": (x86.X86_INS_RDPMC,),
     "cpuid": (x86.X86_INS_CPUID,),
     "rdtscp": (x86.X86_INS_RDTSCP,),
+    "rdpid": (x86.X86_INS_RDPID,),
     "xsetbv": (x86.X86_INS_XSETBV,),
     "xgetbv": (x86.X86_INS_XGETBV,),
-    "xsaves": (x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS, x86.X86_INS_RDPID),
+    "xsaves": (x86.X86_INS_XSAVES, x86.X86_INS_XRSTORS),
     "stac": (x86.X86_INS_STAC,),
     "clac": (x86.X86_INS_CLAC,),
     "rsm": (x86.X86_INS_RSM,),
@@ -141,17 +142,27 @@ _ROWS: dict[str, tuple[int, ...]] = {
         x86.X86_INS_INVLPGA,
         x86.X86_INS_GETSEC,
     ),
+    "system-extensions": (  # as far as capstone knows them
+        x86.X86_INS_ENCLV,
+        x86.X86_INS_ENCLS,
+        x86.X86_INS_PCONFIG,
+        x86.X86_INS_SETSSBSY,
+        x86.X86_INS_CLRSSBSY,
+        x86.X86_INS_WRUSSD,
+    ),
 }
 
 _BY_ID: dict[int, Kind] = {
     **{id_: _kind(key) for key, ids in _ROWS.items() for id_ in ids},
     **dict.fromkeys((x86.X86_INS_INT1, x86.X86_INS_INT3, x86.X86_INS_INTO, x86.X86_INS_BOUND), _INT_NATIVE),
     x86.X86_INS_RDTSC: _TIME,
-    **dict.fromkeys((x86.X86_INS_UD0, x86.X86_INS_UD1, x86.X86_INS_UD2), _UNDEFINED),
+    # Capstone tells swapgs outside of 64-bit mode, too.
+    **dict.fromkeys((x86.X86_INS_UD0, x86.X86_INS_UD1, x86.X86_INS_UD2, x86.X86_INS_SWAPGS), _UNDEFINED),
 }
 
 SEGMENTS = frozenset((x86.X86_REG_CS, x86.X86_REG_DS, x86.X86_REG_ES, x86.X86_REG_SS, x86.X86_REG_FS, x86.X86_REG_GS))
-_CONTROLS = frozenset(range(x86.X86_REG_CR0, x86.X86_REG_CR15 + 1))
+_CONTROLS = frozenset((x86.X86_REG_CR0, x86.X86_REG_CR2, x86.X86_REG_CR3, x86.X86_REG_CR4, x86.X86_REG_CR8))
+_NO_CONTROLS = frozenset(range(x86.X86_REG_CR0, x86.X86_REG_CR15 + 1)) - _CONTROLS
 _DEBUGS = frozenset(range(x86.X86_REG_DR0, x86.X86_REG_DR15 + 1))
 
 # Vectors whose gates in the host's IDT ring 3 may use (Linux: arch/x86/kernel/idt.c).
@@ -192,6 +203,8 @@ def _move(insn: CsInsn) -> Kind | None:
             return _UNDEFINED if operand is target and operand.reg == x86.X86_REG_CS else segment
         if operand.reg in _CONTROLS:
             return _CONTROL
+        if operand.reg in _NO_CONTROLS:
+            return _UNDEFINED
         if operand.reg in _DEBUGS:
             return _DEBUG
     return None

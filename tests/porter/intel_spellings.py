@@ -251,6 +251,9 @@ skinit -> left == skinit
 invlpga -> left == invlpga
 getsec -> left == getsec
 rsm -> left == rsm
+rdpid eax -> left == rdpid %eax
+clrssbsy [eax] -> left == clrssbsy (%eax)
+wrussd [eax],ecx -> left == wrussd %ecx,(%eax)
 """
 
 # Not sensitive: no change, and nothing reported.

@@ -257,6 +257,20 @@ skinit -> left
 invlpga -> left
 getsec -> left
 rsm -> left
+rdpid %eax -> left
+enclv -> left
+encls -> left
+pconfig -> left
+wrmsrns -> left
+hreset $1 -> left
+enqcmds (%eax),%ecx -> left
+setssbsy -> left
+clrssbsy (%eax) -> left
+wrussd %ecx,(%eax) -> left
+tdcall -> left
+invlpgb -> left
+tlbsync -> left
+pvalidate -> left
 """
 
 # Not sensitive: no change, and nothing reported.
@@ -302,6 +316,9 @@ cli:
 in_port:
 int = 4
 """
+
+# Mnemonics of the table that capstone does not know.
+UNDECODED = frozenset({"wrmsrns", "hreset", "enqcmds", "tdcall", "invlpgb", "tlbsync", "pvalidate"})
 
 # Of 64-bit mode only: GAS refuses them in 32-bit code.
 LONG_MODE = ["swapgs", "iretq", "lretq", "pushfq", "popfq", "sysretq", "sysexitq", "rdfsbase", "rdgsbase",

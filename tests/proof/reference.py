@@ -20,6 +20,8 @@ MODULE = "tests/proof/test_sites.py"
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "mov-cr8": ("tests/porter/test_spellings.py", "test_long_mode_is_refused"),
     "x86-64": ("tests/porter/test_spellings.py", "test_long_mode_is_refused"),
+    "rdpid": ("tests/porter/test_spellings.py", "test_each_spelling"),
+    "system-extensions": ("tests/porter/test_spellings.py", "test_each_spelling"),
     "stac": ("tests/proof/test_deviations.py", "test_known_deviation[stac]"),
     "clac": ("tests/proof/test_deviations.py", "test_known_deviation[clac]"),
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3))
 _NO_SYSTEM = "vmx-svm"  # extensions that the guest's processor does not have: any may be the row
+_EXTENSION = "system-extensions"
 
 _ONE_BYTE = {
     **dict.fromkeys((0x06, 0x0E, 0x16, 0x1E), "push-sreg"),
@@ -32,15 +33,13 @@ _GROUP6 = ("sldt", "str", "lldt", "ltr", "verr", "verw", None, None)
 _GROUP7_MEMORY = ("sgdt", "sidt", "lgdt", "lidt", "smsw", None, "lmsw", "invlpg")
 # By the whole byte behind 0F 01. What depends on a prefix is below.
 _GROUP7_REGISTER = {
-    0xC0: "enclv", 0xC1: _NO_SYSTEM, 0xC2: _NO_SYSTEM, 0xC3: _NO_SYSTEM, 0xC4: _NO_SYSTEM, 0xC5: "pconfig",
-    0xC6: "wrmsrns", 0xC8: "monitor", 0xC9: "mwait", 0xCA: "clac", 0xCB: "stac", 0xCF: "encls", 0xD0: "xgetbv",
+    0xC0: _EXTENSION, 0xC1: _NO_SYSTEM, 0xC2: _NO_SYSTEM, 0xC3: _NO_SYSTEM, 0xC4: _NO_SYSTEM, 0xC5: _EXTENSION,
+    0xC6: _EXTENSION, 0xC8: "monitor", 0xC9: "mwait", 0xCA: "clac", 0xCB: "stac", 0xCF: _EXTENSION, 0xD0: "xgetbv",
     0xD1: "xsetbv", 0xD4: _NO_SYSTEM, **dict.fromkeys(range(0xD8, 0xE0), _NO_SYSTEM), 0xF9: "rdtscp",
-    0xFE: "invlpgb", 0xFF: "tlbsync",
+    0xFE: _EXTENSION, 0xFF: _EXTENSION,
 }
 _GROUP7_PREFIXED = {
-    (0x66, 0xCC): "tdcall", (0x66, 0xCD): "seamret", (0x66, 0xCE): "seamops", (0x66, 0xCF): "seamcall",
-    (0xF3, 0xE8): "setssbsy", (0xF3, 0xFD): "rmpquery", (0xF3, 0xFE): "rmpadjust", (0xF2, 0xFE): "rmpupdate",
-    (0xF3, 0xFF): "psmash", (0xF2, 0xFF): "pvalidate",
+    (0x66, 0xCC): _EXTENSION, (0xF3, 0xE8): _EXTENSION, (0xF2, 0xFF): _EXTENSION,
 }
 
 
@@ -83,14 +82,16 @@ def _two_byte(prefixes: bytes, code: bytes) -> str | None:
     if opcode in (0x78, 0x79):
         return None if mandatory else _NO_SYSTEM  # with a prefix, SSE4a
     if opcode == 0xAE:
-        return "clrssbsy" if field == 6 and not register and mandatory == 0xF3 else None
+        return _EXTENSION if field == 6 and not register and mandatory == 0xF3 else None
     if opcode == 0xC7:
         return _group9(field, register, mandatory)
+    if opcode == 0x38 and modrm == 0x82 and 0x66 in prefixes:
+        return "invpcid"  # with a repeat prefix, it is one or undefined
     if opcode == 0x38:
-        return {(0x66, 0x80): _NO_SYSTEM, (0x66, 0x81): _NO_SYSTEM, (0x66, 0x82): "invpcid", (0x66, 0xF5): "wrussd",
-                (0xF3, 0xF8): "enqcmds"}.get((mandatory, modrm))
+        return {(0x66, 0x80): _NO_SYSTEM, (0x66, 0x81): _NO_SYSTEM, (0x66, 0xF5): _EXTENSION,
+                (0xF3, 0xF8): _EXTENSION}.get((mandatory, modrm))
     if opcode == 0x3A:
-        return "hreset" if mandatory == 0xF3 and modrm == 0xF0 else None
+        return _EXTENSION if mandatory == 0xF3 and modrm == 0xF0 else None
     return _TWO_BYTE.get(opcode)
 
 
