@@ -26,15 +26,14 @@ _MEMORY = re.compile(r"(?P<segment>[%\\]\w+:)?(?P<offset>-?\w+)?"
                      r"(?:\((?P<base>%\w+)?(?:,(?P<index>%\w+),(?P<scale>\d))?\))?\Z")
 _REGISTER = re.compile(r"%[a-z]{2,3}\Z")
 
-# Whether an argument names a register: with its % or without, as the syntax may have it.
+# Whether an argument names a register: with its % or without, as the syntax may have it, and perhaps in parentheses.
 _IS = """.macro r3i_is naked:req,prefixed:req,op:vararg
 	.set .Lr3i_is,0
-	.ifc \\op,\\naked
+	.irp known,\\naked,\\prefixed,(\\naked),(\\prefixed)
+	.ifc \\op,\\known
 	.set .Lr3i_is,1
 	.endif
-	.ifc \\op,\\prefixed
-	.set .Lr3i_is,1
-	.endif
+	.endr
 .endm
 """
 

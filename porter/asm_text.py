@@ -81,7 +81,7 @@ class AssemblyText:
         unprocessed = text if source or lenient else ""
         self.states, self.place = States(clean, unprocessed, syntax), Places(name, text)
         self.reach = Reach(clean, unprocessed, self.states)
-        self.register_symbols = RegisterSymbols(clean)
+        self.register_symbols = RegisterSymbols(clean, not self.states.only_att)
         self._function_macros = frozenset(_FUNCTION_MACRO.findall(unprocessed))
         # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
         self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
@@ -131,7 +131,7 @@ class AssemblyText:
         if has_macros(self.clean):
             from porter.macro_arguments import passed_mnemonics
 
-            items += passed_mnemonics(self.clean)
+            items += passed_mnemonics(self.clean, self.states)
         for item in items:
             state = self.states.at(item.start)
             if item.is_for_the_assembler and not self.passes_registers:

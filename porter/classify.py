@@ -130,12 +130,24 @@ def _mnemonic(head: str) -> str:
     return next((name.removesuffix(suffix) for suffix in ENCODING_SUFFIXES if name.endswith(suffix)), name)
 
 
-def _obstacle(form: Form, operands: Sequence[Operand], prefixes: Sequence[str], size: str) -> str:
+def _colon_obstacle(operands: Sequence[Operand], source: str) -> str:
+    """Why a far pointer in Intel syntax does not mean what it seems to: ``1 + 7:start``, ``offset 8:start``."""
+    first, last = operands[0], operands[-1]
+    if last is not first and len(first.atoms) > 1 and ":" in source[first.end:last.start]:
+        return "the colon takes only the last word of the selector: write the selector in parentheses"
+    if last is first and first.bare and any(atom.text == ":" for atom in first.atoms):
+        return "with `offset` in front, a far pointer is the memory at its offset: leave the word out"
+    return ""
+
+
+def _obstacle(row: Row, form: Form, operands: Sequence[Operand], prefixes: Sequence[str], size: str) -> str:
     """Why no macro does what a statement of this operand size does with its prefixes; '' where one does."""
     if LOCK in prefixes:
         return "lock makes it an invalid opcode, as on hardware"
     if WAIT in prefixes:
         return "wait is an instruction of its own: write it as a statement"
+    if not row.string and not REPEAT.isdisjoint(prefixes):
+        return "only string instructions are repeated: leave the prefix out"
     if not ADDRESS_16.isdisjoint(prefixes):
         return "16-bit addressing has no macro"
     if not SEGMENT.keys().isdisjoint(prefixes) and any(operand.segment for operand in operands):
@@ -183,13 +195,16 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     opaque = [*statement.leads, *(atom for atoms in statement.operands for atom in atoms[1:-1])]
     if any(atom.type == "OPAQUE" for atom in opaque):
         return left("written with a C macro that is not known here")
+    obstacle = _colon_obstacle(operands, source) if syntax.intel and branch else ""
+    if obstacle:
+        return left(obstacle)
     prefixes = [lead.text.lower().rstrip("/") for lead in statement.leads if lead.type == "PREFIX"]
     size = spelling.suffix or next((operand.size for operand in operands if operand.size in ("b", "w", "l")), "")
     word = not OPERAND_16.isdisjoint(prefixes) and size != "b"
     macro = _macro_name(match.form, operands, "w" if word else size)
     if macro in INVALID:
         return None
-    obstacle = _obstacle(match.form, operands, prefixes, size)
+    obstacle = _obstacle(row, match.form, operands, prefixes, size)
     if obstacle:
         return left(obstacle)
     written = source[statement.start:statement.end].lower()
@@ -221,7 +236,7 @@ def _string_arguments(row: Row, operands: Sequence[Operand], prefixes: Sequence[
     """outs takes the segment that its source is in, where that is not DS."""
     overrides = [SEGMENT[prefix] for prefix in prefixes if prefix in SEGMENT]
     overrides += [operand.segment for operand in operands if operand.segment]
-    segment = overrides[0] if row.key == "outs" and overrides else "ds"
+    segment = overrides[-1] if row.key == "outs" and overrides else "ds"
     return [(Part(writer.register(segment)),)] if segment != "ds" else []
 
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from porter.asm_state import States
 from porter.memo import remembered
-from porter.model import Sensitive
+from porter.model import ATT, Sensitive, Syntax
 from porter.prefilter import mnemonics
 from porter.statements import Unparsable, decide
 
@@ -48,28 +49,28 @@ def _uses(text: str) -> Iterator[_Use]:
             yield _Use(call.start(1), call.end(1), call[2])
 
 
-def _key(arguments: str, known: frozenset[str]) -> str | None:
+def _key(arguments: str, known: frozenset[str], syntax: Syntax) -> str | None:
     """The catalogue's row of the first sensitive instruction among arguments: a mnemonic, or a whole statement."""
     words = [word.lower() for word in _ARGUMENT.findall(arguments) if word.lower() in known]
     if words:
         from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
 
         return (SPELLINGS | INTEL_SPELLINGS)[words[0]].rows[0].key
-    for statement in (arguments, *_QUOTED.findall(arguments)) if "%" in arguments else ():
+    for statement in (arguments, *_QUOTED.findall(arguments)) if "%" in arguments or syntax != ATT else ():
         with contextlib.suppress(Unparsable):
-            for item in decide(statement):
+            for item in decide(statement, syntax=syntax):
                 return item.key
     return None
 
 
-def passed_mnemonics(text: str) -> list[Sensitive]:
+def passed_mnemonics(text: str, states: States) -> list[Sensitive]:
     """Each use of a macro or loop of `text` that a sensitive instruction is an argument of, in order."""
     if not _AS_MNEMONIC.search(text):
         return []
     known = frozenset(remembered("mnemonics", mnemonics))
     found = []
     for use in _uses(text):
-        key = _key(use.arguments, known)
+        key = _key(use.arguments, known, states.at(use.start).syntax)
         if key:
             end = use.start + len(text[use.start:use.end].rstrip())
             found.append(Sensitive(use.start, end, "", key, "", (), REASON))

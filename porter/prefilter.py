@@ -21,7 +21,7 @@ _REGISTER = re.compile(r"%[ \t]*(?:[c-gs]s|cr\d|d[rb]\d)(?![\w:]|[ \t]+:)")
 _FAR = re.compile(r"(?:jmp|call)[wl]?(?:\.(?:s|d8|d32))?[ \t]+\$")
 # The same in Intel syntax, and where registers have no %.
 _NAKED_REGISTER = re.compile(r"[ \t,(\[](?:[c-gs]s|cr\d|d[rb]\d)(?![\w.$@:]|[ \t]+:)")
-_INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?[ \t]+[^\n;]*?(?:[:,]|\b(?:far|fword)\b)")
+_INTEL_FAR = re.compile(r"(?:jmp|call)[wd]?(?:\.(?:s|d8|d32))?[ \t]+[^\n]*?(?:[:,]|\b(?:far|fword)\b)")
 _MACRO_MNEMONIC = re.compile(rf"[\n;:/}}][ \t]*(?:{PREFIX})*[a-z0-9]*\\[\w(@]")
 _MACRO_ARGUMENT = re.compile(r"(?:mov|push|pop)[wlbd]?[ \t][^\n;\"]*[\\\x02]")
 

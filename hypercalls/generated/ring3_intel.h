@@ -8,12 +8,11 @@
 .set .Lr3i_macros,1
 .macro r3i_is naked:req,prefixed:req,op:vararg
 	.set .Lr3i_is,0
-	.ifc \op,\naked
+	.irp known,\naked,\prefixed,(\naked),(\prefixed)
+	.ifc \op,\known
 	.set .Lr3i_is,1
 	.endif
-	.ifc \op,\prefixed
-	.set .Lr3i_is,1
-	.endif
+	.endr
 .endm
 
 .macro r3_either name:req,operands:vararg
@@ -1938,12 +1937,11 @@ __asm__(
 	".set .Lr3i_macros,1\n"
 	".macro r3i_is naked:req,prefixed:req,op:vararg\n"
 	"	.set .Lr3i_is,0\n"
-	"	.ifc \\op,\\naked\n"
+	"	.irp known,\\naked,\\prefixed,(\\naked),(\\prefixed)\n"
+	"	.ifc \\op,\\known\n"
 	"	.set .Lr3i_is,1\n"
 	"	.endif\n"
-	"	.ifc \\op,\\prefixed\n"
-	"	.set .Lr3i_is,1\n"
-	"	.endif\n"
+	"	.endr\n"
 	".endm\n"
 	"\n"
 	".macro r3_either name:req,operands:vararg\n"

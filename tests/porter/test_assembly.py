@@ -56,6 +56,8 @@ PAIRS = [
     ("\tcld; rep ; outsb\n", "\tcld; r3_rep_outsb\n"),
     ("\trep\n\tinsw\n", "\t\n\tr3_rep_insw\n"),
     ("\trep; outsb %fs:(%esi),%dx\n", "\tr3_rep_outsb %fs\n"),
+    ("\tss; gs; outsl\n", "\tr3_outsl %gs\n"),
+    ("\tgs; ss; outsl\n", "\tr3_outsl %ss\n"),
     ("\trep; movsl; insl\n", "\trep; movsl; r3_insl\n"),
 ]
 
@@ -71,6 +73,13 @@ def test_operations_of_two_statements(before: str, after: str, tmp_path: Path) -
 def test_text_without_sensitive_instructions_is_the_same_string() -> None:
     text = "\tmovl %eax, %ecx\n\tcall printf\n\trep movsl\n\tmovl %gs:20, %eax\n" * 50
     assert port_assembly(text, "x.s").text is text
+
+
+@pytest.mark.parametrize("text", ["\trep; cli\n", "\tgs; bnd; invpcid (%eax),%ecx\n"])
+def test_prefixes_that_make_something_else_are_told(text: str) -> None:
+    ported = port_assembly(text, "x.s")
+    assert ported.text == text
+    assert [site.treatment for site in ported.sites] == ["left"]
 
 
 def test_porting_twice_changes_nothing() -> None:

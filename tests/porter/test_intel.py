@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercalls import gas_intel
-from porter import resolve
 from porter.asm_port import port_assembly
 from porter.binary import survey
 from porter.c_port import port_c
@@ -20,7 +18,7 @@ from porter.errors import PortError
 from porter.generated import port_generator
 from tests.porter.intel_spellings import ORDINARY, PORTED
 from tests.porter.spellings import LONG_MODE
-from tests.porter.toolchain import assemble, contents, with_macros
+from tests.porter.toolchain import assemble, contents, with_intel_macros, with_macros
 
 CASES = [tuple(part.strip() for part in re.split("->|==", line)) for line in PORTED.strip().splitlines()]
 SYMBOL = ".set SYM,0x34\n"
@@ -29,10 +27,6 @@ NAKED = ".intel_syntax noprefix\n"
 
 def _ids(value: str) -> str:
     return value.replace(" ", "_")
-
-
-def with_intel_macros(text: str) -> str:
-    return gas_intel.macros() + resolve.intel_macros() + with_macros(text)
 
 
 @pytest.mark.parametrize(("written", "expected", "att"), CASES, ids=_ids)
@@ -78,6 +72,7 @@ PRESERVED = [
     ("\trep; insd\n", "\tr3i_rep_insl\n"),
     ("\trep\n\tins word ptr es:[edi], dx\n", "\t\n\tr3i_rep_insw\n"),
     ("\trep; outs dx, byte ptr fs:[esi]\n", "\tr3i_rep_outsb fs\n"),
+    ("\tjmp.s 8, ~0\n\tcall ';':8\n", "\tr3i_ljmp 8, ~0\n\tr3i_lcall ';', 8\n"),
     (".att_syntax; mov %eax, %cr0; .intel_syntax noprefix; mov cr0, eax\n",
      ".att_syntax; r3_write_cr0 %eax; .intel_syntax noprefix; r3i_write_cr0 eax\n"),
 ]
@@ -115,6 +110,30 @@ def test_macro_arguments_that_are_no_sensitive_registers(tmp_path: Path) -> None
               "\tpush eax\n\tmov edx, offset other\n\tpush edx\n")
     assert contents(assemble(with_intel_macros(ported.text), tmp_path)) == contents(
         assemble(with_intel_macros(direct), tmp_path, "direct"))
+
+
+def test_what_does_not_mean_what_it_seems_to_is_told(tmp_path: Path) -> None:
+    text = f"{NAKED}\tjmp 1 + 7:other\n\tljmp offset SYM:8\n"
+    ported = port_assembly(text, "x.s")
+    assert ported.text == text
+    assert [(site.line, site.treatment) for site in ported.sites] == [(2, "left"), (3, "left")]
+
+
+@pytest.mark.parametrize("text", [
+    ".set port, dx\n\tin al, port\n", "control = cr0\n\tmov control, eax\n", ".set port, %dx\n\tin al, port\n",
+    ".macro m all:vararg\n\t\\all\n.endm\n\tm mov cr3, eax\n", ".macro m op=cli\n\t\\op\n.endm\n\tm\n"])
+def test_instructions_behind_names_are_told(text: str, tmp_path: Path) -> None:
+    ported = port_assembly(NAKED + text, "x.s")
+    assert ported.text == NAKED + text
+    assert [site.treatment for site in ported.sites] == ["left"]
+    assemble(ported.text, tmp_path)
+
+
+def test_registers_in_parentheses_as_macro_arguments(tmp_path: Path) -> None:
+    text = f"{NAKED}.macro m reg\n\tmov \\reg, ax\n.endm\n\tm (es)\n\tm (%es)\n"
+    ported = port_assembly(text, "x.s")
+    assert contents(assemble(with_intel_macros(ported.text), tmp_path)) == contents(
+        assemble(with_macros("\tr3_load_es %ax\n\tr3_load_es %ax\n"), tmp_path, "direct"))
 
 
 def test_without_a_sign_in_att_syntax(tmp_path: Path) -> None:

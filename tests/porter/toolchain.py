@@ -8,7 +8,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from hypercalls import gas
+from hypercalls import gas, gas_intel
 from porter import resolve
 
 
@@ -42,3 +42,8 @@ def contents(target: Path) -> tuple[bytes, list[tuple[int, str, str]]]:
 def with_macros(text: str) -> str:
     """Ported text as the assembler gets it."""
     return gas.macros() + resolve.macros() + text
+
+
+def with_intel_macros(text: str) -> str:
+    """Ported text in which there is Intel syntax."""
+    return gas_intel.macros() + resolve.intel_macros() + with_macros(text)

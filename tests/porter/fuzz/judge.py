@@ -18,9 +18,9 @@ from porter.errors import PortError
 from porter.model import Site
 from porter.quickscan import may_be_sensitive
 from tests.porter.fuzz import stubs
-from tests.porter.fuzz.att import Unit
+from tests.porter.fuzz.generator import Language, Unit
 from tests.porter.fuzz.opcode_map import PREFIXES, sensitive
-from tests.porter.toolchain import with_macros
+from tests.porter.toolchain import with_intel_macros, with_macros
 
 # Where an error is in a macro, GAS tells the line of its definition, and then that of its use.
 _ERROR = re.compile(
@@ -47,14 +47,14 @@ class _Instruction(NamedTuple):
     marked: bool
 
 
-def _text(units: Sequence[Unit]) -> str:
+def _text(units: Sequence[Unit], head: str) -> str:
     """The units, each behind a label of its own."""
-    return _HEAD + "".join(f"Unit{number}:\n{unit.text}" for number, unit in enumerate(units))
+    return _HEAD + head + "".join(f"Unit{number}:\n{unit.text}" for number, unit in enumerate(units))
 
 
-def _first_lines(units: Sequence[Unit]) -> list[int]:
+def _first_lines(units: Sequence[Unit], head: str) -> list[int]:
     """The line of each unit's label in their text, from 1."""
-    return list(accumulate((unit.lines + 1 for unit in units), initial=_HEAD.count("\n") + 1))
+    return list(accumulate((unit.lines + 1 for unit in units), initial=(_HEAD + head).count("\n") + 1))
 
 
 def _run_assembler(text: str, target: Path) -> str:
@@ -70,14 +70,14 @@ def _errors(messages: str) -> Iterator[tuple[int, str]]:
         yield int(uses[-1] if uses else match[1]), match[2]
 
 
-def assembling(units: Sequence[Unit], folder: Path) -> list[Unit]:
+def assembling(units: Sequence[Unit], folder: Path, head: str) -> list[Unit]:
     """The units that the assembler takes."""
     units = list(units)
     while True:
-        errors = _run_assembler(_text(units), folder / "first.o")
+        errors = _run_assembler(_text(units, head), folder / "first.o")
         if not errors:
             return units
-        lines = _first_lines(units)
+        lines = _first_lines(units, head)
         bad = {bisect_right(lines, line) - 1 for line, _ in _errors(errors)}
         assert bad, errors[:2000]
         units = [unit for number, unit in enumerate(units) if number not in bad]
@@ -151,12 +151,14 @@ def compare(before: bytes, after: bytes, sites: Sequence[Site], expands: bool) -
 class Batch:
     """Units that assemble, and what is wrong with their port."""
 
-    def __init__(self, units: Sequence[Unit], folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, units: Sequence[Unit], folder: Path, language: Language) -> None:
+        self._folder, self._language = folder, language
+        self._stubs, real = ((stubs.intel_macros(), with_intel_macros("")) if language.head
+                             else (stubs.macros(), with_macros("")))
         self.failures: list[Failure] = []
-        self.units = assembling(units, folder)
+        self.units = assembling(units, folder, language.head)
         self._port()
-        while self._drop_what_fails(stubs.macros()) or self._drop_what_fails(with_macros("")):
+        while self._drop_what_fails(self._stubs) or self._drop_what_fails(real):
             self._port()
         self._judge()
 
@@ -167,7 +169,8 @@ class Batch:
 
     def _port(self) -> None:
         while True:
-            self._text, self._lines = _text(self.units), _first_lines(self.units)
+            self._text = _text(self.units, self._language.head)
+            self._lines = _first_lines(self.units, self._language.head)
             try:
                 self.ported = port_assembly(self._text, "x.s")
                 return
@@ -198,7 +201,7 @@ class Batch:
     def _judge(self) -> None:
         count = len(self.units)
         before = _pieces(self._text, count, self._folder)
-        after = _pieces(stubs.macros() + f'# 1 "x.s"\n{self.ported.text}', count, self._folder)
+        after = _pieces(self._stubs + f'# 1 "x.s"\n{self.ported.text}', count, self._folder)
         sites: defaultdict[int, list[Site]] = defaultdict(list)
         for site in self.ported.sites:
             sites[self._unit_of(site.line)].append(site)
@@ -206,7 +209,7 @@ class Batch:
             why = "" if unit.data else compare(before[number], after[number], sites[number], unit.expands)
             if unit.data and sites[number]:
                 why = "data reported as an instruction"
-            if sites[number] and not may_be_sensitive(unit.text):
+            if sites[number] and not may_be_sensitive(unit.text, not self._language.head):
                 why = "the first look at a text does not see it"
             if why:
                 self.failures.append(Failure(unit, why))

@@ -1,6 +1,6 @@
 """Random statements: what assembles is ported or reported, and nothing else changes.
 
-100,000 statements in all. ``make fuzz`` runs as many again with another seed.
+100,000 statements in all, a fifth in Intel syntax. ``make fuzz`` runs as many again with another seed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.porter.fuzz.att import Unit
+from tests.porter.fuzz.att import ATT
+from tests.porter.fuzz.generator import Language, Unit
+from tests.porter.fuzz.intel import INTEL
 from tests.porter.fuzz.judge import Batch, compare
 from tests.porter.fuzz.run import run
 from tests.porter.fuzz.stubs import MARK
@@ -17,9 +19,10 @@ from tests.porter.fuzz.stubs import MARK
 _COUNT = 20_000
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_whatever_assembles_is_ported_or_reported(seed: int) -> None:
-    judged, failures = run(_COUNT, seed)
+@pytest.mark.parametrize(("language", "seed"), [*((ATT, seed) for seed in range(4)), (INTEL, 4)],
+                         ids=["att-0", "att-1", "att-2", "att-3", "intel-4"])
+def test_whatever_assembles_is_ported_or_reported(language: Language, seed: int) -> None:
+    judged, failures = run(_COUNT, seed, language)
     assert judged >= _COUNT
     assert not failures, "\n".join(map(str, failures[:10]))
 
@@ -44,7 +47,7 @@ def test_the_judge_sees(before: bytes, after: bytes, why: str) -> None:
 
 def test_units_that_do_not_assemble_are_dropped(tmp_path: Path) -> None:
     units = [Unit("cli\n", statements=1), Unit("cli %eax\n", statements=1), Unit("hlt # x\n", statements=1)]
-    batch = Batch(units, tmp_path)
+    batch = Batch(units, tmp_path, ATT)
     assert batch.units == [units[0], units[2]]
     assert batch.statements == 2
     assert not batch.failures
