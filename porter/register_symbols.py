@@ -6,22 +6,41 @@ The assembler knows them (binutils manual, .set), the grammar does not. What is 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 REASON = "a symbol stands for a register in it: write the register"
 
-_ANY = re.compile(r"=[ \t]*%|\.(?:set|equ|equiv|eqv)\b[^\n%]*%")  # most texts have none, and are large
-_DEFINITION = re.compile(
-    r"(?:\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,|(?<![\w.$])([\w.$]+)[ \t]*==?)[ \t]*(%[ \t]*\w+)")
+# The directives are looked for first, and by their beginnings: most texts have none, and are large.
+_DIRECTIVES = (".set", ".equ", ".eqv")
+_DIRECTIVE = re.compile(r"\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,[ \t]*(%[ \t]*\w+)", re.IGNORECASE)
+_VALUE = re.compile(r"=[ \t]*(%[ \t]*\w+)")
+_ALIAS = re.compile(
+    r"(?:\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,|([\w.$]+)[ \t]*==?)[ \t]*([\w.$]+)[ \t]*(?=[\n;#]|\Z)",
+    re.IGNORECASE)
+_NAME = re.compile(r"(?:\A|[;:])[ \t]*([\w.$]+)[ \t]*=?\Z")
+
+
+def _definitions(text: str) -> Iterator[tuple[str, str]]:
+    lower = text.lower()
+    if any(directive in lower for directive in _DIRECTIVES):
+        yield from ((match[1], match[2]) for match in _DIRECTIVE.finditer(text))
+    for match in _VALUE.finditer(text):
+        name = _NAME.search(text, text.rfind("\n", 0, match.start()) + 1, match.start())
+        if name:
+            yield name[1], match[1]
 
 
 class RegisterSymbols:
     """The symbols of one text that stand for registers."""
 
     def __init__(self, text: str) -> None:
-        found = _DEFINITION.finditer(text) if _ANY.search(text) else ()
-        self._registers = {match[1] or match[2]: match[3] for match in found}
+        self._registers = dict(_definitions(text))
+        aliases = [(match[1] or match[2], match[3]) for match in _ALIAS.finditer(text)] if self._registers else []
+        while new := {name: self._registers[other] for name, other in aliases
+                      if other in self._registers and name not in self._registers}:
+            self._registers.update(new)
         names = "|".join(map(re.escape, self._registers))
-        self._uses = re.compile(rf"(?<![\w.$%])(?:{names})(?![\w.$])") if names else None
+        self._uses = re.compile(rf"(?<![\w.$%])(?:{names})(?![\w.$]|[ \t]*=)") if names else None
 
     def __bool__(self) -> bool:
         return bool(self._registers)
