@@ -201,6 +201,9 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
             compiler.append(args.pop(0))
         seen = command_line.expanded(args)
         if command_line.is_not_assembling(seen):
+            from porter import stage_file
+
+            stage_file.write_down([])  # builds begin with such calls: the next one needs no Python
             replace_process([*compiler, *args])
         command_line.refuse_what_hides_code(seen)
         return _ended(_compile(compiler, args, seen, verify), argv)
