@@ -97,7 +97,8 @@ def _word_lists() -> dict[str, Sequence[str]]:
         "telling assembler options": assembler.TELLING,
         "C compilers": command_line.C_COMPILERS, "C++ compilers": command_line.CXX_COMPILERS,
         "input suffixes": command_line.INPUT_SUFFIXES, "hard compiler options": command_line.HARD,
-        "compiler's own lookup": command_line.LOOKUP, "not assembling": command_line.NOT_ASSEMBLING,
+        "compiler's own lookup": command_line.LOOKUP, "compiler's own variables": command_line.LOOKUP_VARIABLES,
+        "not assembling": command_line.NOT_ASSEMBLING,
         "not assembling, by prefix": command_line.TELLING,
     }
 
