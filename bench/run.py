@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.tree import port_a_tree
 from bench.whole import WholeRun, compare_whole
+from bench.wrapper import build_wrapped, port_compiler_output
 from native.build import compiler
 
 HERE = Path(__file__).resolve().parent
@@ -134,12 +136,17 @@ def main() -> int:
     parser.add_argument("--prompt", default="$ ", help="what the console shows when it takes commands")
     parser.add_argument("--type", default="", help="command to type there")
     parser.add_argument("--until", default="", help="what ends the measurement")
+    parser.add_argument("--build", type=Path, metavar="DIR",
+                        help="sources of a kernel, to build with and without the wrapper; its makefile must know clean")
+    parser.add_argument("--make", type=shlex.split, default=[], metavar="ARGS", help="arguments for make there")
     options = parser.parse_args()
     console = Console()
     began = time.monotonic()
     met = micro(options.rounds, options.cpu, console)
     met &= launch(options.rounds, console)
     met &= port_a_tree(RING3, console)
+    met &= port_compiler_output(options.rounds, console)
+    met &= build_wrapped(options.rounds, options.build, options.make, console)
     if options.ported:
         if not shutil.which("qemu-system-i386"):
             console.print("no qemu-system-i386 on the path: the kernel is measured alone")

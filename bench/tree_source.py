@@ -34,20 +34,34 @@ static inline void outb_{n}(unsigned short port, unsigned char value)
 _INLINE = """\
 	__asm__ volatile(
 		"movl %%cr3, %0\\n\\t"
-		"movl %0, %%cr3\n\t"
-		"inb ${port:#x}, %%al\n\t"
+		"movl %0, %%cr3\\n\\t"
+		"inb ${port:#x}, %%al\\n\\t"
 		"lidt table_{n}+{port}"
-		: "=r"(value) : : "memory");
+		: "=r"(value) : : "eax", "memory");
 	if (value & {mask:#x})
 		__asm__ volatile("invlpg (%0)" : : "r"(list->next) : "memory");
 	__asm__ volatile(CLEAR_{n} "fninit");
+"""
+_C_HEAD = """\
+#include "../include/io_{header}.h"
+
+struct entry_{n} {{
+	struct entry_{n} *next;
+	unsigned int key;
+	unsigned char data[16];
+}};
+
+int printk(const char *format, ...);
+int in_{n}(struct entry_{n} *entry, unsigned int value);
+extern unsigned int out_{n}[16];
+
 """
 _FUNCTION = """\
 /*
  * Takes entry {i} of the list, if the out flag is set there; the caller has
  * done its cli and hlt work already.
  */
-static int take_{n}_{i}(struct entry_{n} *list, unsigned int key)
+int take_{n}_{i}(struct entry_{n} *list, unsigned int key)
 {{
 	struct entry_{n} *at = list;
 	unsigned int value = key * {mask:#x}u + {i};
@@ -133,9 +147,8 @@ def _assembly(n: int, lines: int, rng: random.Random, preprocessed: bool) -> str
 
 
 def _c(n: int, lines: int, rng: random.Random, inline: bool) -> str:
-    text = [f'#include "../include/io_{n % 40}.h"\n\nstruct entry_{n} {{\n\tstruct entry_{n} *next;\n'
-            f"\tunsigned int key;\n\tunsigned char data[16];\n}};\n\n"]
-    count = 8
+    text = [_C_HEAD.format(n=n, header=n % 40)]
+    count = text[0].count("\n")
     while count < lines:
         code = ""
         if inline and rng.random() < 0.2:

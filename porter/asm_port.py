@@ -18,4 +18,5 @@ def port_assembly(text: str, name: str, syntax: Syntax = ATT) -> Ported:
         return Ported(text)
     # Comments on one line are the grammar's business, but those that span lines, or follow macro arguments.
     clean = without_comments(text) if "/*" in text or has_macros(text) else text
+    clean = clean.replace("\r", " ")  # to the assembler, too
     return AssemblyText(name, text, clean, syntax=syntax).port()

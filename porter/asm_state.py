@@ -33,8 +33,7 @@ class States:
         self._positions: list[int] = []
         self._states = [State(syntax=syntax)]
         branches: list[list[State]] = []  # for each open conditional, the state before it and those at branch ends
-        modes = prefilter.MODE.finditer("\n" + text.lower())
-        events = [(match.end() - 1, "".join(match.groups(""))) for match in modes]
+        events = [(match.end() - 1, "".join(match.groups(""))) for match in prefilter.modes(text)]
         events += [(match.end(), f"#{match[1]}") for match in _CONDITIONAL.finditer(source)]
         for position, word in sorted(events):
             state = self._states[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 
 from porter.adjacent import combine
 from porter.asm_state import State, States
@@ -23,7 +24,8 @@ _I386 = re.compile(r"\.code(?:16|32)\b|\.(?:intel|att)_syntax\b|\be(?:[abcd]x|[s
 _PASSED = re.compile(
     r"^(?![^\n]*\b(?:mov|push|pop)[wlb]?[ \t])[^\n]*(?<![\w%])%{0,2}(?:[c-gs]s|cr\d|d[rb]\d)\b(?!:)",
     re.MULTILINE | re.IGNORECASE)
-_LINE_MARKER = re.compile(r'^[ \t]*#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"', re.MULTILINE)
+# What begins with a rare character is found quickly: that only blanks are in front of it is asked afterwards.
+_LINE_MARKER = re.compile(r'#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"')
 _FUNCTION_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(", re.MULTILINE)
 _CALL = re.compile(r"(\w+)\(")
 _FOREIGN = "the file names no i386 register: it may be for another processor"
@@ -36,7 +38,8 @@ class Places:
         self._lines = Lines(text)
         self._markers = [(0, name, 1)]
         for match in _LINE_MARKER.finditer(text):
-            self._markers.append((self._lines(match.start())[0], match[2], int(match[1])))
+            if not text[text.rfind("\n", 0, match.start()) + 1:match.start()].strip(" \t"):
+                self._markers.append((self._lines(match.start())[0], match[2], int(match[1])))
 
     def __call__(self, offset: int) -> tuple[str, int, int]:
         line, column = self._lines(offset)
@@ -46,7 +49,8 @@ class Places:
 
 def has_macros(text: str) -> bool:
     """False: no statement of the text has macro arguments in it."""
-    return ".macro" in text or ".irp" in text
+    lower = text.lower()
+    return ".macro" in lower or ".irp" in lower
 
 
 def names_i386(text: str) -> bool:
@@ -83,15 +87,19 @@ class AssemblyText:
         self.reach = Reach(clean, unprocessed, self.states)
         self.register_symbols = RegisterSymbols(clean, not self.states.only_att)
         self._function_macros = frozenset(_FUNCTION_MACRO.findall(unprocessed))
-        # Whether anything but an instruction names a sensitive register, and so may be its way into a macro.
-        self.passes_registers = "\\" in clean and _PASSED.search(clean) is not None
+
+    @cached_property
+    def passes_registers(self) -> bool:
+        """Whether anything but an instruction names a sensitive register, and so may be its way into a macro."""
+        return "\\" in self.clean and _PASSED.search(self.clean) is not None
 
     def _sensitive(self, start: int, end: int) -> list[Sensitive]:
         piece, syntax = self.clean[start:end], self.states.at(start).syntax
         resolved = self.register_symbols.resolved(piece)
         try:
             if resolved != piece:
-                return [item.left(REGISTER_SYMBOL)._replace(start=start, end=start + len(piece.rstrip()))
+                first, last = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+                return [item.left(REGISTER_SYMBOL)._replace(start=first, end=last)
                         for item in decide(resolved, syntax=syntax)]
             return [item.shifted(start) for item in decide(piece, syntax=syntax)]
         except Unparsable as error:

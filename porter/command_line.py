@@ -24,6 +24,9 @@ TELLING = ("-print-", "--print-", "--help=")  # the beginnings of such
 # The beginnings of options that decide where a compiler looks for its assembler.
 LOOKUP = ("-B", "--target=", "--gcc-toolchain=")
 
+# Environment variables that decide it too.
+LOOKUP_VARIABLES = ("COMPILER_PATH", "GCC_EXEC_PREFIX")
+
 # The beginnings of words that need a closer look than the program in stage/ can give.
 HARD = ("@", "-flto", "-fno-lto", "-fintegrated-as", "-integrated-as", "-fno-integrated-as", "-no-integrated-as",
         "-specs", "--specs", "--config", "-target", "-cc1", "--verify", "-wrapper", "-emit-llvm", "-Wa,@")
@@ -86,7 +89,7 @@ def is_compiler(word: str) -> bool:
 
 def compiler_words(variable: str, names: tuple[str, ...]) -> list[str]:
     """The compiler where the command line names none. Raises PortError where there is none."""
-    chosen = os.environ.get(variable, "")
+    chosen = os.environ.get(variable, "").strip()
     if chosen:
         import shlex
 

@@ -19,11 +19,13 @@ from porter.statements import Unparsable, decide
 
 REASON = "the mnemonic is a macro argument: write the instruction out, or see what `ring3 check` finds of it"
 
+_LINES = re.MULTILINE | re.DOTALL | re.IGNORECASE
 _MACRO = re.compile(
-    r"^[ \t]*\.macro[ \t]+([\w.$]+)[ \t,]*([^\n]*)\n(.*?)^[ \t]*\.endm\b", re.MULTILINE | re.DOTALL)
-_LOOP = re.compile(r"^[ \t]*(\.irp[ \t]+([\w.$]+)[ \t,]+([^\n]*))\n(.*?)^[ \t]*\.endr\b", re.MULTILINE | re.DOTALL)
+    r"^[ \t]*\.macro[ \t]+([\w.$]+)[ \t,]*([^\n]*)\n(.*?)^[ \t]*\.endm\b", _LINES)
+_LOOP = re.compile(r"^[ \t]*(\.irp[ \t]+([\w.$]+)[ \t,]+([^\n]*))\n(.*?)^[ \t]*\.endr\b", _LINES)
 _AS_MNEMONIC = re.compile(r"(?:^|[;:])[ \t]*(?:(?:rep\w*|lock|data16|addr16)[ \t]+)*\\(\w+)", re.MULTILINE)
 _PARAMETER = re.compile(r"([\w.$]+)(?::\w+)?(?:[ \t]*=[ \t]*[^\s,]+)?")
+_CALLS = re.MULTILINE | re.IGNORECASE  # names of macros are, too
 _QUOTED = re.compile(r'"([^"\n]*)"')
 _ARGUMENT = re.compile(r"(?:\A|[\s,=\"])([a-z][a-z0-9]*)(?=[\s,\"]|\Z)", re.IGNORECASE)
 
@@ -45,7 +47,7 @@ def _uses(text: str) -> Iterator[_Use]:
         if loop[2] in _AS_MNEMONIC.findall(loop[4]):
             yield _Use(loop.start(1), loop.end(1), loop[3])
     if names:
-        for call in re.finditer(rf"(?:^|[;:])[ \t]*((?:{'|'.join(names)})[ \t]+([^\n;]+))", text, re.MULTILINE):
+        for call in re.finditer(rf"(?:^|[;:])[ \t]*((?:{'|'.join(names)})[ \t]+([^\n;]+))", text, _CALLS):
             yield _Use(call.start(1), call.end(1), call[2])
 
 

@@ -20,6 +20,29 @@ def spawn(args: list[str], *, stdout: int | None = None, stderr: int | None = No
         raise not_found(args[0], error) from None
 
 
+def run(args: list[str]) -> int:
+    """Run a program to its end; its exit status. Signals that ask us to end are passed on, so that it is not left
+    behind. Raises PortError where there is no such program."""
+    import signal
+
+    asking = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, asking)  # until the program is there to take them
+    try:
+        pid = os.posix_spawnp(args[0], args, os.environ, setsigmask=mask)
+        handlers = {one: signal.getsignal(one) for one in asking}
+        for one, handler in handlers.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(one, lambda number, _: os.kill(pid, number))
+    except OSError as error:
+        raise not_found(args[0], error) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # until it is waited for, its number is its own
+    for one, handler in handlers.items():
+        signal.signal(one, handler)
+    return wait(pid)
+
+
 def replace_process(args: list[str]) -> None:
     """Become another program. Raises PortError where there is no such program."""
     try:

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from porter.memo import remembered
 
+TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIECE = 1 << 16  # characters
 _BETWEEN = ";,/(){}#\2"  # characters that stand between words
 
 
@@ -26,9 +31,16 @@ def _registers() -> tuple[str, ...]:
     return (*SEGMENT_REGISTERS, *CONTROL_REGISTERS, "cr8", *DEBUG_REGISTERS)
 
 
-def may_be_sensitive(text: str, only_att: bool = True) -> bool:
-    """False: no statement of `text` is sensitive. `only_att`: it begins in AT&T syntax, with a % before registers."""
-    lower = text.lower()
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces of whole lines: such as fit a processor's cache, and the first may be enough."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _PIECE) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _is_sensitive(lower: str, only_att: bool) -> bool:
     words = lower
     for character in _BETWEEN:
         words = words.replace(character, " ")
@@ -36,11 +48,10 @@ def may_be_sensitive(text: str, only_att: bool = True) -> bool:
     found = frozenset(words.replace(":", ": ").split())
     if not found.isdisjoint(remembered("words", _words)):
         return True
-    if "% " in lower or "%\t" in lower:  # a register with a blank behind its percent sign, as the assembler takes it
+    # What the assembler takes for blanks may stand behind a percent sign.
+    if any(split in lower for split in ("% ", "%\t", "%\r", "%/*")):
         return True
-    if "\\" in lower and (".macro" in lower or ".irp" in lower):
-        return True
-    if not only_att or "_syntax" in lower:
+    if not only_att:
         if not found.isdisjoint(remembered("registers", _registers)):
             return True
         for word in ("jmp", "call"):
@@ -48,5 +59,14 @@ def may_be_sensitive(text: str, only_att: bool = True) -> bool:
                 operand = rest.partition("\n")[0]
                 if ":" in operand or "," in operand or "far" in operand or "fword" in operand:
                     return True
-    return any(rest.lstrip("lw.sd823").lstrip().startswith("$")
+    return any(rest.lstrip("lw.sd823").lstrip().startswith(("$", "/*"))
                for word in ("jmp", "call") for rest in lower.split(word)[1:])
+
+
+def may_be_sensitive(text: str, only_att: bool = True) -> bool:
+    """False: no statement of `text` is sensitive. `only_att`: it begins in AT&T syntax, with a % before registers."""
+    lower = text.lower()
+    if "\\" in lower and (".macro" in lower or ".irp" in lower):
+        return True
+    only_att = only_att and "_syntax" not in lower
+    return any(_is_sensitive(piece, only_att) for piece in _pieces(lower))

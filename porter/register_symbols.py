@@ -6,26 +6,46 @@ The assembler knows them (binutils manual, .set), the grammar does not. What is 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 REASON = "a symbol stands for a register in it: write the register"
 
-_SIGNED = r"%[ \t]*\w+"
+# The directives are looked for first, and by their beginnings: most texts have none, and are large.
+_DIRECTIVES = (".set", ".equ", ".eqv")
+_DIRECTIVE = re.compile(r"\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,[ \t]*(%[ \t]*\w+)", re.IGNORECASE)
+_VALUE = re.compile(r"=[ \t]*(%[ \t]*\w+)")
+_ALIAS = re.compile(
+    r"(?:\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,|([\w.$]+)[ \t]*==?)[ \t]*([\w.$]+)[ \t]*(?=[\n;#]|\Z)",
+    re.IGNORECASE)
 # Where registers need no sign, a symbol that is set to any other name is none of ours.
-_NAKED = rf"{_SIGNED}|(?:e?(?:[abcd]x|[sd]i|[bs]p)|[abcd][hl]|[c-gs]s|cr\d|d[rb]\d)(?![\w.$])"
-_ANY = re.compile(r"=[ \t]*%|\.(?:set|equ|equiv|eqv)\b[^\n%]*%")  # most texts have none, and are large
-_SYMBOL = r"(?:\.(?:set|equ|equiv|eqv)[ \t]+([\w.$]+)[ \t]*,|(?<![\w.$])([\w.$]+)[ \t]*==?)[ \t]*"
-_DEFINITION = {naked: re.compile(f"{_SYMBOL}({register})", re.IGNORECASE)
-               for naked, register in ((False, _SIGNED), (True, _NAKED))}
+_REGISTER = re.compile(r"(?:e?(?:[abcd]x|[sd]i|[bs]p)|[abcd][hl]|[c-gs]s|cr\d|d[rb]\d)\Z", re.IGNORECASE)
+_NAME = re.compile(r"(?:\A|[;:])[ \t]*([\w.$]+)[ \t]*=?\Z")
+
+
+def _definitions(text: str) -> Iterator[tuple[str, str]]:
+    lower = text.lower()
+    if any(directive in lower for directive in _DIRECTIVES):
+        yield from ((match[1], match[2]) for match in _DIRECTIVE.finditer(text))
+    for match in _VALUE.finditer(text):
+        name = _NAME.search(text, text.rfind("\n", 0, match.start()) + 1, match.start())
+        if name:
+            yield name[1], match[1]
 
 
 class RegisterSymbols:
     """The symbols of one text that stand for registers. `naked`: some of it has registers without a sign."""
 
     def __init__(self, text: str, naked: bool = False) -> None:
-        found = _DEFINITION[naked].finditer(text) if naked or _ANY.search(text) else ()
-        self._registers = {match[1] or match[2]: match[3] for match in found}
+        self._registers = dict(_definitions(text))
+        look = naked or self._registers
+        aliases = [(match[1] or match[2], match[3]) for match in _ALIAS.finditer(text)] if look else []
+        if naked:
+            self._registers.update((name, other) for name, other in aliases if _REGISTER.match(other))
+        while new := {name: self._registers[other] for name, other in aliases
+                      if other in self._registers and name not in self._registers}:
+            self._registers.update(new)
         names = "|".join(map(re.escape, self._registers))
-        self._uses = re.compile(rf"(?<![\w.$%])(?:{names})(?![\w.$])") if names else None
+        self._uses = re.compile(rf"(?<![\w.$%])(?:{names})(?![\w.$]|[ \t]*=)") if names else None
 
     def __bool__(self) -> bool:
         return bool(self._registers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 from porter.model import Site
@@ -25,18 +25,22 @@ class Ported(NamedTuple):
 
 
 class Lines:
-    """Offsets to lines and columns, both from 1."""
+    """Offsets to lines and columns, both from 1.
+
+    Texts are large and questions few, so only the line feeds in front of each block are counted beforehand.
+    """
+
+    _BLOCK = 4096
 
     def __init__(self, text: str) -> None:
-        self._starts = [0]
-        position = text.find("\n")
-        while position >= 0:
-            self._starts.append(position + 1)
-            position = text.find("\n", position + 1)
+        self._text = text
+        counts = (text.count("\n", start, start + self._BLOCK) for start in range(0, len(text), self._BLOCK))
+        self._before = [0, *accumulate(counts)]
 
     def __call__(self, offset: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+        block = min(offset, len(self._text)) // self._BLOCK
+        line = self._before[block] + self._text.count("\n", block * self._BLOCK, offset) + 1
+        return line, offset - self._text.rfind("\n", 0, offset)
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:

@@ -44,6 +44,7 @@ _STARTED = time.time_ns()
 # Directives after which a line does not speak for itself; of a name with an underscore, its first part.
 _HARD_DIRECTIVES = ("code16gcc", "code16", "code32", "code64", "intel", "att", "altmacro", "noaltmacro", "macro",
                     "irp", "irpc", "include")
+_SYMBOL_DIRECTIVES = ("set", "equ", "equiv", "eqv")  # see register_symbols.py
 _STRINGS = (".string", ".ascii", ".asciz")
 # As words, and as the bytes that they are.
 _PREFIXES = (*prefixes.ALL, *prefixes.BYTES)
@@ -89,13 +90,15 @@ def _word_lists() -> dict[str, Sequence[str]]:
     return {
         "mnemonics": memo.remembered("mnemonics", prefilter.mnemonics), "prefixes": _PREFIXES,
         "registers": _REGISTERS, "far": _FAR, "encodings": _ENCODINGS,
-        "hard directives": _HARD_DIRECTIVES, "string directives": _STRINGS,
+        "hard directives": _HARD_DIRECTIVES, "symbol directives": _SYMBOL_DIRECTIVES,
+        "string directives": _STRINGS,
         "32-bit options": assembler.BITS_32, "64-bit options": assembler.BITS_64,
         "assembler options with a value": assembler.WITH_VALUE, "hard assembler options": assembler.HARD,
         "telling assembler options": assembler.TELLING,
         "C compilers": command_line.C_COMPILERS, "C++ compilers": command_line.CXX_COMPILERS,
         "input suffixes": command_line.INPUT_SUFFIXES, "hard compiler options": command_line.HARD,
-        "compiler's own lookup": command_line.LOOKUP, "not assembling": command_line.NOT_ASSEMBLING,
+        "compiler's own lookup": command_line.LOOKUP, "compiler's own variables": command_line.LOOKUP_VARIABLES,
+        "not assembling": command_line.NOT_ASSEMBLING,
         "not assembling, by prefix": command_line.TELLING,
     }
 

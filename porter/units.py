@@ -15,7 +15,7 @@ from porter.asm_port import port_assembly
 from porter.asm_text import has_macros, lines_with
 from porter.errors import PortError
 from porter.model import Site
-from porter.prefilter import MODE, candidates
+from porter.prefilter import candidates, modes
 from porter.register_symbols import RegisterSymbols
 
 # What a unit is like: the bits are those of stage/assemble.c.
@@ -84,9 +84,9 @@ def all_alone(several: Sequence[str]) -> dict[str, tuple[int, str]]:
 
 def units(text: str, prefixes: Collection[str]) -> Units | None:
     """Port a text unit by unit. None where that is no way to port it."""
-    if "/*" in text or _STRAY.search(text) or has_macros(text) or MODE.search("\n" + text.lower()):
+    if "/*" in text or _STRAY.search(text) or has_macros(text) or any(modes(text)):
         return None
-    if RegisterSymbols(text):
+    if RegisterSymbols(text) or "\r" in text.replace("\r\n", "\n"):
         return None
     parts: dict[str, tuple[int, str]] = {}
     pieces: list[str] = []

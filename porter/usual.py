@@ -12,7 +12,7 @@ from itertools import product
 from porter.catalogue import SPELLINGS
 from porter.catalogue_model import CONTROL_REGISTERS, SEGMENT_REGISTERS, Form, Slot, Treatment
 
-_GENERAL = ("ax", "cx", "dx", "bx")
+_GENERAL = ("ax", "cx", "dx", "bx", "si", "di")
 _LONG, _WORD = tuple(f"%e{name}" for name in _GENERAL), tuple(f"%{name}" for name in _GENERAL)
 _ACCUMULATORS = {"b": ("%al",), "w": ("%ax",), "l": ("%eax",), "": ("%al", "%ax", "%eax")}
 _MEMORY = tuple(f"({name})" for name in _LONG)

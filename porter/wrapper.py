@@ -17,7 +17,7 @@ import sys
 
 from porter import command_line
 from porter.errors import PortError
-from porter.processes import feed_self, not_found, output, replace_process, spawn, wait
+from porter.processes import feed_self, not_found, output, replace_process, run
 
 _CACHES = frozenset({"ccache", "sccache"})  # programs that stand in front of a compiler
 
@@ -63,7 +63,7 @@ def _assembler_of(compiler: list[str], prefix: str, lookup: list[str]) -> tuple[
     # Clang must be told to run an assembler, and GCC to end with its exit status.
     clang = "clang" in output([*compiler, "--version"])
     options = ["-fno-integrated-as"] if clang else ["-pass-exit-codes"]
-    if len(compiler) == 1:
+    if len(compiler) == 1 and not any(os.environ.get(name) for name in command_line.LOOKUP_VARIABLES):
         words = b"".join(os.fsencode(word) + b"\0" for word in (real, *options))
         search = os.environ.get("PATH", "")
         stage_file.write_down([(b"C" + b" ".join([key, *map(os.fsencode, (search, *lookup))]), words)])
@@ -107,7 +107,7 @@ def _compile(compiler: list[str], args: list[str], seen: list[str], verify: bool
         _refuse_hidden_options(command)
     if not verify:
         replace_process(command)
-    status = wait(spawn(command))
+    status = run(command)
     if status:
         return status
     from porter.verify import verify_files
@@ -196,11 +196,16 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
         if not args:
             raise PortError(f"{name}: nothing to compile: write for example `make CC='ring3 {name} {names[1]}'`; "
                             f"`ring3 {name} --help` tells more")
-        compiler = [args.pop(0)] if command_line.is_compiler(args[0]) else command_line.compiler_words(variable, names)
+        if not command_line.is_compiler(args[0]):
+            args[:0] = command_line.compiler_words(variable, names)
+        compiler = [args.pop(0)]
         while os.path.basename(compiler[-1]) in _CACHES and args and command_line.is_compiler(args[0]):
             compiler.append(args.pop(0))
         seen = command_line.expanded(args)
         if command_line.is_not_assembling(seen):
+            from porter import stage_file
+
+            stage_file.write_down([])  # builds begin with such calls: the next one needs no Python
             replace_process([*compiler, *args])
         command_line.refuse_what_hides_code(seen)
         return _ended(_compile(compiler, args, seen, verify), argv)

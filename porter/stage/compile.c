@@ -42,6 +42,20 @@ static char *choose(int *argc, char ***argv, const char *variable, const char *d
 	return NULL;
 }
 
+/* Whether the environment says where a compiler looks for its programs. */
+static bool looks_elsewhere(void)
+{
+	struct text word = { 0 };
+	char name[64], *value;
+
+	while ((word = each_listed("compiler's own variables", word)).start) {
+		snprintf(name, sizeof name, "%.*s", (int)word.size, word.start);
+		if ((value = getenv(name)) && *value)
+			return true;
+	}
+	return false;
+}
+
 void compile(int argc, char **argv, const char *variable, const char *defaults)
 {
 	char key[16384], prefix[DIRECTORY_SIZE + 16];
@@ -51,6 +65,8 @@ void compile(int argc, char **argv, const char *variable, const char *defaults)
 	int count = 0, path;
 
 	if (verify && *verify && strcmp(verify, "0"))
+		return;
+	if (looks_elsewhere())
 		return;
 	compiler = choose(&argc, &argv, variable, defaults, key, sizeof key, &path);
 	if (!compiler || !argc)

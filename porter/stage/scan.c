@@ -8,11 +8,11 @@
 
 #include "stage.h"
 
-enum class { PLAIN, SEPARATOR, PERCENT, DOLLAR, BACKSLASH };
+enum class { PLAIN, SEPARATOR, PERCENT, DOLLAR, BACKSLASH, EQUALS };
 
 static const unsigned char classes[256] = {
 	['\n'] = SEPARATOR, [';'] = SEPARATOR, [':'] = SEPARATOR, ['/'] = SEPARATOR, ['}'] = SEPARATOR,
-	[2] = SEPARATOR, ['%'] = PERCENT, ['$'] = DOLLAR, ['\\'] = BACKSLASH,
+	[2] = SEPARATOR, ['%'] = PERCENT, ['$'] = DOLLAR, ['\\'] = BACKSLASH, ['='] = EQUALS,
 };
 
 static bool is_blank(char c)
@@ -70,7 +70,13 @@ static enum scanned statement(const char *at, const char *end, const char **next
 	*next = at;
 	if (at < end && *at == '.') {
 		struct text word = word_at(at + 1, end, buffer);
-		return is_listed("hard directives", word) ? TOO_HARD : NOTHING_FOUND;
+		const char *line_end = memchr(at, '\n', end - at);
+		if (is_listed("hard directives", word))
+			return TOO_HARD;
+		/* A symbol that stands for a register. */
+		if (is_listed("symbol directives", word) && memchr(at, '%', (line_end ? line_end : end) - at))
+			return TOO_HARD;
+		return NOTHING_FOUND;
 	}
 	while (at < end && is_letter(*at)) {
 		struct text word = word_at(at, end, buffer);
@@ -78,9 +84,9 @@ static enum scanned statement(const char *at, const char *end, const char **next
 		*next = after;
 		if (is_listed("mnemonics", word))
 			return FOUND;
-		if (after == end || !is_blank(*after) || !is_listed("prefixes", word))
+		if (after == end || !is_space(*after) || !is_listed("prefixes", word))
 			return NOTHING_FOUND;
-		while (after < end && is_blank(*after))
+		while (after < end && is_space(*after))
 			after++;
 		at = after;
 	}
@@ -93,7 +99,7 @@ static bool is_register(const char *at, const char *end)
 	char name[3];
 	const char *after;
 
-	while (at < end && is_blank(*at))
+	while (at < end && is_space(*at))
 		at++;
 	for (size_t size = 2; size <= 3; size++) {
 		if ((size_t)(end - at) < size)
@@ -121,7 +127,7 @@ static bool is_far(const char *start, const char *at)
 	const char *back = at;
 	char buffer[LONGEST + 1];
 
-	while (back > start && is_blank(back[-1]))
+	while (back > start && is_space(back[-1]))
 		back--;
 	if (back == at)
 		return false;
@@ -227,6 +233,12 @@ enum scanned scan(struct text text, bool (*found_in)(void *context, struct text 
 				found = FOUND;
 			else
 				at++;
+			break;
+		case EQUALS:
+			for (at++; at < end && (is_space(*at) || *at == '='); at++)
+				;
+			if (at < end && *at == '%')
+				return TOO_HARD;
 			break;
 		default: {
 			/* In a string it is an escape, elsewhere perhaps the argument of a macro. */

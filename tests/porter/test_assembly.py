@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from porter.asm_port import port_assembly
 from porter.errors import PortError
+from porter.rewrite import Lines
 from porter.source_port import port_header, port_source
 from tests.porter.toolchain import assemble, disassemble, with_macros
 
@@ -24,6 +27,10 @@ PRESERVED = [
     ("\tmovb $'\\'', %al; cli\n", "\tmovb $'\\'', %al; r3_cli\n"),
     ("\t.ascii \"a;cli\\\"\"; cli\n", "\t.ascii \"a;cli\\\"\"; r3_cli\n"),
     ("\tcli\r\n\thlt\r\n", "\tr3_cli\r\n\tr3_hlt\r\n"),
+    ("\trep\rinsl\r\n", "\tr3_rep_insl\r\n"),  # a blank, to the assembler
+    ("\tmov %\rds, %ax\n\tcall\r$8, $3\n", "\tr3_store_ds %ax\n\tr3_lcall\r$8, $3\n"),
+    ("\tjmp /* far */ $8, $1f\n1:\n", "\tr3_ljmp /* far */ $8, $1f\n1:\n"),
+    ("\tmov %/* data */ds, %ax\n", "\tr3_store_ds %ax\n"),
     ("\tcli", "\tr3_cli"),
     ("cli", "r3_cli"),
     ("\tnop\n\xe9: cli # \xff\n", "\tnop\n\xe9: r3_cli # \xff\n"),
@@ -128,6 +135,36 @@ def test_each_branch_of_a_conditional_starts_in_the_state_before_it() -> None:
         (7, "left"), (9, "ported"), (11, "ported"), (13, "left"), (15, "ported")]
 
 
+@pytest.mark.parametrize("definition", [
+    ".set port, %dx", ".SET port,%dx", "port = %dx", "port==%dx", "nop; port = %dx", "x:\tport=%dx",
+    ".equ port, /**/ %dx",
+    ".set first, %dx\n.set port, first", "first = %dx\nsecond = first\nport = second",
+])
+def test_symbols_that_stand_for_registers_are_reported(definition: str, tmp_path: Path) -> None:
+    text = f"{definition}\n\tinb port, %al\n"
+    ported = port_assembly(text, "x.s")
+    assert disassemble(assemble(text, tmp_path))[-1] == "in (%dx),%al"
+    assert ported.text == text
+    assert [(site.text, site.treatment) for site in ported.sites] == [("inb port, %al", "left")]
+
+
+def test_words_in_strings_are_no_such_symbols() -> None:
+    ported = port_assembly('\t.string "port=%dx"\n\tlgdt port\n', "x.s")
+    assert ported.text == '\t.string "port=%dx"\n\tr3_lgdt port\n'
+
+
+@settings(max_examples=50)
+@given(lengths=st.lists(st.sampled_from([0, 1, 7, 80, 4094, 4095, 4096, 9000]), min_size=1, max_size=9))
+def test_lines_and_columns(lengths: list[int]) -> None:
+    text = "\n".join("x" * length for length in lengths)
+    lines = Lines(text)
+    start = 0
+    for line, length in enumerate(lengths, 1):
+        for column in {1, length // 2 + 1, length + 1}:
+            assert lines(start + column - 1) == (line, column)
+        start += length + 1
+
+
 MNEMONICS_PASSED = [
     (".macro one insn\n\t\\insn\n.endm\n\tone cli # in here\n\tone nop\n", {"one cli"}),
     (".macro two a, insn:req\n\tnop; \\insn \\a\n.endm\n\ttwo (%eax), LGDT\n\ttwo %eax, notl\n", {"two (%eax), LGDT"}),
@@ -135,6 +172,7 @@ MNEMONICS_PASSED = [
     (".macro text insn\n\t\\insn\n.endm\n\ttext \"lidt (%eax)\"\n", {'text "lidt (%eax)"'}),
     (".macro name insn=nop\n1:\trep \\insn\n.endm\n\tname insn=insl\n", {"name insn=insl"}),
     ("\t.irp insn, cli, nop\n\t\\insn\n\t.endr\n", {".irp insn, cli, nop"}),
+    (".MACRO Upper insn\n\t\\insn\n.ENDM\n\tUPPER cli\n", {"UPPER cli"}),
     (".macro to insn\n\t\\insn %eax, %cr3\n\t\\insn %fs:4, %eax\n.endm\n", {"\\insn %eax, %cr3"}),
 ]
 

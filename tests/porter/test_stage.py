@@ -114,6 +114,7 @@ def test_what_is_usual_needs_no_python(stage: Stage, text: str) -> None:
 @pytest.mark.parametrize("text", [
     "\tsti\n\thlt\n", "\tsti; hlt\n",
     "\tsti\n#NO_APP\n\t.loc 1 2 3\n#APP\n\thlt\n\tret\n", "\trep\n\tinsb\n", "\tgs; outsb\n",
+    "\trep\rinsb\n", "\tjmp\r$8,$2\n", "\tmov %\rds, %ax\n",
     "\tcli; rep\n\tinsl\n", "\tlgdt 12(%esp)\n\tret\n", "\tljmp $8, $1f\n1:\n", "\t.code16\n\tcli\n",
     "\t.macro off\n\tcli\n\t.endm\n\toff\n",
     "/* a\ncli */\n\tcli\n", "\t.altmacro\n\tcli\n", "\tmovl $'\\n, %eax\n\tcli\n",
@@ -124,6 +125,14 @@ def test_what_has_been_asked_once_needs_no_python(stage: Stage, text: str) -> No
     stage.learn(text)
     if ".code16" not in text:  # its message names the file, which is another one each time
         assert stage.answer(text) == stage.expected(text)
+
+
+@pytest.mark.parametrize("definition", [".set sel, %bx", ".EQU sel,%bx", "sel = %bx", "sel==%bx"])
+def test_the_same_statement_of_a_register_by_another_name(stage: Stage, definition: str) -> None:
+    stage.learn("\tverr sel\n")
+    assert stage.answer("\tverr sel\n") is not None
+    text = f"{definition}\n\tverr sel\n"
+    assert stage.answer(text) in (None, stage.expected(text))
 
 
 def test_messages_come_again(stage: Stage) -> None:

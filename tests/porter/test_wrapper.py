@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -259,3 +262,175 @@ def test_an_unusable_cache_changes_nothing(bench: Bench) -> None:
     bench.write("cache", "a file where a directory should be")
     bench.cc(*FLAGS, "-c", "a.c")
     assert bench.is_ported("a.o")
+
+
+HIDDEN = 'void f(void) { asm volatile(".byte 0xfa"); }\n'
+
+
+def test_verified_as_it_is_made(bench: Bench) -> None:
+    """What an assembler cannot see, the check of what it made can."""
+    bench.write("hidden.c", HIDDEN)
+    bench.cc(*FLAGS, "-c", "hidden.c")
+    (bench.directory / "hidden.o").unlink()
+    for rest in (["-c", "hidden.c"], ["-nostdlib", "-static", "-Wl,-e,f", "hidden.c", "-o", "prog"]):
+        run = bench.run("cc", "--verify", "gcc", *FLAGS, *rest)
+        assert run.returncode == 1
+        assert "`cli` is left to port" in run.stderr
+    assert bench.files() == {"hidden.c"}
+    assert bench.run("cc", "--verify", "gcc", *FLAGS, "-c", "a.c", "b.S", "c.s").returncode == 0
+    assert bench.files() == {"hidden.c", "a.o", "b.o", "c.o"}
+
+
+@pytest.mark.parametrize(("value", "status"), [("1", 1), ("0", 0), ("", 0)])
+def test_verified_by_the_environment(bench: Bench, value: str, status: int) -> None:
+    bench.write("hidden.c", HIDDEN)
+    bench.environment["RING3_VERIFY"] = value
+    bench.cc(*FLAGS, "-c", "hidden.c", status=status)
+    bench.cc("-m64", "-c", "hidden.c", "-o", "host.o")  # none of ours
+    bench.cc("-E", "a.c")
+
+
+def test_the_compiler_may_come_from_the_environment(bench: Bench) -> None:
+    bench.environment["RING3_CC"] = "gcc -m32"
+    assert bench.run("cc", *FLAGS[1:], "-c", "a.c", "-o", "words.o").returncode == 0
+    bench.environment["RING3_CC"] = shutil.which("gcc") or ""
+    assert bench.run("cc", *FLAGS, "-c", "a.c", "-o", "path.o").returncode == 0
+    assert bench.is_ported("words.o") and bench.is_ported("path.o")
+    bench.environment["RING3_CC"] = "no-such-compiler"
+    assert "no-such-compiler" in one_line(bench.run("cc", *FLAGS, "-c", "a.c"))
+    bench.environment["RING3_CC"] = "gcc '"
+    assert "RING3_CC" in one_line(bench.run("cc", *FLAGS, "-c", "a.c"))
+
+
+def test_without_a_compiler_named_it_is_the_usual_one(bench: Bench) -> None:
+    assert bench.run("cc", *FLAGS, "-c", "a.c").returncode == 0
+    assert bench.is_ported("a.o")
+    bench.write("a.cc", 'extern "C" void f() { asm volatile("cli"); }\n')
+    assert bench.run("c++", *FLAGS, "-c", "a.cc", "-o", "plus.o").returncode == 0
+    assert bench.is_ported("plus.o")
+
+
+@pytest.mark.parametrize("variable", ["COMPILER_PATH", "-B"])
+def test_the_assembler_is_the_one_that_the_compiler_would_run(bench: Bench, variable: str) -> None:
+    (bench.directory / "bin").mkdir()
+    assembler = bench.directory / "bin" / "as"
+    assembler.write_text('#!/bin/sh\n: > called\nexec as "$@"\n')
+    assembler.chmod(0o755)
+    bench.cc(*FLAGS, "-c", "a.c", "-o", "before.o")
+    place = [f"-B{bench.directory}/bin/"] if variable == "-B" else []
+    if not place:
+        bench.environment[variable] = str(bench.directory / "bin")
+    bench.cc(*FLAGS, *place, "-c", "a.c")
+    assert bench.is_ported("a.o") and (bench.directory / "called").exists()
+    (bench.directory / "called").unlink()
+    bench.environment.pop(variable, None)
+    bench.cc(*FLAGS, "-c", "a.c", "-o", "after.o")
+    assert not (bench.directory / "called").exists()
+
+
+def test_help(bench: Bench) -> None:
+    run = bench.run("cc", "--help")
+    assert run.returncode == 0 and "RING3_CC" in run.stdout and run.stderr == ""
+
+
+def test_precompiled_headers(bench: Bench) -> None:
+    bench.write("a.h", 'static inline void off(void) { asm volatile("cli"); }\n')
+    bench.write("use.c", '#include "a.h"\nvoid f(void) { off(); }\n')
+    bench.cc(*FLAGS, "-x", "c-header", "a.h", "-o", "a.h.gch")
+    (bench.directory / "a.h").write_text("#error the precompiled header is to be taken\n")
+    bench.cc(*FLAGS, "-Winvalid-pch", "-Werror", "-c", "use.c")
+    assert bench.is_ported("use.o")
+
+
+@pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
+def test_behind_it_a_compiler_cache(bench: Bench) -> None:
+    bench.environment |= {"CCACHE_DIR": str(bench.directory / "ccache"), "CCACHE_LOGFILE": str(bench.directory / "log")}
+    command = [*FLAGS, "-c", "a.c", "-o"]
+    subprocess.run(["ccache", "gcc", *command, "bare.o"], cwd=bench.directory, env=bench.environment, check=True)
+    assert "\tcli" in bench.code("bare.o")
+    assert bench.run("cc", "ccache", "gcc", *command, "x.o").returncode == 0
+    assert bench.is_ported("x.o")
+    assert "direct_cache_hit" in (bench.directory / "log").read_text()
+
+
+@pytest.mark.parametrize(("name", "text", "args"), [
+    ("flags", "-flto", ["@flags"]), ("flags", '"@more"', ["@flags"]),
+    ("lto.specs", "*cc1_options:\n+ -flto\n", ["-specs=lto.specs"]),
+    ("flags", "-flto -fno-lto -flto=auto", ["@flags"]),
+])
+def test_options_in_files_are_seen(bench: Bench, name: str, text: str, args: list[str]) -> None:
+    bench.write("more", "-flto")
+    bench.write(name, text)
+    run = bench.run("cc", "gcc", *FLAGS, *args, "-c", "a.c")
+    assert run.returncode == 2 and "-fno-lto" in run.stderr
+    assert not (bench.directory / "a.o").exists()
+
+
+def test_objects_of_a_link_time_optimiser_are_refused_when_they_are_linked(bench: Bench) -> None:
+    subprocess.run(["gcc", "-flto", *FLAGS, "-c", "a.c"], cwd=bench.directory, check=True)
+    run = bench.run("cc", "gcc", *FLAGS, "-nostdlib", "-static", "-Wl,-e,main", "a.o", "-o", "prog")
+    code = bench.code("prog") if run.returncode == 0 else ""
+    assert "\tcli" not in code
+
+
+def processes_of(group: int) -> list[str]:
+    """The command lines of a process group, without those that have ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def until(true: object, seconds: float = 20) -> bool:
+    assert callable(true)
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(true())
+
+
+@pytest.mark.parametrize("options", [[], ["--verify"]])
+@pytest.mark.parametrize("known", [False, True])
+def test_interrupted_it_leaves_nothing(bench: Bench, options: list[str], known: bool) -> None:
+    (bench.directory / "bin").mkdir()
+    assembler = bench.directory / "bin" / "as"
+    assembler.write_text("#!/bin/sh\necho part > a.o\n: > started\nexec sleep 60\n")
+    assembler.chmod(0o755)
+    if known:
+        bench.cc(*FLAGS, "-c", "a.c", "-o", "first.o")
+    running = subprocess.Popen(["ring3-cc", *options, "gcc", "-Bbin/", *FLAGS, "-c", "a.c"], executable=bench.program,
+                               cwd=bench.directory, env=bench.environment, process_group=0, stderr=subprocess.PIPE)
+    try:
+        assert until((bench.directory / "started").exists), running.stderr and running.stderr.read()
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(20) != 0
+        assert until(lambda: not processes_of(running.pid)), processes_of(running.pid)
+    finally:
+        if processes_of(running.pid):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+    assert not (bench.directory / "a.o").exists()
+    assert not list((bench.directory / "tmp").iterdir())
+
+
+def test_ended_alone_it_ends_the_compiler(bench: Bench) -> None:
+    """Verifying, it waits for the compiler, and is not to leave it behind."""
+    compiler = bench.directory / "slow"
+    compiler.write_text("#!/bin/sh\ncase $* in *-c*) : > started; exec sleep 60;; *) exec gcc \"$@\";; esac\n")
+    compiler.chmod(0o755)
+    running = subprocess.Popen(["ring3-cc", "--verify", "./slow", *FLAGS, "-c", "a.c"], executable=bench.program,
+                               cwd=bench.directory, env=bench.environment, process_group=0)
+    try:
+        assert until((bench.directory / "started").exists)
+        os.kill(running.pid, signal.SIGTERM)
+        assert running.wait(20) == 128 + signal.SIGTERM
+        assert processes_of(running.pid) == []
+    finally:
+        if processes_of(running.pid):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
