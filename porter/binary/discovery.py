@@ -13,8 +13,8 @@ from capstone import x86
 from porter.binary.boot_header import find_boot_headers
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.flow import Flow
-from porter.binary.image import Image
-from porter.binary.plausible import Trial
+from porter.binary.image import Image, SymbolKind
+from porter.binary.plausible import Trial, looks_like_data
 from porter.binary.real_mode import RealModeCode, find_real_mode
 
 # What GAS aligns code with besides NOPs (binutils, gas/config/tc-i386.c): lea 0(%esi),%esi and 0(%edi),%edi
@@ -38,9 +38,23 @@ class Discovery:
 
     That is the 16-bit code that was recognised, and the 32-bit code that only it leads to (addresses of
     start and end): a guest, which has no real mode, reaches neither.
+
+    `image` is the one given, with those sections marked as code that flow leads into: a processor without
+    paging, or without NX, runs what is there, and kernels have start-up code in sections without SHF_EXECINSTR.
     """
 
     def __init__(self, image: Image) -> None:
+        self._discover(image)
+        while entered := self._entered_data():
+            self._discover(self.image.with_code(entered))
+
+    def _entered_data(self) -> set[int]:
+        """Where the regions begin that flow leads into although their flags say that they are no code."""
+        image = self.image
+        regions = (image.region_at(at) for at in self.flow.strays if not looks_like_data(image, at))
+        return {region.base for region in regions if region}
+
+    def _discover(self, image: Image) -> None:
         self.image = image
         self.flow = Flow(image)
         self.real_mode: list[RealModeCode] = find_real_mode(image)
@@ -61,7 +75,7 @@ class Discovery:
             self.flow.exclude(start, end, Evidence.AFTER_REAL_MODE)
 
     def _follow_certain(self) -> None:
-        starts = [symbol.address for symbol in self.image.functions]
+        starts = [symbol.address for symbol in self.image.symbols if symbol.kind is SymbolKind.FUNCTION]
         if self.image.entry is not None:
             starts.append(self.image.entry)
         self.flow.follow(starts, Evidence.FLOW)

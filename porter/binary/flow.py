@@ -35,6 +35,7 @@ class Flow:
         # Code addresses that appear as immediate or displacement: the instructions that have them.
         self.references: defaultdict[int, list[tuple[CodeMap, int]]] = defaultdict(list)
         self.undecodable: set[int] = set()  # where the flow met bytes that are no instruction
+        self.strays: set[int] = set()  # where it left the executable regions for others
         # By top byte of an address: whether code may lie there. Sorts out most constants at once.
         self._high_bytes = bytes(
             any(r.base >> 24 <= byte <= (r.end - 1) >> 24 for r in image.code) for byte in range(256)
@@ -67,6 +68,7 @@ class Flow:
             address = self._pending.pop()
             code = self.map_at(address)
             if code is None:
+                self.strays.add(address)
                 continue
             offset = address - code.region.base
             if code.evidence[offset] == Evidence.DATA:

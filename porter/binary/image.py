@@ -10,7 +10,8 @@ from __future__ import annotations
 import bisect
 import io
 import struct
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -116,6 +117,7 @@ class Image:
     ) -> None:
         self.path, self.elf, self.relocatable, self.segments = path, elf, relocatable, segments
         self.content = content  # of the file, as it is
+        self._all_symbols = symbols
         self.regions = sorted(regions, key=lambda region: region.base)
         self.code = [region for region in self.regions if region.executable]
         self._bases = [region.base for region in self.regions]
@@ -126,6 +128,11 @@ class Image:
         self.objects = [s for s in code_symbols if s.kind is SymbolKind.OBJECT and s.size]
         self._named = sorted(code_symbols, key=lambda s: (s.address, s.kind is SymbolKind.FUNCTION, s.size))
         self._named_at = [symbol.address for symbol in self._named]
+
+    def with_code(self, bases: Container[int]) -> Image:
+        """The same file, with the regions at these addresses executable, whatever their flags say."""
+        regions = [replace(r, executable=r.executable or r.base in bases) for r in self.regions]
+        return Image(self.path, self.content, self.elf, regions, self._all_symbols, self.segments, self.relocatable)
 
     @property
     def entry(self) -> int | None:
@@ -142,18 +149,17 @@ class Image:
         return region if region and region.executable else None
 
     def resolve(self, address: int) -> int | None:
-        """The link address of code named by its link address or by its load address.
+        """The link address of what is named by its link address or by its load address: code, if there is any.
 
         Kernels that link high run their first instructions at the physical address (p_paddr), and so
         name their entry and the targets of their first far jumps.
         """
-        if self.code_at(address):
-            return address
+        names = [address]
         for segment in self.segments:
             offset = address - segment.physical
-            if 0 <= offset < segment.file_size and self.code_at(segment.virtual + offset):
-                return segment.virtual + offset
-        return None
+            if 0 <= offset < segment.file_size:
+                names.append(segment.virtual + offset)
+        return next(filter(self.code_at, names), next(filter(self.region_at, names), None))
 
     def physical(self, address: int) -> int | None:
         """Load address by p_paddr; None in a relocatable file."""
@@ -273,12 +279,16 @@ def _read(path: Path, content: bytes) -> Image:
             for index, s in enumerate(segments)
             if s.file_size
         ]
-    if not any(region.executable for region in regions):
+    image = Image(path, content, elf, regions, _symbols(elf), segments, relocatable)
+    entered = image.region_at(image.entry) if image.entry is not None else None
+    if entered:  # whatever its flags say
+        image = image.with_code({entered.base})
+    if not image.code:
         if any(section.name.startswith(_LTO_SECTION) for section in elf.iter_sections()):
             raise PortError(f"{path}: an object file for link-time optimisation, whose code is yet to be made; "
                             "compile with -fno-lto")
         raise NoCode(f"{path}: has no executable section or segment; name the linked kernel")
-    return Image(path, content, elf, regions, _symbols(elf), segments, relocatable)
+    return image
 
 
 def _region(path: Path, data: bytearray, name: str, base: int, offset: int, size: int, executable: bool) -> Region:

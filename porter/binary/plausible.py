@@ -101,8 +101,11 @@ class Trial:
         """False if code cannot branch to `target`."""
         flow = self._flow
         code = flow.map_at(target)
-        if code is None:  # undefined symbols of a relocatable file count as address 0
-            return flow.image.relocatable and target == 0
+        if code is None:
+            if flow.image.relocatable and target == 0:  # undefined symbols count as address 0
+                return True
+            # Code in a section that is not marked as such: to be believed only of a place that has a name.
+            return target in self._symbols and flow.image.region_at(target) is not None
         if flow.is_reached(target):
             return True
         offset = target - code.region.base

@@ -69,7 +69,8 @@ def _is_ring0_code(selector: int) -> bool:
 
 
 def _linked(image: Image, address: int) -> bool:
-    return image.resolve(address & 0xFFFF_FFFF) is not None
+    known = image.resolve(address & 0xFFFF_FFFF)
+    return known is not None and image.code_at(known) is not None
 
 
 def _place(image: Image, address: int, start: int) -> int | None:

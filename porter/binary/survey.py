@@ -101,11 +101,12 @@ def scan(path: Path | str) -> list[Site]:
 
 class _Surveyor:
     def __init__(self, image: Image, lines: Lines | None) -> None:
-        self.image, self.lines = image, lines
+        self.discovery = Discovery(image)
+        self.image, self.lines = self.discovery.image, lines
         self._decoder = disassembler()
 
     def run(self) -> Survey:
-        discovery = Discovery(self.image)
+        discovery = self.discovery
         out = Survey(self.image.path)
         for code, offset in discovery.flow.candidates:
             site = self._site(code, offset)

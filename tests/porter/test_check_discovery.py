@@ -274,3 +274,61 @@ def test_scan_gives_what_must_be_replaced(tmp_path: Path) -> None:
     for site in scan(path):
         assert data[site.file_offset : site.file_offset + site.length] == site.code
         assert site.physical == site.address
+
+
+# Without paging, or without NX, a processor runs what lies in sections that are not marked as code.
+UNMARKED = """
+.section .setup, "a"
+.globl start
+.long 0x0badf00d
+start:  cli
+        ljmp $8, $higher
+        .asciz "words, not instructions"
+.text
+.globl higher
+higher: {higher}
+.data
+table:  .long 0xfafafafa, 0xf4f4f4f4
+        .byte 0xfa, 0xf4, 0xc3
+later:  lgdt table
+        {later}
+"""
+
+
+@pytest.mark.parametrize(
+    ("higher", "later", "names"),
+    [
+        ("jmp later", "ret", ["cli", "ljmp", "lgdt"]),
+        ("call later; 1: jmp 1b", "clts; ret", ["cli", "ljmp", "lgdt", "clts"]),
+        ("mov $later, %eax; jmp *%eax", "ret", ["cli", "ljmp", "lgdt"]),
+        ("1: jmp 1b; handler: sti; jmp later", "ret", ["cli", "ljmp", "sti", "lgdt"]),
+        ("mov later, %eax; ret", "ret", ["cli", "ljmp"]),
+    ],
+)
+def test_flow_into_sections_that_are_not_marked_as_code(
+    tmp_path: Path, higher: str, later: str, names: list[str]
+) -> None:
+    path = compiled.kernel(tmp_path, UNMARKED.format(higher=higher, later=later))
+    sites = {site.address: site for site in survey(path).left}
+    in_order = sorted(sites.values(), key=lambda site: (".setup", ".text", ".data").index(site.section))
+    assert [site.text.split()[0] for site in in_order] == names
+
+
+def test_file_whose_only_code_is_not_marked_as_such(tmp_path: Path) -> None:
+    path = compiled.kernel(tmp_path, '.section .setup, "a"\n.globl start\nstart: cli\n1: jmp 1b\n')
+    assert _texts(path) == ["cli"]
+
+
+def test_function_in_a_section_that_is_not_marked_as_code(tmp_path: Path) -> None:
+    path = compiled.kernel(
+        tmp_path,
+        """
+        .globl start
+        start: ret
+        .data
+        .type handler, @function
+        handler: cli
+                 iret
+        """,
+    )
+    assert _texts(path) == ["cli", "iretd"]
