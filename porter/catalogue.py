@@ -51,6 +51,13 @@ def _spellings(letters: Mapping[str, str]) -> dict[str, Spelling]:
 
 SPELLINGS: dict[str, Spelling] = _spellings({})  # in AT&T syntax
 INTEL_SPELLINGS: dict[str, Spelling] = _spellings({"l": "d"})
+# What the suffix of 64 bits makes of those: in 64-bit mode only, and so refused.
+LONG_SPELLINGS: dict[str, Spelling] = {
+    f"{row.mnemonics[0]}q": SPELLINGS[row.mnemonics[0]]
+    for row in ROWS if row.treatment is Treatment.PORT and "l" in row.suffixes and "b" not in row.suffixes
+    and f"{row.mnemonics[0]}q" not in BY_KEY["x86-64"].mnemonics
+}
+ALL_SPELLINGS: dict[str, Spelling] = LONG_SPELLINGS | INTEL_SPELLINGS | SPELLINGS
 
 
 def find(spelling: Spelling, kinds: Sequence[Kind]) -> Match | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from porter.catalogue import INTEL_SPELLINGS, INVALID, SPELLINGS, find
+from porter.catalogue import BY_KEY, INTEL_SPELLINGS, INVALID, LONG_SPELLINGS, SPELLINGS, find
 from porter.catalogue_model import (
     ENCODING_SUFFIXES,
     IMPLIED_ACC,
@@ -19,10 +19,11 @@ from porter.catalogue_model import (
     Kind,
     Row,
     Slot,
+    Treatment,
 )
 from porter.macro_arguments import REASON
 from porter.model import ATT, RESOLVE, Change, Part, Sensitive, Syntax, in_family
-from porter.operands import Operand, decode, value_start
+from porter.operands import Operand, decode, is_long, value_start
 from porter.prefixes import ADDRESS_16, LOCK, OPERAND_16, REPEAT, SEGMENT, WAIT
 from porter.syntax import Atom, Statement
 
@@ -124,6 +125,24 @@ def _named_by_argument(statement: Statement, head: str, template: bool, syntax: 
     return Sensitive(statement.start, statement.end, "", key, "", (), REASON) if key else None
 
 
+def _of_long_mode(statement: Statement, mnemonic: str, template: bool, syntax: Syntax) -> Sensitive | None:
+    """A statement that only 64-bit mode has, and that would be sensitive with 32-bit operands."""
+    short = (INTEL_SPELLINGS if syntax.intel else SPELLINGS).get(mnemonic)
+    spellings = [LONG_SPELLINGS.get(mnemonic), short]
+    decoded = decode(statement.operands, template, syntax, branch=False)
+    wide = [is_long(operand) for operand in decoded]
+    kinds = [Kind.REG if long else operand.kind for operand, long in zip(decoded, wide, strict=True)]
+    known = [kind for kind in kinds if kind]
+    for spelling in spellings:
+        if spelling and len(known) == len(kinds) and (spelling is not short or any(wide)):
+            match = find(spelling, known)
+            if match:
+                key = match.row.key if match.row.treatment is Treatment.REFUSE else "x86-64"
+                labels = "".join(label.text for label in statement.labels)
+                return Sensitive(statement.start, statement.end, labels, key, "", (), BY_KEY[key].why)
+    return None
+
+
 def _mnemonic(head: str) -> str:
     """A mnemonic as the catalogue has it: without what chooses an encoding, and what only ends a macro argument."""
     name = head.lower().replace("\\()", "")
@@ -167,7 +186,9 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     mnemonic = _mnemonic(head.text)
     spelling = (INTEL_SPELLINGS if syntax.intel else SPELLINGS).get(mnemonic)
     if spelling is None:
-        return _named_by_argument(statement, mnemonic, template, syntax) if "\\" in mnemonic else None
+        if "\\" in mnemonic:
+            return _named_by_argument(statement, mnemonic, template, syntax)
+        return _of_long_mode(statement, mnemonic, template, syntax)
     if statement.operands and statement.operands[0] and statement.operands[0][0].text == "=":
         return None  # a symbol of this name
     branch = any(form.slots == (Slot.IMM, Slot.IMM) for row in spelling.rows for form in row.forms)
@@ -183,6 +204,9 @@ def classify(statement: Statement, source: str, template: bool = False, syntax: 
     kinds = [operand.kind for operand in operands if operand.kind]
     match = find(spelling, kinds) if len(kinds) == len(operands) else None
     if match is None:
+        long = _of_long_mode(statement, mnemonic, template, syntax)
+        if long:
+            return long
         if statement.leads or len(kinds) != len(operands) or not _could_be_sensitive(spelling.rows, operands):
             return None
         if syntax.naked and not syntax.intel:

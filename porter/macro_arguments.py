@@ -55,9 +55,9 @@ def _key(arguments: str, known: frozenset[str], syntax: Syntax) -> str | None:
     """The catalogue's row of the first sensitive instruction among arguments: a mnemonic, or a whole statement."""
     words = [word.lower() for word in _ARGUMENT.findall(arguments) if word.lower() in known]
     if words:
-        from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
+        from porter.catalogue import ALL_SPELLINGS
 
-        return (SPELLINGS | INTEL_SPELLINGS)[words[0]].rows[0].key
+        return ALL_SPELLINGS[words[0]].rows[0].key
     for statement in (arguments, *_QUOTED.findall(arguments)) if "%" in arguments or syntax != ATT else ():
         with contextlib.suppress(Unparsable):
             for item in decide(statement, syntax=syntax):

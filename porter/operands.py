@@ -13,6 +13,7 @@ from porter.syntax import Atom
 
 _ACC_NAMES = frozenset({"al", "ax", "eax"})
 _GENERAL = re.compile(r"(?:e?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][hl])\Z")
+_LONG = re.compile(r"(?:%{1,2}[ \t]*)?r(?:[abcd]x|[sd]i|[sb]p|(?:[89]|1[0-5])[dwb]?)\Z", re.IGNORECASE)
 # The sizes that Intel syntax writes in front of `ptr`, as AT&T suffixes; "f" is that of a far pointer.
 _SIZES = {"byte": "b", "word": "w", "dword": "l", "fword": "f", "far": "f"}
 
@@ -132,6 +133,11 @@ def _intel(atoms: tuple[Atom, ...], template: bool, naked: bool) -> Operand:
     else:
         kind = Kind.MEM if memory else Kind.SYMBOL
     return Operand(kind, "", start, end, atoms, size, segment)
+
+
+def is_long(operand: Operand) -> bool:
+    """Whether an operand is a general register that only 64-bit mode has (or a symbol of that name, without a %)."""
+    return len(operand.atoms) == 1 and _LONG.match(operand.atoms[0].text) is not None
 
 
 def value_start(operand: Operand) -> int:

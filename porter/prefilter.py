@@ -39,12 +39,12 @@ def modes(text: str) -> Iterable[re.Match[str]]:
 
 def mnemonics() -> tuple[str, ...]:
     """The mnemonics that are sensitive whatever their operands, or that the expressions above do not tell."""
-    from porter.catalogue import INTEL_SPELLINGS, SPELLINGS
+    from porter.catalogue import ALL_SPELLINGS
     from porter.catalogue_model import Slot
 
     by_operand = {Slot.SREG, Slot.CR, Slot.CR8, Slot.DR, Slot.FAR}
     return tuple(
-        name for name, spelling in (SPELLINGS | INTEL_SPELLINGS).items()
+        name for name, spelling in ALL_SPELLINGS.items()
         if not all(by_operand.intersection(form.slots) or form.slots == (Slot.IMM, Slot.IMM)
                    for row in spelling.rows for form in row.forms) or not spelling.rows[0].forms
     )

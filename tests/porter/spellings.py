@@ -323,3 +323,22 @@ UNDECODED = frozenset({"wrmsrns", "hreset", "enqcmds", "tdcall", "invlpgb", "tlb
 # Of 64-bit mode only: GAS refuses them in 32-bit code.
 LONG_MODE = ["swapgs", "iretq", "lretq", "pushfq", "popfq", "sysretq", "sysexitq", "rdfsbase", "rdgsbase",
              "wrfsbase", "wrgsbase", "movq"]
+LONG_OPERANDS = """
+mov %cr0,%rax
+mov %r11,%cr4
+movq %rax,%cr3
+mov %cr8,%rax
+mov %rbx,%cr8
+mov %dr7,%r8
+mov %rax,%ds
+movq %ds,%rax
+MOV %RAX,%CR3
+str %rax
+sldtq %rbx
+smsw %r15
+smswq %rax
+lar %rax,%rbx
+lslq %rax,%rbx
+pushq %fs
+popq %gs
+"""

@@ -199,6 +199,20 @@ def test_no_text_makes_it_fail_otherwise_than_said(noise: str) -> None:
             port_c(text, "x.c")
 
 
+@pytest.mark.parametrize("written", ["mov rax, cr4", "MOV CR3, R9", "mov cr8, rax", "mov %rax, %cr0"])
+def test_long_operands_are_refused(written: str, tmp_path: Path) -> None:
+    text = f"{NAKED}\t{written}\n"
+    assemble(text.replace(NAKED, f"{NAKED}.code64\n"), tmp_path)
+    (site,) = port_assembly(text, "x.s").sites
+    assert (site.treatment, site.text) == ("refused", written)
+
+
+def test_symbols_with_names_of_long_registers_are_memory() -> None:
+    """In 32-bit code ``r8`` and ``rax`` are symbols like any other."""
+    ported = port_assembly(f"{NAKED}\tmov r8, ds\n\tstr rax\n\tmov eax, rax\n", "x.s").text
+    assert ported == f"{NAKED}\tr3i_store_ds r8\n\tr3i_str rax\n\tmov eax, rax\n"
+
+
 @pytest.mark.parametrize("mnemonic", [name for name in LONG_MODE if name != "movq"])
 def test_long_mode_is_refused(mnemonic: str) -> None:
     (site,) = port_assembly(f"{NAKED}\t{mnemonic}\n", "x.s").sites

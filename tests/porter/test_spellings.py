@@ -12,7 +12,7 @@ from porter.binary import Survey, survey
 from porter.binary.sensitive import Effect
 from porter.catalogue import BY_KEY, SPELLINGS
 from porter.catalogue_model import NO_MACRO, Ring3, Treatment
-from tests.porter.spellings import LONG_MODE, ORDINARY, PORTED, UNDECODED
+from tests.porter.spellings import LONG_MODE, LONG_OPERANDS, ORDINARY, PORTED, UNDECODED
 from tests.porter.toolchain import assemble, disassemble, with_macros
 
 CASES = [tuple(part.strip() for part in line.split("->")) for line in PORTED.strip().splitlines()]
@@ -67,14 +67,29 @@ def test_the_table_covers_the_catalogue() -> None:
 @pytest.mark.parametrize("mnemonic", LONG_MODE)
 def test_long_mode_is_refused(mnemonic: str) -> None:
     operand = " %cr8,%rax" if mnemonic == "movq" else ""
-    text = f"\t{mnemonic}{operand}\n"
-    ported = port_assembly(text, "x.s")
-    if mnemonic == "movq":
-        assert ported == (text, ())
-        return
-    (site,) = ported.sites
+    (site,) = port_assembly(f"\t{mnemonic}{operand}\n", "x.s").sites
     assert site.treatment == "refused"
     assert "64-bit" in site.item.reason
+
+
+@pytest.mark.parametrize("written", LONG_OPERANDS.strip().splitlines())
+def test_long_operands_are_refused(written: str, tmp_path: Path) -> None:
+    """What is sensitive with 32-bit operands is told of with 64-bit ones, where it otherwise would pass unseen."""
+    text = f"\t{written}\n"
+    assemble(f".code64\n{text}", tmp_path)
+    ported = port_assembly(text, "x.s")
+    assert ported.text == text
+    (site,) = ported.sites
+    assert (site.treatment, site.text) == ("refused", written)
+    assert "64-bit" in site.item.reason
+
+
+@pytest.mark.parametrize("written", ["movq %mm0,%mm1", "movq %rax,%rbx", "push %rax", "pushq $1", "mov %rax,(%rbx)",
+                                     "lea (%rax),%rbx", "call *%rax", "xchg %rax,%rbx"])
+def test_ordinary_long_operands_are_not_told_of(written: str, tmp_path: Path) -> None:
+    text = f"\t{written}\n"
+    assemble(f".code64\n{text}", tmp_path)
+    assert port_assembly(text, "x.s") == (text, ())
 
 
 def test_every_macro_of_the_catalogue_exists() -> None:
