@@ -276,6 +276,8 @@ def _others() -> Iterator[Site]:
     for name in ("vmcall", "vmxoff", "vmrun", "vmload", "vmsave", "stgi", "clgi", "getsec"):
         yield _site(name, "vmx-svm", name, rings=_ALL_RINGS)
     yield _site("rsm", "rsm", "rsm", rings=_ALL_RINGS)
+    for name in ("encls", "enclv", "pconfig", "setssbsy", "tdcall", "invlpgb", "tlbsync", "pvalidate"):
+        yield _site(name, "system-extensions", name, rings=_ALL_RINGS)
 
 
 def _left_alone() -> Iterator[Site]:
@@ -306,6 +308,7 @@ def _deviant() -> Iterator[Site]:
     """Compared in test_deviations only."""
     yield _site("stac", "stac", "stac")
     yield _site("clac", "clac", "clac")
+    yield _site("rdpid", "rdpid", "rdpid %eax", "rdpid eax", ignore=frozenset({"eax"}))
     yield _site("clflush", "clflush", "clflush (%ebx)", "clflush [ebx]")
     yield _site("watchpoint", "mov-to-dr", "mov %eax,%dr0 | mov %ecx,%dr7 | mov %edx,(%ebx) | nop",
                 "mov dr0,eax | mov dr7,ecx | mov dword ptr [ebx],edx | nop")
