@@ -27,6 +27,10 @@ class Machines:
         self._engine = engine_side.EngineSide(self._ported)
         self._known: dict[tuple[str, bytes, State], Outcome] = {}
 
+    def start(self) -> None:
+        """Power the bare machine on, which otherwise waits for its first case. Raises RuntimeError where it cannot."""
+        self._bare.start()
+
     def on_bare_machine(self, site: Site, syntax: str, state: State) -> Outcome:
         """What the unported site makes of `state`; asked once for syntaxes that come to the same bytes."""
         key = site.key, self._native.code(site, syntax), state

@@ -43,6 +43,7 @@ class Need(Enum):
     STACK_SELECTOR = auto()  # as SELECTOR, but none with which ring 0 could not be interrupted
     GOOD_STACK_SELECTOR = auto()
     ZERO = auto()
+    STRING = auto()  # as POINTER, where words may follow downwards
     FPU_IMAGE = auto()  # where 512 bytes may be, most often aligned as fxsave asks
     MXCSR = auto()  # often one without reserved bits
 

@@ -66,6 +66,8 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.SELECTOR: st.one_of(ANY_SELECTOR, st.builds(lambda low, high: low | high << 16, ANY_SELECTOR,
                                                      st.integers(0, 0xFFFF))),
     Need.POINTER: st.one_of(POINTER, _OFFSET),
+    # Of an access across the end of 4 GiB it is not said whether it faults (SDM vol. 3, 5.3).
+    Need.STRING: st.one_of(POINTER, st.builds(lambda at: at & ~3, _OFFSET)),
     Need.FLAGS: st.builds(lambda bits, keep: bits & keep, st.integers(0, 2**32 - 1), st.sampled_from(
         [ARITHMETIC | IF, ARITHMETIC | IF | IOPL, ARITHMETIC | IF | IOPL | NT | AC | ID, 0x40000 | ARITHMETIC | DF])),
     Need.BYTE_PORT: st.sampled_from([0x5678, m.SCRATCH, 0x15678, 0x1F, 0x72, 0x73, 0x100, 0xFFFF]),
@@ -95,7 +97,9 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.ARENA_STACK: st.integers(ARENA + 0x100, m.ABSENT - 1),
     Need.RETURN_STACK: st.one_of(st.sampled_from([m.USER_DATA, SELECTOR["ring1_data"] | 1]), ANY_SELECTOR),
     Need.STACK_SELECTOR: ANY_SELECTOR.filter(lambda selector: selector & ~3 not in _UNUSABLE_STACKS),
-    Need.FPU_IMAGE: st.builds(lambda at, bits: at & bits, st.one_of(POINTER, _OFFSET), st.sampled_from([~15, ~15, ~0])),
+    # In one page: neither what is accessed first nor whether the last 224 bytes are, which hold nothing, is said.
+    Need.FPU_IMAGE: st.builds(lambda at, bits: at & bits, st.one_of(POINTER, _OFFSET), st.sampled_from([~15, ~15, ~0]))
+    .filter(lambda at: at % PAGE <= PAGE - 512),
     Need.MXCSR: st.builds(lambda bits, reserved: bits & 0xFFBF | reserved, WORD, st.sampled_from([0, 0, 0x1_0000])),
     Need.GOOD_STACK_SELECTOR: st.sampled_from(_STACKS[0]),
 }

@@ -90,10 +90,10 @@ def _ports() -> Iterator[Site]:
             name, count = prefix.strip(), {"ecx": Need.COUNT} if prefix else {}
             end = suffix if suffix != "l" else "d"
             yield _site(f"{name}ins{suffix}", "ins", f"{prefix}ins{suffix}", f"{prefix}ins{end}", rings=(0, 3, 3),
-                        needs={"edx": Need.SCRATCH if suffix == "b" else Need.PORT, "edi": Need.POINTER, **count},
+                        needs={"edx": Need.SCRATCH if suffix == "b" else Need.PORT, "edi": Need.STRING, **count},
                         flat=False)
             yield _site(f"{name}outs{suffix}", "outs", f"{prefix}outs{suffix}", f"{prefix}outs{end}",
-                        needs={"edx": Need.SCRATCH if suffix == "b" else Need.PORT, "esi": Need.POINTER, **count},
+                        needs={"edx": Need.SCRATCH if suffix == "b" else Need.PORT, "esi": Need.STRING, **count},
                         rings=(0, 3, 3))
     yield _site("rep-outsb-es", "outs", "rep outsb %es:(%esi),(%dx)", "rep outs dx,byte ptr es:[esi]",
                 nasm="rep es outsb", needs={"edx": Need.SCRATCH, "esi": Need.POINTER, "ecx": Need.COUNT})
@@ -276,7 +276,7 @@ def _others() -> Iterator[Site]:
     for name in ("vmcall", "vmxoff", "vmrun", "vmload", "vmsave", "stgi", "clgi", "getsec"):
         yield _site(name, "vmx-svm", name, rings=_ALL_RINGS)
     yield _site("rsm", "rsm", "rsm", rings=_ALL_RINGS)
-    for name in ("encls", "enclv", "pconfig", "setssbsy", "tdcall", "invlpgb", "tlbsync", "pvalidate"):
+    for name in ("encls", "enclv", "pconfig", "setssbsy", "tdcall", "invlpgb", "tlbsync"):
         yield _site(name, "system-extensions", name, rings=_ALL_RINGS)
 
 
