@@ -135,8 +135,11 @@ _insn(98, "lmsw", "control", "Load the low four bits of CR0; PE cannot be cleare
 _insn(99, "smsw", "control", "Store CR0 (16 bits to memory).", Operand.CARRIER, (_REG32_OUT,), errors="#PF, #GP")
 _insn(100, "clts", "control", "Clear CR0.TS.", xen="fpu_taskswitch")
 for _i in range(8):
-    _insn(104 + _i, f"read_dr{_i}", "debug", f"mov %dr{_i},reg", Operand.CARRIER, (_REG32_OUT,), xen="get_debugreg")
-    _insn(112 + _i, f"write_dr{_i}", "debug", f"mov reg,%dr{_i}", Operand.CARRIER, (_REG32_IN,), xen="set_debugreg")
+    _dr_errors = "#GP(0) outside ring 0" + ("; #UD with CR4.DE" if _i in (4, 5) else "")
+    _insn(104 + _i, f"read_dr{_i}", "debug", f"mov %dr{_i},reg", Operand.CARRIER, (_REG32_OUT,), errors=_dr_errors,
+          xen="get_debugreg")
+    _insn(112 + _i, f"write_dr{_i}", "debug", f"mov reg,%dr{_i}", Operand.CARRIER, (_REG32_IN,), errors=_dr_errors,
+          xen="set_debugreg")
 _insn(120, "lgdt", "segment", "Load GDTR; the host LDT mirrors the table.", Operand.CARRIER, (_MEM,),
       errors="#GP(0) outside ring 0; #PF", xen="set_gdt")
 _insn(121, "lidt", "segment", "Load IDTR.", Operand.CARRIER, (_MEM,), errors="#GP(0) outside ring 0; #PF",

@@ -33,6 +33,7 @@
 #define CR0_PG 0x80000000u
 #define DR6_BS 0x4000u
 #define PTE_AD 0x60u /* accessed, dirty */
+#define CR4_DE 0x8u
 #define CR4_PSE 0x10u
 #define CR4_PGE 0x80u
 

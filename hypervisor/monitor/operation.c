@@ -209,6 +209,8 @@ static bool debug_register(const struct call *call)
 	bool write = call->number >= HC_WRITE_DR0;
 	uint32_t number = call->number - (write ? HC_WRITE_DR0 : HC_READ_DR0);
 
+	if ((number == 4 || number == 5) && shared.cr4 & CR4_DE)
+		return raise_plain(VECTOR_UD);
 	if (!is_privileged())
 		return false;
 	if (number == 4 || number == 5)

@@ -29,11 +29,18 @@ class Kernel:
     path: Path
     symbols: dict[str, int]
     numbers: dict[tuple[str, str], int]  # (site, syntax): number in the table
+    base: int
+    image: bytes  # what lies from `base` on
 
     def steps(self, site: Site, syntax: str) -> list[int]:
         """Addresses of the site's steps; the last is that of the `int` that ends it."""
         number = self.numbers[site.key, syntax]
         return [self.symbols[f"site_{number}_{step}"] for step in range(len(site.steps) + 1)]
+
+    def code(self, site: Site, syntax: str) -> bytes:
+        """The bytes of the site."""
+        steps = self.steps(site, syntax)
+        return self.image[steps[0] - self.base : steps[-1] - self.base]
 
 
 def _run(*command: str | Path, folder: Path) -> None:
@@ -59,10 +66,9 @@ def build(folder: Path, sites: Sequence[Site], ported: bool) -> Kernel:
     numbers: dict[tuple[str, str], int] = {}
     objects = ["runner.o"]
     for name, syntax in SYNTAXES.items():
-        mine = [site for site in sites if site.text(name) is not None]
         first = len(numbers)
-        numbers |= {(site.key, name): first + at for at, site in enumerate(mine)}
-        objects.append(syntax.assemble(folder, {numbers[site.key, name]: site for site in mine}, ported))
+        numbers |= {(site.key, name): first + at for at, site in enumerate(sites)}
+        objects.append(syntax.build(folder, dict(enumerate(sites, first)), ported))
     _runner(folder, len(numbers), ported)
     _run("ld", *_LINK, "-o", "kernel.elf", *objects, folder=folder)
     path = folder / "kernel.elf"
@@ -70,7 +76,8 @@ def build(folder: Path, sites: Sequence[Site], ported: bool) -> Kernel:
         elf = ELFFile(file)
         tables = [section for section in elf.iter_sections() if isinstance(section, SymbolTableSection)]
         symbols = {symbol.name: symbol["st_value"] for table in tables for symbol in table.iter_symbols()}
-    return Kernel(path, symbols, numbers)
+        text = elf.get_section_by_name(".text")
+        return Kernel(path, symbols, numbers, text["sh_addr"], text.data())
 
 
 def build_rom(folder: Path, kernel: Kernel) -> Path:

@@ -22,4 +22,5 @@ def engine(tmp_path_factory: pytest.TempPathFactory, monitor: Path) -> Iterator[
 def machines(engine: Machines) -> Machines:
     if not oracle.available():
         pytest.skip("Bochs is not installed (Debian: apt-get install bochs bochs-term); see test_recorded")
+    engine.start()
     return engine

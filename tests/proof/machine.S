@@ -98,6 +98,8 @@ next:	movl $KERNEL_DATA,%eax
 	movl $0,resume
 	movl mailbox+CASE_CR0,%eax
 	movl %eax,%cr0
+	movl mailbox+CASE_CR4,%eax
+	movl %eax,%cr4
 	movl mailbox+CASE_SITE,%eax
 	movl site_table(,%eax,4),%ebx
 	testl $3,mailbox+CASE_CS

@@ -108,7 +108,8 @@ IDT_LIMIT = 8 * (LAST_VECTOR + 1) - 1
 TABLES_SIZE = 0x400 + 8 * VECTORS
 
 CR0_BASE = 0x8000_0011
-CR0_WP = 0x1_0000
+CR0_WP, CR0_EM, CR0_TS = 0x1_0000, 4, 8
+CR4_PVI, CR4_TSD, CR4_DE, CR4_PSE, CR4_MCE, CR4_PGE, CR4_PCE, CR4_OSFXSR = 2, 4, 8, 0x10, 0x40, 0x80, 0x100, 0x200
 COM1, EXCHANGE_PORT = 0x3F8, 0x5FE0
 SCRATCH, SCRATCH_VALUE = 0x3FF, 0xA5  # the serial port's scratch register: reads what was written last
 PROBE_OFFSET, PROBE_FAILED = 0x10, 0xBAD0BAD0
@@ -136,7 +137,7 @@ class Devices(IntFlag):
 # --- The mailbox -------------------------------------------------------------------------------------------------
 
 CASE_FIELDS = ("site", "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags", "cs", "ss", "ds", "es", "fs",
-               "gs", "cr0", "devices", "sysenter_cs", "patches")
+               "gs", "cr0", "cr4", "devices", "sysenter_cs", "patches")
 MAX_PATCHES, MAX_CHANGES = 24, 96
 RESULT = 512
 FRAME = ("entry_eflags", "gs", "fs", "es", "ds", "edi", "esi", "ebp", "unused", "ebx", "edx", "ecx", "eax", "vector",
@@ -168,6 +169,7 @@ class State:
     fs: int = 0
     gs: int = 0
     cr0: int = CR0_BASE
+    cr4: int = 0
     devices: Devices = Devices.NONE
     sysenter_cs: int = KERNEL_CODE
     memory: tuple[tuple[int, int], ...] = ()

@@ -25,9 +25,20 @@ class Machines:
         self._native, self._ported = build(native, sites, ported=False), build(ported, sites, ported=True)
         self._bare = oracle.Bochs(native, self._native)
         self._engine = engine_side.EngineSide(self._ported)
+        self._known: dict[tuple[str, bytes, State], Outcome] = {}
+
+    def start(self) -> None:
+        """Power the bare machine on, which otherwise waits for its first case. Raises RuntimeError where it cannot."""
+        self._bare.start()
 
     def on_bare_machine(self, site: Site, syntax: str, state: State) -> Outcome:
-        """What the unported site makes of `state`."""
+        """What the unported site makes of `state`; asked once for syntaxes that come to the same bytes."""
+        key = site.key, self._native.code(site, syntax), state
+        if key not in self._known:
+            self._known[key] = self._ask(site, syntax, state)
+        return self._known[key]
+
+    def _ask(self, site: Site, syntax: str, state: State) -> Outcome:
         try:
             raw = self._bare.run(self._native.numbers[site.key, syntax], state)
         except oracle.Died:

@@ -55,7 +55,8 @@ class Bochs:
         self.process: subprocess.Popen[bytes] | None = None
         self.link: socket.socket | None = None
 
-    def _start(self) -> socket.socket:
+    def start(self) -> socket.socket:
+        """Power it on. Raises RuntimeError with what Bochs says where it does not come up."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(TIMEOUT)
             config, vga = self.folder / "bochsrc", self.folder / "vga.bin"
@@ -68,7 +69,12 @@ class Bochs:
                 ["bochs", "-q", "-f", str(config), "-rc", str(commands)], cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=(self.folder / "bochs.out").open("wb"), stderr=subprocess.STDOUT,
                 env={**os.environ, "TERM": "vt100"}, start_new_session=True)
-            link, _ = server.accept()
+            try:
+                link, _ = server.accept()
+            except TimeoutError:
+                self.close()
+                said = (self.folder / "bochs.out").read_text(errors="replace")
+                raise RuntimeError(f"Bochs does not start (Debian: apt-get install bochs bochs-term)\n{said}") from None
         link.settimeout(TIMEOUT)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.link = link
@@ -76,7 +82,7 @@ class Bochs:
 
     def run(self, number: int, state: State) -> Raw:
         """What site `number` makes of `state`. Raises Died where the machine does not answer."""
-        link = self.link or self._start()
+        link = self.link or self.start()
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
         try:

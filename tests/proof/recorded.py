@@ -29,11 +29,12 @@ def _baseline(state: State) -> Outcome:
     """An outcome in which nothing happened."""
     same = {item.name: getattr(state, item.name) for item in fields(state)}
     known: dict[str, object] = {
-        "vector": "end", "error": 0, "eip": "step 1", "entry": 0, "cr2": 0, "cr3": PAGE_DIRECTORY, "cr4": 0,
+        "vector": "end", "error": 0, "eip": "step 1", "entry": 0, "cr2": 0, "cr3": PAGE_DIRECTORY,
         "gdtr_high": TABLES >> 16, "idtr_low": IDT_LIMIT | (IDT & 0xFFFF) << 16, "idtr_high": IDT >> 16, "ldtr": LDT,
         "tr": TSS, "dr0": 0, "dr1": 0, "dr2": 0, "dr3": 0, "dr6": 0xFFFF0FF0, "dr7": 0x400, "device": 0xA5,
     }
-    names = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags", "cs", "ds", "es", "fs", "gs", "cr0")
+    names = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags", "cs", "ds", "es", "fs", "gs", "cr0",
+             "cr4")
     return {name: same[name] for name in names} | known
 
 

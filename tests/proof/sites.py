@@ -43,7 +43,12 @@ class Need(Enum):
     STACK_SELECTOR = auto()  # as SELECTOR, but none with which ring 0 could not be interrupted
     GOOD_STACK_SELECTOR = auto()
     ZERO = auto()
+    STRING = auto()  # as POINTER, where words may follow downwards
+    FPU_IMAGE = auto()  # where 512 bytes may be, most often aligned as fxsave asks
+    MXCSR = auto()  # often one without reserved bits
 
+
+MEMORY = "memory"  # in `ignore`: whatever the site leaves there
 
 @dataclass(frozen=True)
 class Site:
@@ -54,8 +59,8 @@ class Site:
     at the start. `flat`, `user_data`: data segments are flat, or the user's in ring 0, too. `half_push`: a
     selector was pushed, of which the processor may write 16 bits or 32 (SDM vol. 2, PUSH). `cr2_page`: which part
     of the operand is accessed first is not said, so only the page of a page fault's address is compared.
-    `ignore` names what the site leaves undefined (see ``compare``), `undefined` bits of it, `clear_flags` what
-    EFLAGS must not have.
+    `ignore` names what the site leaves undefined (see ``compare``), MEMORY included, `undefined` bits of it,
+    `clear_flags` what EFLAGS must not have.
     """
 
     key: str
@@ -80,7 +85,3 @@ class Site:
     def steps(self) -> tuple[str, ...]:
         """The steps in AT&T syntax."""
         return self.texts["att"]
-
-    def text(self, syntax: str) -> tuple[str, ...] | None:
-        """The steps in `syntax`; None where it cannot be written."""
-        return self.texts.get(syntax)

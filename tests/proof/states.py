@@ -50,6 +50,8 @@ FLAGS = st.builds(lambda bits, keep: bits & keep | 2, st.integers(0, 2**22 - 1),
                   st.sampled_from([ARITHMETIC, ARITHMETIC | DF | IF, ARITHMETIC | IF | IOPL | DF | AC | ID,
                                    ARITHMETIC | IF | IOPL | NT | ID]))
 _CR0 = st.sampled_from([m.CR0_BASE, m.CR0_BASE | m.CR0_WP])
+_CR4 = st.sampled_from([0, m.CR4_DE, m.CR4_PSE | m.CR4_PGE, m.CR4_OSFXSR])
+
 
 def _no_task_or_gate(selector: int) -> bool:
     """Far transfers by call gates and tasks are not offered (docs/proof.md)."""
@@ -64,6 +66,8 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.SELECTOR: st.one_of(ANY_SELECTOR, st.builds(lambda low, high: low | high << 16, ANY_SELECTOR,
                                                      st.integers(0, 0xFFFF))),
     Need.POINTER: st.one_of(POINTER, _OFFSET),
+    # Of an access across the end of 4 GiB it is not said whether it faults (SDM vol. 3, 5.3).
+    Need.STRING: st.one_of(POINTER, st.builds(lambda at: at & ~3, _OFFSET)),
     Need.FLAGS: st.builds(lambda bits, keep: bits & keep, st.integers(0, 2**32 - 1), st.sampled_from(
         [ARITHMETIC | IF, ARITHMETIC | IF | IOPL, ARITHMETIC | IF | IOPL | NT | AC | ID, 0x40000 | ARITHMETIC | DF])),
     Need.BYTE_PORT: st.sampled_from([0x5678, m.SCRATCH, 0x15678, 0x1F, 0x72, 0x73, 0x100, 0xFFFF]),
@@ -93,6 +97,10 @@ NEEDS: Mapping[Need, st.SearchStrategy[int]] = {
     Need.ARENA_STACK: st.integers(ARENA + 0x100, m.ABSENT - 1),
     Need.RETURN_STACK: st.one_of(st.sampled_from([m.USER_DATA, SELECTOR["ring1_data"] | 1]), ANY_SELECTOR),
     Need.STACK_SELECTOR: ANY_SELECTOR.filter(lambda selector: selector & ~3 not in _UNUSABLE_STACKS),
+    # In one page: neither what is accessed first nor whether the last 224 bytes are, which hold nothing, is said.
+    Need.FPU_IMAGE: st.builds(lambda at, bits: at & bits, st.one_of(POINTER, _OFFSET), st.sampled_from([~15, ~15, ~0]))
+    .filter(lambda at: at % PAGE <= PAGE - 512),
+    Need.MXCSR: st.builds(lambda bits, reserved: bits & 0xFFBF | reserved, WORD, st.sampled_from([0, 0, 0x1_0000])),
     Need.GOOD_STACK_SELECTOR: st.sampled_from(_STACKS[0]),
 }
 
@@ -119,7 +127,7 @@ def states(draw: st.DrawFn, site: Site) -> State:
         if register in values:
             values[register] = draw(NEEDS[need])
     state = State(cs=_CODE[cpl], ss=stack, esp=esp, eflags=_flags(draw, site, cpl),
-                  cr0=draw(_CR0), devices=draw(st.sampled_from(site.devices)), **values,
+                  cr0=draw(_CR0), cr4=draw(_CR4), devices=draw(st.sampled_from(site.devices)), **values,
                   **_data(draw, site, 3 if site.user_data else cpl))
     if site.flat:
         flat = {0: m.KERNEL_DATA, 1: SELECTOR["ring1_data"] | 1, 3: m.USER_DATA}[cpl]

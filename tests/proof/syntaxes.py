@@ -13,6 +13,7 @@ from porter import resolve
 from porter.asm_port import port_assembly
 from porter.c_port import port_c
 from porter.model import ATT
+from porter.rewrite import Ported
 from tests.proof.machine import DONE
 from tests.proof.sites import Site
 
@@ -21,41 +22,58 @@ END = f".byte 0xcd, {DONE:#x}"  # never ported: whatever the site left, it ends 
 
 @dataclass(frozen=True)
 class Syntax:
-    """`assemble(folder, sites by number, ported)` makes an object file in `folder` and gives its name."""
+    """How assembly is written: a source of sites by number or of one statement, how such a source is ported, and
+    how it becomes the object file NAME.o in a folder, ported (with what that needs) or not.
+    """
 
     title: str
-    assemble: Callable[[Path, Mapping[int, Site], bool], str]
+    source: Callable[[Mapping[int, Site]], str]
+    statement: Callable[[str], str]
+    port: Callable[[str], Ported]
+    assemble: Callable[[Path, str, bool], str]
+
+    def build(self, folder: Path, sites: Mapping[int, Site], ported: bool) -> str:
+        """Port (or not) and assemble `sites`; gives the name of the object file in `folder`."""
+        text = self.source(sites)
+        return self.assemble(folder, self.port(text).text if ported else text, ported)
 
 
-def _assemble(name: str, text: str, folder: Path) -> str:
-    (folder / f"{name}.s").write_text(text)
-    run = subprocess.run(["as", "--32", "-o", f"{name}.o", f"{name}.s"], cwd=folder, text=True, capture_output=True)
+def _run(folder: Path, *command: str) -> None:
+    run = subprocess.run(command, cwd=folder, text=True, capture_output=True)
     assert run.returncode == 0, run.stderr
-    return f"{name}.o"
 
 
 def _labelled(number: int, steps: Sequence[str]) -> str:
-    """The steps with a label before each, and the end."""
+    """The steps with a label before each, and the end, as GAS takes them."""
     lines = []
     for at, step in enumerate([*steps, END]):
         lines += [f".globl site_{number}_{at}", f"site_{number}_{at}:", f"\t{step}"]
     return "\n".join(lines) + "\n"
 
 
-def _att(folder: Path, sites: Mapping[int, Site], ported: bool) -> str:
-    text = "".join(_labelled(number, site.texts["att"]) for number, site in sites.items())
-    if ported:
-        text = gas.macros() + resolve.macros() + port_assembly(text, "att.s").text
-    return _assemble("att", text, folder)
+# --- GAS ---------------------------------------------------------------------------------------------------------
+
+_NAKED = ".intel_syntax noprefix\n"
 
 
-def _intel(folder: Path, sites: Mapping[int, Site], ported: bool) -> str:
-    text = ".intel_syntax noprefix\n" + "".join(
-        _labelled(number, site.texts["intel"]) for number, site in sites.items())
-    if ported:
-        text = (gas.macros() + resolve.macros() + gas_intel.macros() + resolve.intel_macros()
-                + port_assembly(text, "intel.s").text)
-    return _assemble("intel", text, folder)
+def _gas(name: str, macros: str) -> Callable[[Path, str, bool], str]:
+    def assemble(folder: Path, text: str, ported: bool) -> str:
+        (folder / f"{name}.s").write_text(macros + text if ported else text)
+        _run(folder, "as", "--32", "-o", f"{name}.o", f"{name}.s")
+        return f"{name}.o"
+
+    return assemble
+
+
+def _gas_source(head: str, syntax: str) -> Callable[[Mapping[int, Site]], str]:
+    return lambda sites: head + "".join(_labelled(number, site.texts[syntax]) for number, site in sites.items())
+
+
+def _port_gas(text: str) -> Ported:
+    return port_assembly(text, "sites.s")
+
+
+# --- C -----------------------------------------------------------------------------------------------------------
 
 
 def _c_function(number: int, steps: Sequence[str]) -> str:
@@ -76,20 +94,32 @@ def _c_function(number: int, steps: Sequence[str]) -> str:
             f"\t__asm__ volatile(\n{template}\n\t\t: {outputs} : {inputs} : \"memory\");\n}}\n")
 
 
-def _c(folder: Path, sites: Mapping[int, Site], ported: bool) -> str:
-    text = "".join(_c_function(number, site.texts["c"]) for number, site in sites.items())
+def _c_source(sites: Mapping[int, Site]) -> str:
+    return "".join(_c_function(number, site.texts["c"]) for number, site in sites.items())
+
+
+def _c_statement(text: str) -> str:
+    return 'void f(void)\n{\n\t__asm__ volatile("' + text.replace("%", "%%") + '" : : : "memory");\n}\n'
+
+
+def _port_c(text: str) -> Ported:
+    return port_c(text, "sites.c", syntaxes=(ATT,))
+
+
+def _compile(folder: Path, text: str, ported: bool) -> str:
     if ported:
-        text = '#include "ring3.h"\n' + port_c(text, "c.c", syntaxes=(ATT,)).text
+        text = f'#include "ring3.h"\n{text}'
         (folder / "ring3.h").write_text(gas.c_header() + resolve.c_header())
     (folder / "c.c").write_text(text)
-    run = subprocess.run([*compiler(), "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-w",
-                          "-c", "c.c"], cwd=folder, text=True, capture_output=True)
-    assert run.returncode == 0, run.stderr
+    _run(folder, *compiler(), "-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-w", "-c", "c.c")
     return "c.o"
 
 
+_ATT_MACROS = gas.macros() + resolve.macros()
+_INTEL_MACROS = _ATT_MACROS + gas_intel.macros() + resolve.intel_macros()
 SYNTAXES: Mapping[str, Syntax] = {
-    "att": Syntax("GAS AT&T", _att),
-    "intel": Syntax("GAS Intel", _intel),
-    "c": Syntax("C inline assembly", _c),
+    "att": Syntax("GAS AT&T", _gas_source("", "att"), "\t{}\n".format, _port_gas, _gas("att", _ATT_MACROS)),
+    "intel": Syntax("GAS Intel", _gas_source(_NAKED, "intel"), f"{_NAKED}\t{{}}\n".format, _port_gas,
+                    _gas("intel", _INTEL_MACROS)),
+    "c": Syntax("C inline assembly", _c_source, _c_statement, _port_c, _compile),
 }
