@@ -1,7 +1,9 @@
 """The same macros for NASM (`%include "ring3.nasm"`), generated from the contract.
 
-The rules are those of ``gas``. Operands are written as NASM writes them; memory operands come without a
-size word, since the carrier brings its own.
+The rules are those of ``gas``, and so are the bytes. Operands are written and ordered as NASM writes them, but
+for those of ``r3_arpl``, ``r3_ljmp`` and ``r3_lcall``, which are GAS's; memory operands come without a size word,
+since the carrier brings its own. All macros are ``.nolist``, so that their code counts as that of the line that
+invokes them, in debug information too.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ def _gate(name: str) -> str:
     return f"call dword [cs:{gate_address(by_name[name].number):#x}]"
 
 
-def _macro(name: str, count: str, *body: str) -> str:
+def _macro(name: str, count: str, *body: str, default: str = "") -> str:
     lines = "\n".join(f"\t{line}" for part in body for line in part.splitlines())
-    return f"%macro r3_{name} {count}\n{lines}\n%endmacro\n"
+    return f"%macro r3_{name} {count}.nolist{default}\n{lines}\n%endmacro\n"
 
 
 def _by_register(word: str, long: str, other: str) -> str:
@@ -82,8 +84,8 @@ def _ports() -> list[str]:
     for rep in ("", "rep_"):
         for suffix, width in _SUFFIXES:
             out.append(_macro(f"{rep}ins{suffix}", "0", _gate(f"{rep}ins{width}")))
-            out.append(_macro(f"{rep}outs{suffix}", "0-1 ds", _gate(f"{rep}outs{width}"), "%ifidni %1,ds",
-                              "nop dword [esi]", "%else", "nop dword [%1:esi]", "%endif"))
+            out.append(_macro(f"{rep}outs{suffix}", "0-1", _gate(f"{rep}outs{width}"), "%ifidni %1,ds",
+                              "nop dword [esi]", "%else", "nop dword [%1:esi]", "%endif", default=" ds"))
     return out
 
 
@@ -97,8 +99,8 @@ def _control() -> list[str]:
 
 def _segments() -> list[str]:
     out = []
-    selmap = f"[ss:e{{r}}*2+{layout.HOLE + layout.SELMAP_OFFSET:#x}]"
-    revmap = f"[ss:e{{r}}*2+{layout.HOLE + layout.REVMAP_OFFSET:#x}]"
+    selmap = f"[ss:nosplit e{{r}}*2+{layout.HOLE + layout.SELMAP_OFFSET:#x}]"
+    revmap = f"[ss:nosplit e{{r}}*2+{layout.HOLE + layout.REVMAP_OFFSET:#x}]"
     for seg in ("ds", "es", "fs", "gs"):
         load = f"push e{{r}}\nmovzx e{{r}},{{r}}\nmov {seg},{selmap}\npop e{{r}}"
         out.append(_macro(f"load_{seg}", "1", _by_register(load, load, f"{_gate(f'load_{seg}')}\nr3_carrier %1")))
