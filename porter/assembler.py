@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from porter.model import Site
-    from porter.rewrite import Ported
 
 STANDARD_INPUT = "{standard input}"  # the name that GAS itself gives it
 WITH_VALUE = (
@@ -103,7 +102,7 @@ class Input:
             from porter.model import Syntax
 
             ported = port_with_includes(self.ported, self.name, call.include_path, Syntax(call.intel, call.naked))
-            self.ported, self.told, self.sites = ported.text, report(ported), ported.sites
+            self.ported, self.told, self.sites = ported.text, report(ported.sites), ported.sites
 
 
 def port_call(call: Call) -> tuple[str | None, list[Input]]:
@@ -129,10 +128,10 @@ def _quoted(name: str) -> str:
     return name.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def report(ported: Ported) -> str:
-    """What to tell of a text in which instructions stay that should not: a line for each file and reason."""
+def report(sites: Sequence[Site]) -> str:
+    """What to tell of instructions that stay and should not: a line for each file and reason."""
     groups: dict[tuple[str, str], list[Site]] = {}
-    for site in ported.sites:
+    for site in sites:
         if site.treatment in ("left", "refused"):
             groups.setdefault((site.file, site.item.reason), []).append(site)
     told = ""

@@ -22,6 +22,7 @@ ATT = Syntax()
 INTEL = Syntax(intel=True, naked=True)  # what compilers print with -masm=intel
 
 RESOLVE = "r3_resolve"  # the macro that leaves the decision to the assembler: see resolve.py
+ANY = "r3_any"  # the same for a line of NASM source whose mnemonic is a macro argument: see nasm_resolve.py
 EITHER = "r3_either"  # the macro that stands for that of the syntax which is on where it is assembled
 
 

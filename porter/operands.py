@@ -34,7 +34,8 @@ class Operand(NamedTuple):
     bare: bool = False  # memory that only the instruction says to be such
 
 
-def _register_kind(name: str) -> Kind | None:
+def register_kind(name: str) -> Kind | None:
+    """The kind of a register by its name, in lower case and without sign; None: no register of the catalogue."""
     if name in _ACC_NAMES:
         return Kind.ACC
     if name == "dx":
@@ -58,11 +59,11 @@ def _register(atom: Atom, template: bool, naked: bool) -> Operand | None:
         name = atom.text.lstrip("% \t").lower()
         if "\\" in name:
             return Operand(Kind.OPEN, name, atom.start, atom.end, (atom,))
-        return Operand(_register_kind(name), name.replace("db", "dr"), atom.start, atom.end, (atom,))
+        return Operand(register_kind(name), name.replace("db", "dr"), atom.start, atom.end, (atom,))
     if atom.type == "OPAQUE" or (atom.type == "NAME" and atom.text.startswith("\\")):
         return Operand(Kind.OPEN, atom.text, atom.start, atom.end, (atom,))
     if naked and atom.type == "NAME":
-        kind = _register_kind(atom.text.lower())
+        kind = register_kind(atom.text.lower())
         if kind:
             return Operand(kind, atom.text.lower().replace("db", "dr"), atom.start, atom.end, (atom,))
     return None

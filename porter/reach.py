@@ -8,9 +8,9 @@ from porter.asm_state import States
 
 TYPE_CHECKING = False  # as `typing` has it: see wrapper.py on imports
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
-    from porter.real_mode import AfterRealMode
+    from porter.real_mode import AfterRealMode, Line
 
 _AFTER_REAL_MODE = "32-bit code that only 16-bit code leads to does not run in a guest, which has no real mode"
 
@@ -28,7 +28,13 @@ class Reach:
     def _after_real_mode(self) -> AfterRealMode:
         from porter.real_mode import AfterRealMode  # takes Lark, which few files need
 
-        return AfterRealMode(*self._text, self._states, self._mentioned)
+        return AfterRealMode(self._lines(), self._states, self._mentioned)
+
+    def _lines(self) -> Iterator[Line]:
+        """The statements of the text, in GAS's words."""
+        from porter.real_mode import gas_lines
+
+        return gas_lines(*self._text, self._states)
 
     def obstacle(self, offset: int) -> str:
         """Why the statement at `offset` cannot run in a guest; '' where it can."""

@@ -26,7 +26,7 @@ _DIRECTIVE = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif|define)\
 _WORD = re.compile(r"[\w.$]+")
 _LOCAL_LABEL = re.compile(r"(\d+)([fb])\Z")
 _MACRO_PREFIX = re.compile("r3i?_")
-_OWN_INCLUDE = "ring3.inc"  # holds macros of the port, and no reference to a label
+_OWN_INCLUDES = ("ring3.inc", "ring3.nasm")  # hold macros of the port, and no reference to a label
 
 # Nothing runs on behind these, nor behind the macros that the porter puts in their place.
 _ENDS = frozenset({
@@ -73,7 +73,7 @@ class _Section:
     runs_on: frozenset[int] = frozenset()
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """One statement of the text, or a line that no grammar reads (`statement` None)."""
 
     start: int
@@ -81,7 +81,7 @@ class _Line(NamedTuple):
     statement: Statement | None
 
 
-def _lines(clean: str, source: str, states: States) -> Iterator[_Line]:
+def gas_lines(clean: str, source: str, states: States) -> Iterator[Line]:
     """The statements of a text. A line that does not parse, or belongs to the C preprocessor, is one of them."""
     from porter.syntax import UnexpectedInput, parse_statements
 
@@ -89,13 +89,13 @@ def _lines(clean: str, source: str, states: States) -> Iterator[_Line]:
     for text in clean.split("\n"):
         written = source[start:start + len(text)]
         if written.lstrip().startswith("#"):
-            yield _Line(start, written, None)
+            yield Line(start, written, None)
         elif text.strip():
             intel = states.at(start).syntax.intel
             try:
-                yield from (_Line(start + found.start, text, found) for found in parse_statements(text, intel))
+                yield from (Line(start + found.start, text, found) for found in parse_statements(text, intel))
             except UnexpectedInput:
-                yield _Line(start, text, None)
+                yield Line(start, text, None)
         start += len(text) + 1
 
 
@@ -113,7 +113,7 @@ def _names(atoms: Iterable[Atom]) -> Iterator[str]:
 class _Blocks:
     """The blocks of a text, and where each begins."""
 
-    def __init__(self, clean: str, source: str, states: States) -> None:
+    def __init__(self, lines: Iterable[Line], states: States) -> None:
         self.blocks: list[_Block] = []
         self.starts: list[int] = []  # offsets, ascending, with the block (-1: none) that begins at each
         self.owners: list[int] = []
@@ -129,7 +129,7 @@ class _Blocks:
         self._exporters: set[str] = set()  # macros that define or export what their arguments name
         self._labels: set[str] = set()
         self._numbered: dict[str, int] = {}
-        for line in _lines(clean, source, states):
+        for line in lines:
             self._take(line)
 
     def _here(self) -> _Section:
@@ -138,7 +138,7 @@ class _Blocks:
     def _has_code(self) -> bool:
         return self._here().block >= 0 and self.blocks[self._here().block].has_code
 
-    def _take(self, line: _Line) -> None:
+    def _take(self, line: Line) -> None:
         if line.statement is None:
             self._preprocessor(line.text)
             return
@@ -212,7 +212,7 @@ class _Blocks:
             self._here().block = -1
             self._begin(start, -1)
         elif head == ".include":
-            self.opaque = self.opaque or not any(name.endswith(_OWN_INCLUDE) for name in names)
+            self.opaque = self.opaque or not any(name.endswith(_OWN_INCLUDES) for name in names)
         elif head in _ASSIGNMENTS:
             self._assign(names[0] if names else "", names[1:])
         elif not _NO_CONTENT.match(head):
@@ -309,11 +309,11 @@ def _unreached(found: _Blocks, mentioned: Collection[str]) -> set[int]:
 class AfterRealMode:
     """The 32-bit code of a text that only 16-bit code leads to.
 
-    The parameters are those of `porter.reach.Reach`.
+    `lines` are the text's statements in GAS's words; `states` and `mentioned` are those of `porter.reach.Reach`.
     """
 
-    def __init__(self, clean: str, source: str, states: States, mentioned: Collection[str]) -> None:
-        self._found = _Blocks(clean, source, states)
+    def __init__(self, lines: Iterable[Line], states: States, mentioned: Collection[str]) -> None:
+        self._found = _Blocks(lines, states)
         self._blocks = _unreached(self._found, mentioned)
 
     def __contains__(self, offset: int) -> bool:

@@ -21,7 +21,7 @@ _REGISTERS = {
 }
 
 
-def _targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator[tuple[str, str]]:
+def targets(keys: tuple[str, ...], position: int, suffix: str = "") -> Iterator[tuple[str, str]]:
     """(register, macro) for rows whose operand at `position` is a segment, control or debug register."""
     for key in keys:
         (form,) = BY_KEY[key].forms
@@ -51,11 +51,11 @@ def macros() -> str:
     for mnemonics, key, suffix in ((("push", "pushl"), "push-sreg", ""), (("pushw",), "push-sreg", "w"),
                                    (("pop", "popl"), "pop-sreg", ""), (("popw",), "pop-sreg", "w")):
         for mnemonic in mnemonics:
-            one += [f".ifc \\op,{mnemonic}", *_if_register("\\ops", _targets((key,), 0, suffix), "{macro}"), ".endif"]
+            one += [f".ifc \\op,{mnemonic}", *_if_register("\\ops", targets((key,), 0, suffix), "{macro}"), ".endif"]
     return "".join((
         # A memory operand brings up to three pieces, as the assembler splits at commas.
         _macro("r3_resolve_last", "d:req,a,b,c", _if_register(
-            "\\d", _targets(to_register, 1),
+            "\\d", targets(to_register, 1),
             ".ifb \\b\n{macro} \\a\n.else\n.ifb \\c\n{macro} \\a,\\b\n.else\n{macro} \\a,\\b,\\c\n.endif\n.endif")),
         # More pieces than four: blanks in a memory operand that comes second.
         _macro("r3_resolve_mov", "a:req,b,c,d,more:vararg", [
@@ -63,7 +63,7 @@ def macros() -> str:
             ".ifb \\d", "r3_resolve_last \\c,\\a,\\b", ".else", "r3_resolve_last \\d,\\a,\\b,\\c", ".endif",
             ".endif", ".endif"]),
         _macro("r3_resolve_first", "a:req,rest:vararg",
-               _if_register("\\a", _targets(from_register, 0), "{macro} \\rest")),
+               _if_register("\\a", targets(from_register, 0), "{macro} \\rest")),
         _macro(RESOLVE, "op:req,ops:vararg", [
             ".set .Lr3_resolved,0", *one,
             ".irp m,mov,movl,movw", ".ifc \\op,\\m", "r3_resolve_mov \\ops", ".endif", ".endr",
@@ -86,14 +86,14 @@ def intel_macros() -> str:
     one: list[str] = []
     for key, suffix in (("push-sreg", ""), ("push-sreg", "w"), ("pop-sreg", ""), ("pop-sreg", "w")):
         for mnemonic in {f"{key.partition('-')[0]}{suffix}", f"{key.partition('-')[0]}{suffix or 'd'}"}:
-            one += [f".ifc \\op,{mnemonic}", *if_register("\\a", _targets((key,), 0, suffix), ""), ".endif"]
+            one += [f".ifc \\op,{mnemonic}", *if_register("\\a", targets((key,), 0, suffix), ""), ".endif"]
     to_register = ("mov-to-sreg", "mov-to-cr", "mov-to-dr")
     from_register = ("mov-from-sreg", "mov-from-cr", "mov-from-dr")
     return _macro(in_family(RESOLVE, INTEL), "op:req,a:req,b", [
         ".set .Lr3i_resolved,0", *one,
         ".irp m,mov,movw,movd", ".ifc \\op,\\m",
-        *if_register("\\a", _targets(to_register, 1), " \\b"), ".if .Lr3i_resolved==0",
-        *if_register("\\b", _targets(from_register, 0), " \\a"), ".endif", ".endif", ".endr",
+        *if_register("\\a", targets(to_register, 1), " \\b"), ".if .Lr3i_resolved==0",
+        *if_register("\\b", targets(from_register, 0), " \\a"), ".endif", ".endif", ".endr",
         ".if .Lr3i_resolved==0", ".ifb \\b", "\\op \\a", ".else", "\\op \\a,\\b", ".endif", ".endif"])
 
 

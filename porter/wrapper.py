@@ -22,7 +22,7 @@ from porter.processes import feed_self, not_found, output, replace_process, run
 _CACHES = frozenset({"ccache", "sccache"})  # programs that stand in front of a compiler
 
 
-def _fail(error: PortError) -> int:
+def fail(error: PortError) -> int:
     print(f"ring3: {error}", file=sys.stderr)
     return 2
 
@@ -149,7 +149,7 @@ def _assemble(real: str, args: list[str]) -> None:
         replace_process([real, *call.options, "--"])
 
 
-def _ended(status: int, argv: list[str] | None) -> int:
+def ended(status: int, argv: list[str] | None) -> int:
     """`status`; as a console script, end at once with it: tearing the interpreter down takes milliseconds."""
     if argv is None:
         sys.stdout.flush()
@@ -192,7 +192,7 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
             del args[0]
         if args == ["--help"]:
             print(_HELP.format(name=name, variable=variable, names=", ".join(names)), end="")
-            return _ended(0, argv)
+            return ended(0, argv)
         if not args:
             raise PortError(f"{name}: nothing to compile: write for example `make CC='ring3 {name} {names[1]}'`; "
                             f"`ring3 {name} --help` tells more")
@@ -208,11 +208,11 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
             stage_file.write_down([])  # builds begin with such calls: the next one needs no Python
             replace_process([*compiler, *args])
         command_line.refuse_what_hides_code(seen)
-        return _ended(_compile(compiler, args, seen, verify), argv)
+        return ended(_compile(compiler, args, seen, verify), argv)
     except PortError as error:
-        return _ended(_fail(error), argv)
+        return ended(fail(error), argv)
     except KeyboardInterrupt:
-        return _ended(130, argv)  # as a shell tells of SIGINT
+        return ended(130, argv)  # as a shell tells of SIGINT
 
 
 def as_main(argv: list[str] | None = None) -> int:
@@ -231,6 +231,6 @@ def as_main(argv: list[str] | None = None) -> int:
         _assemble(real, args)
         raise AssertionError("the assembler was to take the place of this process")
     except PortError as error:
-        return _ended(_fail(error), argv)
+        return ended(fail(error), argv)
     except KeyboardInterrupt:
-        return _ended(130, argv)
+        return ended(130, argv)

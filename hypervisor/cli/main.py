@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cc": ("porter.wrapper", "cc_main", "compile with a given compiler, porting on the way"),
     "c++": ("porter.wrapper", "cxx_main", "the same for C++"),
     "as": ("porter.wrapper", "as_main", "assemble with a given assembler, porting on the way"),
+    "nasm": ("porter.nasm_wrapper", "nasm_main", "assemble with NASM, porting on the way"),
     "check": ("porter.check", "main", "list the sensitive instructions left in compiled code"),
     "run": ("hypervisor.cli.run", "main", "run a kernel"),
     "trace": ("hypervisor.cli.trace", "main", "show and summarise what a kernel asked for"),

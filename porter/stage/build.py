@@ -9,7 +9,7 @@ from native.build import BuildError, Program
 
 SOURCES = Path(__file__).resolve().parent
 STAGE = SOURCES / "ring3-as"
-COMMANDS = ("ring3", "ring3-cc", "ring3-c++", "ring3-as")  # the same program under each of these names
+COMMANDS = ("ring3", "ring3-cc", "ring3-c++", "ring3-as", "ring3-nasm")  # the same program under each of these names
 
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-m64")
 PREFERRED = ("-static",)  # saves half a millisecond a start, but not every host has a static libc
