@@ -77,6 +77,10 @@ class Macro(NamedTuple):
     least: int
     most: int
 
+    @property
+    def takes_nothing(self) -> bool:
+        return self.least == 0 and self.most <= 0
+
     def takes(self, operands: int) -> bool:
         return self.least <= operands <= self.most
 

@@ -225,6 +225,33 @@ class _Port:
 
         return item.left(PREFIX_ALONE)
 
+    def _stand_for(self, mnemonic: str) -> str:
+        """What an instruction without operands may be written as, by itself or with a macro: a regular expression."""
+        gone = set(re.findall(r"%[ \t]*(?:undef|unmacro|unimacro)[ \t]+(\S+)", self._text.lower()))
+        bodies = {macros[0].name: {self._text[macro.body:macro.end].strip() if macro.takes_nothing else ""
+                                   for macro in [*macros, *others.get(name, ())]}
+                  for names, others in ((self._single, self._multi), (self._multi, self._single))
+                  for name, macros in names.items() if name not in gone and len({macro.name for macro in macros}) == 1}
+        found: list[str] = []
+        for known in (mnemonic, *bodies):  # a macro may stand for one that stands for the instruction
+            found += [name for name, texts in bodies.items() if name not in found and len(texts) == 1
+                      and (texts == {known} if known in found else {text.lower() for text in texts} == {mnemonic})]
+        return "|".join([f"(?i:{mnemonic})", *map(re.escape, found)])
+
+    def _pairs_of_macros(self) -> Iterator[Sensitive]:
+        """``sti`` and ``hlt`` behind it, where either is written with a macro, as if they were written out."""
+        pair = (rf"^[^\n%]*?(?<![\w.$@?%])(?P<sti>{self._stand_for('sti')})[ \t\r]*\n\s*"
+                rf"(?P<hlt>{self._stand_for('hlt')})[ \t\r]*$")
+        for match in re.finditer(pair, self._text, re.MULTILINE):
+            before = self._text[match.start():match.start("sti")].strip()
+            if before and not before.endswith(":"):
+                continue
+            for key in ("sti", "hlt"):
+                start, end = match.span(key)
+                if match[key].lower() != key:
+                    change = Change(start, end, (Part(f"r3_{key}"),))
+                    yield self._with_obstacles(Sensitive(start, end, "", key, f"r3_{key}", (change,)))
+
     def run(self) -> NasmPorted:
         items: list[Sensitive] = []
         for start, end in lines_with(self._text, self._candidates()):
@@ -232,9 +259,14 @@ class _Port:
             if item:
                 item = self._lone_prefix(item) if item.changes else item
                 items.append(self._with_obstacles(item) if item.changes else item)
+        by_macro = list(self._pairs_of_macros()) if self._program.macros else []
+        macros = {item.start for item in by_macro}
+        fused = _fused(sorted([*items, *by_macro], key=lambda item: item.start), self._text)
         edits: dict[int, list[Edit]] = {}
         sites: list[Site] = []
-        for item in _fused(items, self._text):
+        for item in fused:
+            if item.start in macros and item.macro != "r3_sti_hlt":
+                continue  # the macro itself is ported where it is defined
             for change in item.changes:
                 copy, start = self._program.source(change.start)
                 end = start + change.end - change.start

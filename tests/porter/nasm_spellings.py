@@ -277,4 +277,5 @@ mov eax, cli_port ; cli ; in al, dx
 """
 
 # Of 64-bit mode only: NASM refuses them in 32-bit code.
-LONG_MODE = ["swapgs", "iretq", "retfq", "pushfq", "popfq", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase"]
+LONG_MODE = ["swapgs", "iretq", "retfq", "pushfq", "popfq", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase",
+             "mov eax, cr8", "mov cr8, eax"]

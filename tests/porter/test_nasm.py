@@ -41,6 +41,23 @@ def test_sti_hlt_is_one_operation() -> None:
         assert "r3_sti\n" in ported_text(f"\tsti\n{between}\thlt\n")
 
 
+@pytest.mark.parametrize("define", [
+    "%define ON STI\n", "%define ON NOW\n%define NOW sti\n", "%define NOW sti\n%define ON NOW\n",
+    "%macro ON 0\n sti\n%endmacro\n"])
+def test_sti_hlt_is_one_operation_where_macros_stand_for_them(define: str) -> None:
+    ported = ported_text(f"{define}%define wait hlt\nl: ON\n\n\thlt\n ON\n wait\n\tsti\n wait ; x\n ON\n nop\n")
+    *_, used = ported.partition("wait r3_hlt\n")
+    assert used == "l: r3_sti_hlt\n\n\t\n r3_sti_hlt\n \n\tr3_sti_hlt\n  ; x\n ON\n nop\n"
+
+
+@pytest.mark.parametrize("text", [
+    "%ifdef X\n%define ON sti\n%else\n%define ON nop\n%endif\n ON\n hlt\n", "%define ON sti\n%undef ON\n ON\n hlt\n",
+    "%define ON(x) sti\n ON(2)\n hlt\n", "%define ON sti\n%define SAME ON\n hlt\n",
+    "%define ON sti\non\n hlt\n", "%macro ON 0\n sti\n nop\n%endmacro\n ON\n hlt\n"])
+def test_what_may_be_something_else_is_not_joined_with_hlt(text: str) -> None:
+    assert "r3_sti_hlt" not in ported_text(text)
+
+
 def test_code_size() -> None:
     text = "[BITS 16]\n cli\nbits 32\n cli\n[bits 16]\n cli\n use32\n cli\nlabel: use16\n cli\n BITS 64\n cli\n"
     sites = port(text).sites

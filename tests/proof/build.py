@@ -62,13 +62,16 @@ def _runner(folder: Path, count: int, ported: bool) -> None:
 
 
 def build(folder: Path, sites: Sequence[Site], ported: bool) -> Kernel:
-    """Port (or not), assemble and link the machine's kernel with all sites in all syntaxes."""
+    """Port (or not), assemble and link the machine's kernel with all sites in all syntaxes that assemble here."""
     numbers: dict[tuple[str, str], int] = {}
     objects = ["runner.o"]
     for name, syntax in SYNTAXES.items():
+        if syntax.missing:
+            continue
         first = len(numbers)
-        numbers |= {(site.key, name): first + at for at, site in enumerate(sites)}
-        objects.append(syntax.build(folder, dict(enumerate(sites, first)), ported))
+        mine = dict(enumerate((site for site in sites if name in site.texts), first))
+        numbers |= {(site.key, name): number for number, site in mine.items()}
+        objects.append(syntax.build(folder, mine, ported))
     _runner(folder, len(numbers), ported)
     _run("ld", *_LINK, "-o", "kernel.elf", *objects, folder=folder)
     path = folder / "kernel.elf"

@@ -27,7 +27,7 @@ def _ids(test: Test, keys: Iterator[str], syntax: str) -> list[Test]:
 
 def cell(line: Line, syntax: str) -> list[list[Test]]:
     """The tests of one cell, by test function."""
-    sites = (site.key for site in SITES if site.row == line.key)
+    sites = (site.key for site in SITES if site.row == line.key and syntax in site.texts)
     cases = (name for name, case in CASES.items() if case.site.row == line.key)
     refused = (key for key in REFUSED if key == line.key)
     return [found for found in (_ids(COMPARED, sites, syntax), _ids(DEVIATING, cases, syntax),

@@ -42,19 +42,29 @@ ONE_INSTRUCTION = {"jmp-far": "ljmp", "call-far": "lcall"}
 REFUSED = {row.key: row for row in ROWS if row.treatment is Treatment.REFUSE}
 
 _ATT, _INTEL, _C = "tests/porter/test_assembly.py", "tests/porter/test_intel.py", "tests/porter/test_inline_asm.py"
+_NASM = "tests/porter/test_nasm.py"
 _STAGE, _CHECK = "tests/porter/test_stage.py", "tests/porter/test_check_data.py"
 # What, and its tests: file and function.
 BESIDES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("operand sizes, suffixes, prefixes, upper case, implied operands", (
-        ("tests/porter/test_spellings.py", "test_each_spelling"), (_INTEL, "test_each_spelling"))),
+        ("tests/porter/test_spellings.py", "test_each_spelling"), (_INTEL, "test_each_spelling"),
+        ("tests/porter/test_nasm_spellings.py", "test_each_spelling"))),
     ("behind labels, several on a line, in macros and repeats; comments and layout stay", (
-        (_ATT, "test_what_surrounds_an_instruction_stays"), (_INTEL, "test_what_surrounds_an_instruction_stays"))),
-    ("`sti; hlt`, and a prefix that stands alone", ((_ATT, "test_operations_of_two_statements"),)),
+        (_ATT, "test_what_surrounds_an_instruction_stays"), (_INTEL, "test_what_surrounds_an_instruction_stays"),
+        (_NASM, "test_layout_and_comments_survive"))),
+    ("`sti; hlt`, and a prefix that stands alone", (
+        (_ATT, "test_operations_of_two_statements"), (_NASM, "test_sti_hlt_is_one_operation"))),
     ("macros of the preprocessor", ((_ATT, "test_source_to_be_preprocessed"), (_ATT, "test_header_shared_with_c"))),
     ("registers that are macro arguments", (
         (_ATT, "test_macros_argument_registers_are_resolved_by_the_assembler"),
-        (_INTEL, "test_registers_of_macro_arguments_are_resolved_by_the_assembler"))),
-    ("mnemonics that are macro arguments, `.irp`: reported in sources, ported in the build", (
+        (_INTEL, "test_registers_of_macro_arguments_are_resolved_by_the_assembler"),
+        (_NASM, "test_a_register_that_only_nasm_knows"))),
+    ("mnemonics that are macro arguments: NASM decides by itself", (
+        (_NASM, "test_a_mnemonic_that_only_nasm_knows"), (_NASM, "test_macros_come_to_what_is_written_out"))),
+    ("`%include`, `%define`, `bits` switching", (
+        (_NASM, "test_each_inclusion_is_decided_by_itself"), (_NASM, "test_single_line_macros"),
+        (_NASM, "test_code_size"))),
+    ("mnemonics that are macro arguments, `.irp` in GAS: reported in sources, ported in the build", (
         (_ATT, "test_mnemonics_that_are_macro_arguments_are_reported"),
         (_STAGE, "test_what_has_been_asked_once_needs_no_python"))),
     ("operands, modifiers, named operands, basic and top-level asm, `asm goto`, macros of statements, concatenation", (

@@ -52,7 +52,7 @@ MEMORY = "memory"  # in `ignore`: whatever the site leaves there
 
 @dataclass(frozen=True)
 class Site:
-    """`row` is the catalogue's row that the site is an example of; `texts` are the steps by syntax.
+    """`row` is the catalogue's row that the site is an example of; `texts` are the steps by syntax, where it has it.
 
     `needs` are by register, `words` by "register+offset" of what lies there. `rings` are those to try it in;
     `stack_edges`: with the stack at the edges of pages and segments, in ring 3. `masked` keeps interrupts off

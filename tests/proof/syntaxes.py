@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from hypercalls import gas, gas_intel
 from native.build import compiler
@@ -13,6 +16,8 @@ from porter import resolve
 from porter.asm_port import port_assembly
 from porter.c_port import port_c
 from porter.model import ATT
+from porter.nasm_program import Program
+from porter.nasm_text import macro_text, port_program
 from porter.rewrite import Ported
 from tests.proof.machine import DONE
 from tests.proof.sites import Site
@@ -23,7 +28,8 @@ END = f".byte 0xcd, {DONE:#x}"  # never ported: whatever the site left, it ends 
 @dataclass(frozen=True)
 class Syntax:
     """How assembly is written: a source of sites by number or of one statement, how such a source is ported, and
-    how it becomes the object file NAME.o in a folder, ported (with what that needs) or not.
+    how it becomes the object file NAME.o in a folder, ported (with what that needs) or not. `program` is what that
+    takes beside the tools that everything here takes.
     """
 
     title: str
@@ -31,6 +37,17 @@ class Syntax:
     statement: Callable[[str], str]
     port: Callable[[str], Ported]
     assemble: Callable[[Path, str, bool], str]
+    program: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether that program is not installed."""
+        return bool(self.program) and shutil.which(self.program) is None
+
+    @property
+    def marks(self) -> tuple[pytest.MarkDecorator, ...]:
+        """For tests that build it."""
+        return (pytest.mark.skipif(self.missing, reason=f"{self.program} is not installed"),)
 
     def build(self, folder: Path, sites: Mapping[int, Site], ported: bool) -> str:
         """Port (or not) and assemble `sites`; gives the name of the object file in `folder`."""
@@ -43,11 +60,11 @@ def _run(folder: Path, *command: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def _labelled(number: int, steps: Sequence[str]) -> str:
-    """The steps with a label before each, and the end, as GAS takes them."""
+def _labelled(number: int, steps: Sequence[str], export: str = ".globl", end: str = END) -> str:
+    """The steps with a label before each, and the end."""
     lines = []
-    for at, step in enumerate([*steps, END]):
-        lines += [f".globl site_{number}_{at}", f"site_{number}_{at}:", f"\t{step}"]
+    for at, step in enumerate([*steps, end]):
+        lines += [f"{export} site_{number}_{at}", f"site_{number}_{at}:", f"\t{step}"]
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +88,26 @@ def _gas_source(head: str, syntax: str) -> Callable[[Mapping[int, Site]], str]:
 
 def _port_gas(text: str) -> Ported:
     return port_assembly(text, "sites.s")
+
+
+# --- NASM --------------------------------------------------------------------------------------------------------
+
+_NASM_END = END.replace(".byte", "db")
+
+
+def _nasm_source(sites: Mapping[int, Site]) -> str:
+    return "".join(_labelled(number, site.texts["nasm"], "global", _NASM_END) for number, site in sites.items())
+
+
+def _port_nasm(text: str) -> Ported:
+    done = port_program(Program("sites.asm", text, "32", lambda _name, _by: None))
+    return Ported(done.text(done.program.root), done.sites)
+
+
+def _assemble_nasm(folder: Path, text: str, ported: bool) -> str:
+    (folder / "nasm.asm").write_text(macro_text() + text if ported else text)
+    _run(folder, "nasm", "-f", "elf32", "-Werror", "-o", "nasm.o", "nasm.asm")
+    return "nasm.o"
 
 
 # --- C -----------------------------------------------------------------------------------------------------------
@@ -121,5 +158,6 @@ SYNTAXES: Mapping[str, Syntax] = {
     "att": Syntax("GAS AT&T", _gas_source("", "att"), "\t{}\n".format, _port_gas, _gas("att", _ATT_MACROS)),
     "intel": Syntax("GAS Intel", _gas_source(_NAKED, "intel"), f"{_NAKED}\t{{}}\n".format, _port_gas,
                     _gas("intel", _INTEL_MACROS)),
+    "nasm": Syntax("NASM", _nasm_source, "\t{}\n".format, _port_nasm, _assemble_nasm, program="nasm"),
     "c": Syntax("C inline assembly", _c_source, _c_statement, _port_c, _compile),
 }

@@ -15,10 +15,15 @@ _DATA_REGISTERS = ("ds", "es", "fs", "gs")
 
 
 def _site(key: str, row: str, att: str, intel: str | None = None, **details: Any) -> Site:
-    """`att` and `intel`: steps, separated by " | ". NASM's is Intel's without PTR where nothing else is said."""
+    """`att` and `intel`: steps, separated by " | ". NASM's is Intel's without PTR where nothing else is said.
+
+    `no`: syntaxes that do not have it.
+    """
     intel = intel if intel is not None else att
     nasm = details.pop("nasm", None) or intel.replace(" ptr ", " ")
     texts = {"att": att, "intel": intel, "nasm": nasm, "c": details.pop("c", None) or att.replace("%", "%%")}
+    for syntax in details.pop("no", ()):
+        del texts[syntax]
     return Site(key, row, {name: tuple(text.split(" | ")) for name, text in texts.items()}, **details)
 
 
@@ -277,7 +282,9 @@ def _others() -> Iterator[Site]:
         yield _site(name, "vmx-svm", name, rings=_ALL_RINGS)
     yield _site("rsm", "rsm", "rsm", rings=_ALL_RINGS)
     for name in ("encls", "enclv", "pconfig", "setssbsy", "tdcall", "invlpgb", "tlbsync"):
-        yield _site(name, "system-extensions", name, rings=_ALL_RINGS)
+        # NASM 2.16 takes the last three for labels.
+        no = ("nasm",) if name in ("tdcall", "invlpgb", "tlbsync") else ()
+        yield _site(name, "system-extensions", name, rings=_ALL_RINGS, no=no)
 
 
 def _left_alone() -> Iterator[Site]:

@@ -12,10 +12,11 @@ from tests.proof.machines import Machines
 from tests.proof.syntaxes import SYNTAXES
 
 _HOST = set(re.findall(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[0].split())
-CELLS = [(name, syntax) for name in CASES for syntax in SYNTAXES]
+CELLS = [pytest.param(name, syntax, id=f"{name}-{syntax}", marks=SYNTAXES[syntax].marks)
+         for name in CASES for syntax in SYNTAXES]
 
 
-@pytest.mark.parametrize(("name", "syntax"), CELLS, ids=["-".join(cell) for cell in CELLS])
+@pytest.mark.parametrize(("name", "syntax"), CELLS)
 def test_known_deviation(name: str, syntax: str, machines: Machines) -> None:
     site, state, differs, host = CASES[name]
     native, ported = (side(site, syntax, state) for side in (machines.on_bare_machine, machines.in_engine))

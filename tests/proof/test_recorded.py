@@ -14,7 +14,7 @@ from tests.proof.test_sites import CELLS
 RECORDING = recorded.read()
 
 
-@pytest.mark.parametrize(("site", "syntax"), CELLS, ids=[f"{site.key}-{syntax}" for site, syntax in CELLS])
+@pytest.mark.parametrize(("site", "syntax"), CELLS)
 def test_ported_as_recorded(site: Site, syntax: str, engine: Machines) -> None:
     for state, native in RECORDING[site.key]:
         different = differences(native, engine.in_engine(site, syntax, state), site.ignore)

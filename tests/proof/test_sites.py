@@ -20,10 +20,11 @@ from tests.proof.table import SITES
 
 NEW = os.environ.get("RING3_PROOF_EXAMPLES")
 EXAMPLES = int(NEW or 8)
-CELLS = [(site, syntax) for site in SITES for syntax in SYNTAXES]
+CELLS = [pytest.param(site, syntax, id=f"{site.key}-{syntax}", marks=SYNTAXES[syntax].marks)
+         for site in SITES for syntax in SYNTAXES if syntax in site.texts]
 
 
-@pytest.mark.parametrize(("site", "syntax"), CELLS, ids=[f"{site.key}-{syntax}" for site, syntax in CELLS])
+@pytest.mark.parametrize(("site", "syntax"), CELLS)
 def test_ported_as_on_a_bare_machine(site: Site, syntax: str, machines: Machines) -> None:
     @settings(max_examples=EXAMPLES, database=None, deadline=None, derandomize=not NEW,
               suppress_health_check=list(HealthCheck))
