@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from porter import command_line
 from porter.errors import PortError
 from porter.processes import replace_process, spawn, wait
 from porter.wrapper import ended, fail
@@ -208,9 +209,13 @@ def _dependencies(real: str, call: NasmCall) -> int:
 
 def _assemble(real: str, args: list[str]) -> int:
     """Port and assemble. Returns NASM's status, or takes its place. Raises PortError."""
+    if os.path.basename(os.path.realpath(command_line.find_program(real))) in ("ring3", "ring3-nasm"):
+        raise PortError(f"{real}: is ring3 itself: name the real assembler in RING3_NASM")
     given, call = NasmCall(args), NasmCall([*_from_environment(), *args])
-    if call.only_looks or len(call.inputs) != 1 or call.format in _64_BIT or not os.path.isfile(call.inputs[0]):
+    if call.only_looks or len(call.inputs) != 1 or call.format in _64_BIT or not os.path.exists(call.inputs[0]):
         replace_process([real, *args])
+    if not os.path.isfile(call.inputs[0]):
+        raise PortError(f"{call.inputs[0]}: NASM reads its input several times, which only a file allows: write one")
     from porter import assembler
     from porter.nasm_program import Program
     from porter.nasm_text import macro_text, port_program

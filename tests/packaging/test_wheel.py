@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = ("native", "hypercalls", "porter", "hypervisor")
-COMMANDS = [f"ring3-0.1.0.data/scripts/{name}" for name in ("ring3", "ring3-cc", "ring3-c++", "ring3-as")]
+COMMANDS = [f"ring3-0.1.0.data/scripts/ring3{name}" for name in ("", "-cc", "-c++", "-as", "-nasm")]
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from porter.binary import survey
+from porter.stage.build import build
 from tests.porter.nasm_toolchain import needs_nasm
 from tests.samples.kernels import RING3, environment
 
@@ -39,6 +42,12 @@ class Bench:
 
     def write(self, name: str, text: str) -> None:
         (self.directory / name).write_text(text)
+
+    def link(self, *names: str) -> None:
+        """Install the program of the commands in ``bin``."""
+        (self.directory / "bin").mkdir()
+        for name in names:
+            shutil.copy2(build(), self.directory / "bin" / name)
 
     def nasm(self, *args: str, status: int = 0, **variables: str) -> str:
         """Run ``ring3 nasm``; its messages."""
@@ -192,6 +201,28 @@ def test_refusals(bench: Bench, args: list[str], message: str) -> None:
 def test_no_assembler(bench: Bench) -> None:
     message = bench.nasm("-f", "elf32", "-Iinc/", "a.asm", status=2, RING3_NASM="/no/nasm")
     assert message == "ring3: /no/nasm: No such file or directory: check that it is installed and on PATH\n"
+
+
+def test_ring3_does_not_call_itself(bench: Bench) -> None:
+    bench.link("ring3-nasm")
+    message = bench.nasm("-f", "elf32", "-Iinc/", "a.asm", status=2, RING3_NASM="./bin/ring3-nasm")
+    assert message == "ring3: ./bin/ring3-nasm: is ring3 itself: name the real assembler in RING3_NASM\n"
+
+
+def test_an_input_that_cannot_be_read_twice(bench: Bench) -> None:
+    os.mkfifo(bench.directory / "pipe")
+    assert bench.nasm("-f", "elf32", "pipe", status=2) == (
+        "ring3: pipe: NASM reads its input several times, which only a file allows: write one\n")
+
+
+@pytest.mark.parametrize("assembler", ["ring3 nasm", "ring3-nasm"])
+def test_words_in_a_makefile(bench: Bench, assembler: str) -> None:
+    bench.link("ring3", "ring3-nasm")
+    bench.write("Makefile", "AS = nasm\na.o: a.asm\n\t$(AS) -f elf32 -Iinc/ -o $@ $<\n")
+    path = f"{bench.directory / 'bin'}:{os.environ['PATH']}"
+    subprocess.run(["make", f"AS={assembler}"], cwd=bench.directory, check=True, capture_output=True,
+                   env={**environment(), "PATH": path, "RING3_PYTHON": sys.executable})
+    assert bench.is_ported()
 
 
 def test_a_file_that_is_not_there(bench: Bench) -> None:
