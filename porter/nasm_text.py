@@ -249,16 +249,14 @@ class _Port:
             for key in ("sti", "hlt"):
                 start, end = match.span(key)
                 if match[key].lower() != key:
-                    change = Change(start, end, (Part(f"r3_{key}"),))
-                    yield self._with_obstacles(Sensitive(start, end, "", key, f"r3_{key}", (change,)))
+                    yield Sensitive(start, end, "", key, f"r3_{key}", (Change(start, end, (Part(f"r3_{key}"),)),))
 
     def run(self) -> NasmPorted:
         items: list[Sensitive] = []
         for start, end in lines_with(self._text, self._candidates()):
             item = self._decide(start, end)
             if item:
-                item = self._lone_prefix(item) if item.changes else item
-                items.append(self._with_obstacles(item) if item.changes else item)
+                items.append(self._lone_prefix(item) if item.changes else item)
         by_macro = list(self._pairs_of_macros()) if self._program.macros else []
         macros = {item.start for item in by_macro}
         fused = _fused(sorted([*items, *by_macro], key=lambda item: item.start), self._text)
@@ -267,6 +265,7 @@ class _Port:
         for item in fused:
             if item.start in macros and item.macro != "r3_sti_hlt":
                 continue  # the macro itself is ported where it is defined
+            item = self._with_obstacles(item) if item.changes else item
             for change in item.changes:
                 copy, start = self._program.source(change.start)
                 end = start + change.end - change.start

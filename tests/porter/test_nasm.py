@@ -144,6 +144,8 @@ def test_macros_without_a_sensitive_argument_are_not_touched() -> None:
      "cli\nnop\nmov eax, cr0\nmov eax, ebx"),
     ("%macro both 0\n cli\n in al, 5\n%endmacro\n both\nbits 16\n both\nbits 32\n",
      "cli\nin al, 5\nbits 16\ncli\nin al, 5\nbits 32"),
+    ("%macro idle 0\n sti\n hlt\n%endmacro\n idle\nbits 16\n idle\nbits 32\n",
+     "sti\nhlt\nbits 16\nsti\nhlt\nbits 32"),
     ("times 3 in al, 5\nN equ 2\nl times N cli\n", "in al, 5\nin al, 5\nin al, 5\ncli\ncli"),
     ("lab cli\nlab2: cli\n.x cli\n jmp lab2.x\n", "cli\ncli\ny: cli\njmp y"),
 ])
@@ -160,6 +162,11 @@ def test_macros_for_either_code_size() -> None:
     assert "r3_by_bits {cli}, {r3_cli}" in ported_text(f"{macro}bits 16\n off\nbits 32\n off\n")
     assert "\n r3_cli\n" in ported_text(f"{macro}bits 32\n off\n", bits="16")
     assert reasons(f"{macro}bits 16\n off\n") == [_LEFT_16]
+
+
+def test_sti_hlt_is_one_operation_for_either_code_size() -> None:
+    ported = ported_text("%macro wait 0\n sti\n hlt\n%endmacro\nbits 16\n wait\nbits 32\n wait\n")
+    assert " r3_by_bits {sti}, {r3_sti_hlt}\n r3_by_bits {hlt}, {}\n" in ported
 
 
 def test_an_author_s_own_macro_is_no_instruction() -> None:
