@@ -19,10 +19,12 @@ from porter.catalogue_model import (
     SEGMENT_REGISTERS,
     Form,
     Kind,
+    Row,
 )
 from porter.model import ANY, RESOLVE, Change, Part, Sensitive
 from porter.nasm_syntax import NasmStatement, parse_line
 from porter.operands import register_kind
+from porter.prefixes import LOCK, REPEAT, WAIT
 from porter.syntax import Atom
 
 TIMES = "r3_times"  # repeats a macro, which `times` does not
@@ -31,7 +33,6 @@ PREFIX_ALONE = "its prefix is on a line of its own: write both on one line"
 
 _BYTE = re.compile(r"[abcd][hl]\Z")
 _SIZES = frozenset({"byte", "word", "dword", "qword", "tword", "oword", "near", "short", "far", "strict", "ptr"})
-_REPEAT = re.compile(r"rep(?:n?[ez])?\Z")
 _GAS_ONLY = frozenset({"lret", "ljmp", "lcall", "lretq"})
 # What NASM calls instructions whose names in the catalogue are GAS's: (mnemonic there, size suffix there).
 _RENAMED = {
@@ -208,11 +209,11 @@ def _instruction(line: _Line, operands: list[_Operand], names: Names) -> Sensiti
     macro = macro_name(form, operands, _size(line, operands))
     if macro in INVALID:
         return None
-    obstacle = _obstacle(line, operands, macro)
+    obstacle = _obstacle(line, operands, row, macro)
     if obstacle:
         return line.left(obstacle, row.key)
     if row.string:
-        macro = f"rep_{macro}" if any(map(_REPEAT.match, line.prefixes)) else macro
+        macro = macro if REPEAT.isdisjoint(line.prefixes) else f"rep_{macro}"
         segment = _segment(line) if row.key == "outs" else ""
         args: list[tuple[Part, ...]] = [(Part(segment),)] if segment not in ("", "ds") else []
     elif line.mnemonic in _BY_ORDER:
@@ -222,10 +223,14 @@ def _instruction(line: _Line, operands: list[_Operand], names: Names) -> Sensiti
     return line.sensitive(row.key, f"r3_{macro}", _changes(line, f"r3_{macro}", args))
 
 
-def _obstacle(line: _Line, operands: list[_Operand], macro: str) -> str:
+def _obstacle(line: _Line, operands: list[_Operand], row: Row, macro: str) -> str:
     """Why a sensitive instruction has no macro, or cannot have the one that is its; '' where it has one."""
-    if "lock" in line.prefixes:
+    if LOCK in line.prefixes:
         return "lock makes it an invalid opcode, as on hardware"
+    if WAIT in line.prefixes:
+        return "wait is an instruction of its own: write it on a line of its own"
+    if not row.string and not REPEAT.isdisjoint(line.prefixes):
+        return "only string instructions are repeated: leave the prefix out"
     if "a16" in line.prefixes:
         return "16-bit addressing has no macro"
     if macro == NO_MACRO:

@@ -25,7 +25,8 @@ _FAR_NAMED = r"define[ \t][^\n]*(?::|\bfar\b)"
 _WITH_PARAMETERS = rf"^[ \t]*%[ \t]*i?x?define[ \t]+{_NAME}\("
 _PARAMETER = r"%[-+]?\d|%\{"
 _BETWEEN = re.compile(r"[ \t\r]*\n\s*")
-_LONE_PREFIX = re.compile(r"(?:\A|[\n:])[ \t]*(?:rep(?:n?[ez])?|lock|[oa](?:16|32)|[c-gs]s)\s*\n\s*\Z", re.IGNORECASE)
+_LONE_PREFIX = re.compile(
+    r"(?:\A|[\n:])[ \t]*(?:rep(?:n?[ez])?|lock|[oa](?:16|32)|[c-gs]s|xacquire|xrelease|bnd)\s*\n\s*\Z", re.IGNORECASE)
 _LOOK_BACK = 200  # how far in front of an instruction its prefix is looked for, in characters
 
 

@@ -223,6 +223,22 @@ clgi -> left
 invlpga -> left
 getsec -> left
 rsm -> left
+rdpid eax -> left
+enclv -> left
+encls -> left
+pconfig -> left
+wrmsrns -> left
+hreset 1 -> left
+enqcmds ecx, [eax] -> left
+setssbsy -> left
+clrssbsy [eax] -> left
+wrussd [eax], ecx -> left
+tdcall -> left
+invlpgb -> left
+tlbsync -> left
+pvalidate -> left
+rep cli -> left
+wait in al, dx -> left
 """
 
 # Not sensitive: no change, and nothing reported.
@@ -256,6 +272,7 @@ clflush [eax]
 fxsave [eax]
 lea esi, [eax+SYM]
 movsw
+wait
 lodsd
 lahf
 std

@@ -176,8 +176,20 @@ def test_an_author_s_own_macro_is_no_instruction() -> None:
     assert " push ds, es\n r3_push_ds\n" in ported
 
 
-def test_a_prefix_alone_is_told() -> None:
-    assert reasons(" rep\n insd\n")[-1].startswith("its prefix is on a line of its own")
+@pytest.mark.parametrize("prefix", ["rep", "o16", "bnd", "es"])
+def test_a_prefix_alone_is_told(prefix: str) -> None:
+    assert reasons(f" {prefix}\n insd\n")[-1].startswith("its prefix is on a line of its own")
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("lock cli", "lock makes it"), ("rep cli", "only string"), ("bnd hlt", "only string"), ("wait sti", "wait is an")])
+def test_prefixes_that_no_macro_has(text: str, reason: str) -> None:
+    assert reasons(f" {text}\n")[0].startswith(reason)
+
+
+@pytest.mark.parametrize("prefix", ["rep", "repne", "bnd", "xrelease"])
+def test_prefixes_that_repeat(prefix: str) -> None:
+    assert ported_text(f" {prefix} insd\n") == " r3_rep_insd\n"
 
 
 def test_a_far_target_behind_a_macro_is_told() -> None:
