@@ -227,15 +227,11 @@ rdpid eax -> left
 enclv -> left
 encls -> left
 pconfig -> left
-wrmsrns -> left
 hreset 1 -> left
 enqcmds ecx, [eax] -> left
 setssbsy -> left
 clrssbsy [eax] -> left
 wrussd [eax], ecx -> left
-tdcall -> left
-invlpgb -> left
-tlbsync -> left
 pvalidate -> left
 rep cli -> left
 wait in al, dx -> left
