@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from porter.asm_port import port_assembly
 from porter.asm_text import has_macros, lines_with
+from porter.comments import without_comments
 from porter.errors import PortError
 from porter.model import Site
 from porter.prefilter import candidates, modes
@@ -105,7 +106,7 @@ def units(text: str, prefixes: Collection[str]) -> Units | None:
                 _, joined, copied, kept = before
                 del pieces[kept:]
             elif found[0] & HAS_SITES:
-                word = _LAST_WORD.search(text[max(0, start - _REACH):start])
+                word = _LAST_WORD.search(without_comments(text[max(0, start - _REACH):start]))
                 joined = start - len(word[0]) if word and word[1].lower() in prefixes else -1
             if joined >= 0:
                 start = joined

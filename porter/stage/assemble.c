@@ -45,16 +45,43 @@ static bool append(struct output *out, const char *data, size_t size)
 	return true;
 }
 
-/* The last word in front of a unit and its labels, where that could be a prefix of the instruction that the unit
-   begins with. */
-static const char *prefix_before(const struct output *out, const char *unit)
+/*
+ * Move *end, which is in the line that begins at `line`, in front of the comment that the line ends with. False where
+ * what seems to be a comment may be in quotes.
+ */
+static bool skip_comment(const char *line, const char **end)
 {
-	const char *end = unit, *start;
+	bool quoted = false, blank = true;
+
+	for (const char *at = line; at < *end; at++) {
+		if (*at == '#' || (*at == '/' && (blank || (at + 1 < *end && at[1] == '/')))) {
+			*end = at;
+			return !quoted;
+		}
+		quoted |= *at == '"' || *at == '\'';
+		blank &= *at == ' ' || *at == '\t';
+	}
+	return true;
+}
+
+/*
+ * The last word in front of a unit, without labels and comments, where that could be a prefix of the instruction that
+ * the unit begins with. False where nobody can tell.
+ */
+static bool find_prefix(const struct output *out, const char *unit, const char **prefix)
+{
+	const char *end = unit, *start, *line, *before;
 	char word[8];
 
 	for (;;) {
 		while (end > out->start && strchr(" \t\r\n\f\v;", end[-1]))
 			end--;
+		line = memrchr(out->start, '\n', end - out->start);
+		before = end;
+		if (!skip_comment(line ? line + 1 : out->start, &end))
+			return false;
+		if (end < before)
+			continue;
 		if (end == out->start || end[-1] != ':')
 			break;
 		while (end > out->start && !strchr(" \t\r\n\f\v;", end[-1]))
@@ -65,7 +92,8 @@ static const char *prefix_before(const struct output *out, const char *unit)
 		start--;
 	for (ptrdiff_t i = 0; i < end - start; i++)
 		word[i] = start[i] | (start[i] >= 'A' && start[i] <= 'Z' ? 32 : 0);
-	return listed("prefixes", (struct text){ word, end - start }) ? start : NULL;
+	*prefix = listed("prefixes", (struct text){ word, end - start }) ? start : NULL;
+	return true;
 }
 
 /* Whether a unit is a label and nothing else. */
@@ -117,8 +145,8 @@ static bool port_unit(void *context, struct text unit)
 		joined = out->last;
 		out->copied = out->copied_before;
 		out->size = out->size_before;
-	} else {
-		joined = prefix_before(out, unit.start);
+	} else if (!find_prefix(out, unit.start, &joined)) {
+		return false;
 	}
 	if (joined) {
 		unit = (struct text){ joined, unit.start + unit.size - joined };

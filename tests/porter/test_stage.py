@@ -76,7 +76,7 @@ HARMLESS = ["nop", "movl %eax, %ebx", "call *%eax", "jmp 1f", "movl %fs:4, %eax"
             "in_use:", "cli:", ".globl sti", "1:", "", "rep movsb", "movb $'%', %al", "leal cs(%eax), %ebx"]
 PARTS = st.one_of(st.sampled_from(USUAL), st.sampled_from(USUAL).map(str.upper), st.sampled_from(HARMLESS),
                   st.sampled_from(["sti", "hlt", "rep", "gs", "insb", "outsl", "pushfl", "popl %eax", "cli", "int $3"]))
-BETWEEN = st.sampled_from(["\n", "\n\t", "; ", ";", "\n  ", " ;\t", "\n\n", "\r\n", "\n\tlabel: "])
+BETWEEN = st.sampled_from(["\n", "\n#APP\n", " # cli\n", "\n/ rep\n", " // \"\n", "\n\t", "; ", ";", "\n  ", " ;\t", "\n\n", "\r\n", "\n\tlabel: "])
 TEXTS = st.lists(st.tuples(BETWEEN, PARTS), max_size=12).map(
     lambda parts: "".join(word for part in parts for word in part) + "\n")
 
@@ -86,6 +86,9 @@ TEXTS = st.lists(st.tuples(BETWEEN, PARTS), max_size=12).map(
 @example(text="\tsti\n\thlt\n")
 @example(text="sti; hlt")
 @example(text="\trep\n\tinsb\n")
+@example(text="\trep\n#APP\n\tclac\n")
+@example(text="\trep # movsb\n/ in: here\nlabel: # hlt\n\tclac\n")
+@example(text="\tmovb $'#', %al; rep\n\tclac\n")
 def test_it_says_what_the_porter_says(stage: Stage, text: str) -> None:
     answer = stage.answer(text)
     assert answer in (None, stage.expected(text))
