@@ -54,6 +54,15 @@ def _bounds(text: str) -> Iterator[tuple[int, int]]:
             at += len(piece) + 1
 
 
+def _first_prefix(text: str, start: int, prefixes: Collection[str]) -> int:
+    """Where the prefixes begin that are statements of their own in front of the one at `start`; -1 without any."""
+    first = -1
+    while (word := _LAST_WORD.search(without_comments(text[max(0, start - _REACH):start]))) and (
+            word[1].lower() in prefixes):
+        first = start = start - len(word[0])
+    return first
+
+
 def _described(sites: Sequence[Site], unit: str, ported: str) -> tuple[int, str] | None:
     if any(site.treatment not in ("ported", "stays") for site in sites):
         return None
@@ -106,8 +115,7 @@ def units(text: str, prefixes: Collection[str]) -> Units | None:
                 _, joined, copied, kept = before
                 del pieces[kept:]
             elif found[0] & HAS_SITES:
-                word = _LAST_WORD.search(without_comments(text[max(0, start - _REACH):start]))
-                joined = start - len(word[0]) if word and word[1].lower() in prefixes else -1
+                joined = _first_prefix(text, start, prefixes)
             if joined >= 0:
                 start = joined
                 found = alone(text[start:end])

@@ -145,8 +145,10 @@ static bool port_unit(void *context, struct text unit)
 		joined = out->last;
 		out->copied = out->copied_before;
 		out->size = out->size_before;
-	} else if (!find_prefix(out, unit.start, &joined)) {
-		return false;
+	} else {
+		for (const char *prefix = unit.start; prefix; joined = prefix ? prefix : joined)
+			if (!find_prefix(out, prefix, &prefix))
+				return false;
 	}
 	if (joined) {
 		unit = (struct text){ joined, unit.start + unit.size - joined };

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from porter.asm_port import port_assembly
+from porter.assembler import report
+from porter.errors import PortError
 from porter.stage.build import build
+from porter.stage_file import write_down_text
 from porter.statements import macro_text
 from porter.units import units
 from porter.usual import statements
+from tests.porter.fuzz.att import ATT
+from tests.porter.fuzz.generator import Generator
 
 ROOT = Path(__file__).resolve().parents[2]
 USUAL = sorted(set(statements()))
@@ -76,7 +83,8 @@ HARMLESS = ["nop", "movl %eax, %ebx", "call *%eax", "jmp 1f", "movl %fs:4, %eax"
             "in_use:", "cli:", ".globl sti", "1:", "", "rep movsb", "movb $'%', %al", "leal cs(%eax), %ebx"]
 PARTS = st.one_of(st.sampled_from(USUAL), st.sampled_from(USUAL).map(str.upper), st.sampled_from(HARMLESS),
                   st.sampled_from(["sti", "hlt", "rep", "gs", "insb", "outsl", "pushfl", "popl %eax", "cli", "int $3"]))
-BETWEEN = st.sampled_from(["\n", "\n#APP\n", " # cli\n", "\n/ rep\n", " // \"\n", "\n\t", "; ", ";", "\n  ", " ;\t", "\n\n", "\r\n", "\n\tlabel: "])
+BETWEEN = st.sampled_from(["\n", "\n#APP\n", " # cli\n", "\n/ rep\n", " // \"\n", "\n\t", "; ", ";", "\n  ", " ;\t",
+                           "\n\n", "\r\n", "\n\tlabel: "])
 TEXTS = st.lists(st.tuples(BETWEEN, PARTS), max_size=12).map(
     lambda parts: "".join(word for part in parts for word in part) + "\n")
 
@@ -176,6 +184,41 @@ def test_a_damaged_memory_is_no_memory(stage: Stage, data: st.DataObject) -> Non
         assert run.returncode == HANDED_OVER or run.stdout.decode("latin-1") == stage.expected(text)
     finally:
         stage.memory.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("learnt", "text"), [
+    ("\tht; mov %esp, %cr2\n", "\twait\n\n\tht; mov %esp, %cr2\n"),
+    ("\trep; insb\n", "\t.byte 0x66\n# 16\n\trep; insb\n"),
+    ("\trep; insb\n", "\tgs /* x */; rep; insb\n"),
+    ("\tclac\n", "\trep\n# 1 \"a.c\" 1\nlabel:\n\tclac\n"),
+])
+def test_more_may_stand_in_front_than_was_learnt(stage: Stage, learnt: str, text: str) -> None:
+    stage.learn(learnt)
+    assert stage.answer(learnt) is not None
+    assert stage.answer(text) in (None, stage.expected(text))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_learnt_apart_is_right_together(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements of every kind, written down one by one, then in mixtures with prefixes in front of them."""
+    stage, rng = Stage(tmp_path), Random(seed)
+    monkeypatch.setenv("XDG_CACHE_HOME", stage.environment["XDG_CACHE_HOME"])
+    known = [*HARMLESS, *["rep", "lock", "data16", "gs", "ht", "wait", ".byte 0xf3", ".byte 0x66", "sti", "hlt"] * 10]
+    for unit in Generator(seed, ATT).units(300):
+        with contextlib.suppress(PortError):
+            ported = port_assembly(unit.text, "x.s")
+            write_down_text(unit.text, "x.s", report(ported), ported.text)
+            known.append(unit.text)
+    answers = 0
+    for _ in range(600):
+        text = "\n"
+        for _ in range(rng.randrange(1, 5)):
+            text += rng.choice(known) + rng.choice(["\n", "; ", "\n\t", "\n#APP\n", "\n\n", " # x\n", "\nl: ", " ;;\n"])
+        answer = stage.answer(text)
+        if answer is not None:
+            assert answer == stage.expected(text), text
+            answers += 1
+    assert answers > 100
 
 
 def test_it_forgets_when_the_porter_changes(tmp_path: Path) -> None:
