@@ -16,7 +16,7 @@ _REGISTER = r"(?:e?[abcd]x|[abcd][hl]|e?[sd]i|e?bp|esp|[c-gs]s|cr\d|d[rb]\d)\b" 
 # What shows a syntax, the surest first.
 _SIGNS = tuple((re.compile(pattern, re.IGNORECASE), syntax) for pattern, syntax in (
     (r"\b(?:byte|d?word|fword|far)[ \t]+ptr\b", INTEL),
-    (rf"%{_REGISTER}|%%[a-z\2]|\$[\w(%-]|\(%|,\s*%\w+\)", ATT),
+    (rf"%[ \t]*{_REGISTER}|%%[a-z\2]|\$[\w(%-]|\(%|,\s*%\w+\)", ATT),
     (r"(?<![\w%.$@\\])(?:e[abcd]x|e[sd]i|e[sb]p)\b", INTEL),
     # Names that another processor may have count where an instruction has them as an operand.
     (r"(?:\A|[;\n])[ \t]*(?:mov|push|pop|inb?|outb?|lar|lsl|xchg|add|and|or|xor|ltr|lldt)[ \t]+(?:[^;\n]*,[ \t]*)?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from porter.asm_port import port_assembly
@@ -44,6 +44,7 @@ def test_no_text_makes_it_fail_otherwise_than_said(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([s for s in STATEMENTS if '"' not in s]), max_size=6))
+@example(["mov % cr0,% eax"])
 def test_templates_and_assembly_agree(statements: list[str]) -> None:
     """The same statements in basic asm and in an assembly file become the same."""
     text = "\n".join(statements) + "\n"
