@@ -148,12 +148,15 @@ def _write(path: str, data: bytes) -> None:
         raise
 
 
-def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
-    """Add records (key with its letter, value) that are not there yet. Where that is impossible, nothing happens."""
+def write_down(records: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Add records (key with its letter, value) that are not there yet. Where that is impossible, nothing happens.
+
+    False: all of them were there.
+    """
     try:
         stamps, unchanged = _stamps()
         if not unchanged:
-            return
+            return True
         path = _path()
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
@@ -168,8 +171,9 @@ def write_down(records: Iterable[tuple[bytes, bytes]]) -> None:
         elif new:
             with open(path, "ab", buffering=0) as file:
                 file.write(new)
+        return not known or bool(new)
     except OSError:
-        pass  # no home, a read-only or a full one
+        return True  # no home, a read-only or a full one
 
 
 def write_down_text(text: str, name: str, told: str, ported: str) -> None:
@@ -179,8 +183,10 @@ def write_down_text(text: str, name: str, told: str, ported: str) -> None:
     if ".include" in text or "_syntax" in text.lower():
         return  # what it brings in may change; the record of the macros has those for AT&T syntax
     found = None if told else units(text, _PREFIXES)
-    if found is not None and found.ported == ported:
-        write_down(_unit_record(unit, *value) for unit, value in found.parts.items())
-    elif len(text) < _WHOLE_LIMIT and name not in told:  # compilers' temporary files have a new name each time
+    if found is not None and found.ported == ported and write_down(
+            _unit_record(unit, *value) for unit, value in found.parts.items()):
+        return
+    # Some that are known unit by unit the program still cannot tell to be so.
+    if len(text) < _WHOLE_LIMIT and name not in told:  # compilers' temporary files have a new name each time
         write_down([(b"T" + text.encode("latin-1"),
                      os.fsencode(told) + b"\0" + (b"" if ported == text else ported.encode("latin-1")))])

@@ -12,8 +12,9 @@ from itertools import product
 from porter.catalogue import SPELLINGS
 from porter.catalogue_model import CONTROL_REGISTERS, SEGMENT_REGISTERS, Form, Slot, Treatment
 
-_GENERAL = ("ax", "cx", "dx", "bx", "si", "di")
+_GENERAL = ("ax", "cx", "dx", "bx")
 _LONG, _WORD = tuple(f"%e{name}" for name in _GENERAL), tuple(f"%{name}" for name in _GENERAL)
+_CONTROL = (*_LONG, "%esi", "%edi")  # what control registers are read to and written from
 _ACCUMULATORS = {"b": ("%al",), "w": ("%ax",), "l": ("%eax",), "": ("%al", "%ax", "%eax")}
 _MEMORY = tuple(f"({name})" for name in _LONG)
 _IMMEDIATE = ("$0x80", "$128", "$3")
@@ -21,9 +22,9 @@ _IMMEDIATE = ("$0x80", "$128", "$3")
 _STRINGS = ("rep {}", "rep; {}", "cld; rep {}", "cld; rep; {}")
 
 
-def _operands(slot: Slot, suffix: str) -> tuple[str, ...]:
-    """What to write for a slot; nothing for those that are rare."""
-    general = {"w": _WORD, "l": _LONG, "b": ()}.get(suffix, _LONG + _WORD)
+def _operands(slot: Slot, form: Form, suffix: str) -> tuple[str, ...]:
+    """What to write for a slot of a form; nothing for those that are rare."""
+    general = {"w": _WORD, "l": _LONG, "b": ()}.get(suffix, _LONG + _WORD) if Slot.CR not in form.slots else _CONTROL
     return {
         Slot.ACC: _ACCUMULATORS[suffix], Slot.PORT: ("%dx",), Slot.RM: general, Slot.REG: general, Slot.MEM: _MEMORY,
         Slot.IMM: _IMMEDIATE, Slot.SREG: tuple(f"%{name}" for name in SEGMENT_REGISTERS),
@@ -48,5 +49,5 @@ def statements() -> Iterator[str]:
             for form in row.forms:
                 if _is_rare(form):
                     continue
-                for operands in product(*(_operands(slot, spelling.suffix) for slot in form.slots)):
+                for operands in product(*(_operands(slot, form, spelling.suffix) for slot in form.slots)):
                     yield from (f"{name} {separator.join(operands)}".rstrip() for separator in (",", ", "))

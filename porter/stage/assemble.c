@@ -47,7 +47,7 @@ static bool append(struct output *out, const char *data, size_t size)
 
 /*
  * Move *end, which is in the line that begins at `line`, in front of the comment that the line ends with. False where
- * what seems to be a comment may be in quotes.
+ * what seems to be a comment may be a character.
  */
 static bool skip_comment(const char *line, const char **end)
 {
@@ -58,7 +58,10 @@ static bool skip_comment(const char *line, const char **end)
 			*end = at;
 			return !quoted;
 		}
-		quoted |= *at == '"' || *at == '\'';
+		if (*at == '"')
+			for (at++; at < *end && *at != '"'; at++)
+				at += *at == '\\';
+		quoted |= *at == '\'';
 		blank &= *at == ' ' || *at == '\t';
 	}
 	return true;

@@ -41,6 +41,11 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+static bool is_symbol(char c)
+{
+	return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '$' || (unsigned char)c > 127;
+}
+
 enum { LONGEST = 31 };
 
 /* The lower-case word of letters and digits at `at`. */
@@ -145,6 +150,26 @@ static bool is_far(const char *start, const char *at)
 	return false;
 }
 
+/* Whether the equals sign gives a register another name: see porter/register_symbols.py. */
+static bool is_register_symbol(const char *start, const char *at, const char *end)
+{
+	const char *name, *value = at + 1;
+
+	while (value < end && (is_space(*value) || *value == '='))
+		value++;
+	if (value == end || *value != '%')
+		return false;
+	while (at > start && (is_space(at[-1]) || at[-1] == '='))
+		at--;
+	for (name = at; name > start && is_symbol(name[-1]); name--)
+		;
+	if (name == at)
+		return false;
+	while (name > start && is_space(name[-1]))
+		name--;
+	return name == start || strchr("\n;:", name[-1]);
+}
+
 /* Whether the statements of a line can be taken one by one. */
 static bool is_divisible(const char *from, const char *to)
 {
@@ -235,10 +260,9 @@ enum scanned scan(struct text text, bool (*found_in)(void *context, struct text 
 				at++;
 			break;
 		case EQUALS:
-			for (at++; at < end && (is_space(*at) || *at == '='); at++)
-				;
-			if (at < end && *at == '%')
+			if (is_register_symbol(start, at, end))
 				return TOO_HARD;
+			at++;
 			break;
 		default: {
 			/* In a string it is an escape, elsewhere perhaps the argument of a macro. */

@@ -127,6 +127,8 @@ def test_what_is_usual_needs_no_python(stage: Stage, text: str) -> None:
     "\tsti\n#NO_APP\n\t.loc 1 2 3\n#APP\n\thlt\n\tret\n", "\trep\n\tinsb\n", "\tgs; outsb\n",
     "\trep\rinsb\n", "\tjmp\r$8,$2\n", "\tmov %\rds, %ax\n",
     "\tcli; rep\n\tinsl\n", "\tlgdt 12(%esp)\n\tret\n", "\tljmp $8, $1f\n1:\n", "\t.code16\n\tcli\n",
+    "\tcli\n\t# tf=%esp\n\tcli\n",
+    '\t.string "x=%d # \\n"\n\tcli\n', "\tmovb $'#', %al\n\tcli\n", '\t.string "#"\n\tcli\n',
     "\t.macro off\n\tcli\n\t.endm\n\toff\n",
     "/* a\ncli */\n\tcli\n", "\t.altmacro\n\tcli\n", "\tmovl $'\\n, %eax\n\tcli\n",
     "x\xe9: cli\n", "\tint $0x42\n",
@@ -207,7 +209,7 @@ def test_what_was_learnt_apart_is_right_together(seed: int, tmp_path: Path, monk
     for unit in Generator(seed, ATT).units(300):
         with contextlib.suppress(PortError):
             ported = port_assembly(unit.text, "x.s")
-            write_down_text(unit.text, "x.s", report(ported), ported.text)
+            write_down_text(unit.text, "x.s", report(ported.sites), ported.text)
             known.append(unit.text)
     answers = 0
     for _ in range(600):
