@@ -18,6 +18,7 @@
 static uint32_t entry[PAGES] __attribute__((aligned(64)));
 static uint64_t mapped[PAGES / GROUP];
 static uint16_t region_count[REGIONS];
+static uint64_t region_used[REGIONS / 64]; /* where to look; may name regions that are empty again */
 static uint32_t region_pde[REGIONS];
 static bool region_global[REGIONS];
 
@@ -148,6 +149,23 @@ static void validate_word(const uint32_t *table, uint32_t word, uint32_t compare
 	}
 }
 
+/* The first region from `region` on that has something mapped; REGIONS: none. */
+static uint32_t next_used(uint32_t region)
+{
+	for (; region < REGIONS; region = (region | 63) + 1) {
+		uint64_t *used = &region_used[region / 64], bits;
+
+		while ((bits = *used >> (region % 64))) {
+			uint32_t found = region + (uint32_t)__builtin_ctzll(bits);
+
+			if (region_count[found])
+				return found;
+			*used &= ~(1ull << (found % 64));
+		}
+	}
+	return REGIONS;
+}
+
 static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
 {
 	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK)) - region * 1024;
@@ -191,11 +209,9 @@ void vtlb_validate(bool globals)
 
 	drop_first = drop_end = 0;
 	compare_begin();
-	for (uint32_t region = first; region < REGIONS; region++) {
+	for (uint32_t region = next_used(first); region < REGIONS; region = next_used(region + 1)) {
 		uint32_t compared = region < kernel && validated_cr3 == shared.cr3 ? ~0u : ~PTE_AD;
 
-		if (!region_count[region])
-			continue;
 		if (keep_global && region_global[region]) {
 			drop_now();
 			continue;
@@ -246,8 +262,10 @@ void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde)
 	compare_again(page / GROUP);
 	if (!vtlb_is_mapped(page)) {
 		mapped[page / 64] |= 1ull << (page % 64);
-		if (region_count[region]++ == 0)
+		if (region_count[region]++ == 0) {
 			region_global[region] = true;
+			region_used[region / 64] |= 1ull << (region % 64);
+		}
 	}
 	region_pde[region] = pde;
 	region_global[region] &= (pte & PTE_G) != 0;
