@@ -54,6 +54,11 @@ class DiskImage:
         if not self.sectors:
             raise RingError(f"disk {self.path} is smaller than one sector ({SECTOR} bytes); give a raw disk image")
 
+    @property
+    def fd(self) -> int:
+        """The open file, for the monitor to map. The image and its lock stay this object's."""
+        return self._fd
+
     def read(self, sector: int, count: int) -> bytes:
         """`count` sectors from `sector`; zeros where the file ends early. Raises OSError."""
         wanted = count * SECTOR
