@@ -179,7 +179,7 @@ class Fifo:
 
     @property
     def expected(self) -> int:
-        """Bytes of the transfer that the monitor has begun (as the guest's side tells), at most what the window holds."""
+        """Bytes of the transfer that the monitor has begun (the guest's word), at most a window full."""
         return min(int(self._record.end), len(self._window))
 
     def stop(self) -> None:

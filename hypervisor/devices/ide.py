@@ -93,7 +93,7 @@ class IdeChannel(Device):
         self._shared.multiple[:] = [drive.multiple if drive else 0 for drive in self.drives]
 
     def _look(self) -> None:
-        """What happened since the last exit: registers that the monitor keeps, commands that it carried out or began."""
+        """What happened since the last exit: registers written, and commands that the monitor carried out or began."""
         shared = self._shared
         self._device_control, *self._registers[1:] = shared.task[:]
         served, begun = shared.served, shared.begun

@@ -1,6 +1,6 @@
-"""IDE in the engine: the monitor, which maps the images and moves their sectors by itself, and the VMM's device, to which
-it leaves the rest, are one drive. Guests run random scripts of accesses, with the VMM's device alone and with either help
-of the monitor.
+"""IDE in the engine: the monitor, which maps the images and moves their sectors by itself, and the VMM's device, to
+which it leaves the rest, are one drive. Guests run random scripts of accesses, with the VMM's device alone and with
+either help of the monitor.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ END, WRITE_PORT, READ_PORT, DATA_IN, DATA_OUT, INTERRUPTS = range(6)
 BASE, CONTROL = 0x1F0, 0x3F6
 READ, WRITE, READ_MULTIPLE, WRITE_MULTIPLE, SET_MULTIPLE, IDENTIFY, FLUSH = 0x20, 0x30, 0xC4, 0xC5, 0xC6, 0xEC, 0xE7
 
-# Runs the script at `script`: records of operation, port (u16 each) and value (u32). What is read is said as `r`, the words
-# of data as their sum, and each interrupt of the channels as a request of the slave PIC that is then taken.
+# Runs the script at `script`: records of operation, port (u16 each) and value (u32). What is read is said as `r`, the
+# words of data as their sum, and an interrupt of the channel as a request of the slave PIC, which is then taken.
 MACHINE = """
 test:	movb $0x11,%al
 	movw $0xa0,%dx
@@ -158,7 +158,7 @@ class Rig:
         return path
 
     def run(self, script: list[Access], way: str, read_only: bool = False, cut: int = SECTORS) -> tuple[str, bytes]:
-        """`way`: as in `WAYS`; `read_only`: the second disk is; `cut`: its sectors that are left when the guest begins."""
+        """`way` is of `WAYS`, `read_only` of the second disk, `cut` its sectors that are left when the guest begins."""
         first, second = self.disk("first"), self.disk("second")
         words = "\n".join(f"\t.word {what},{port}\n\t.long {value}" for what, port, value in [*script, (END, 0, 0)])
         kernel = guests.assemble(MACHINE + words, self.folder / "guest", ported=True)
@@ -212,8 +212,8 @@ def test_sectors_move_without_exits(rig: Rig) -> None:
 
 def test_an_image_that_was_cut_short_reads_zeros_and_grows_again(rig: Rig) -> None:
     """The mapping faults behind the file's end: the VMM then reads and writes the file."""
-    script = command(READ, 30, 2, 1) + [(DATA_IN, BASE, 256), (READ_PORT, BASE + 7, 0)]
-    script += command(WRITE, 30, 1, 1) + [(DATA_OUT, BASE, 128), (READ_PORT, BASE + 7, 0), (INTERRUPTS, 0, 0)]
+    script = [*command(READ, 30, 2, 1), (DATA_IN, BASE, 256), (READ_PORT, BASE + 7, 0)]
+    script += [*command(WRITE, 30, 1, 1), (DATA_OUT, BASE, 128), (READ_PORT, BASE + 7, 0), (INTERRUPTS, 0, 0)]
     said, data = rig.run(script, "mapped", cut=16)
     assert said.splitlines()[:2] == ["d=00000000", "r=00000050"] and said.splitlines()[2] == "r=00000050"
     assert len(data) == (SECTORS + 31) * SECTOR and any(data[-SECTOR:])
