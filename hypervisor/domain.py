@@ -26,17 +26,16 @@ from hypercalls import layout
 from hypercalls.structs import ExitReason, MonitorError, Shutdown
 from hypervisor import memory_map
 from hypervisor.bus import Bus, MachineStop
-from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import Drive, ide_channels
-from hypervisor.devices.mptable import write_mp_tables
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
 from hypervisor.engine import Engine
 from hypervisor.errors import RingError
+from hypervisor.firmware.firmware import make_firmware
 from hypervisor.loaders.boot import ModuleFile, load, set_boot_state
 from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
@@ -111,6 +110,7 @@ class Domain:
         self.name = config.name or config.kernel.stem
         self.state = DomainState.NEW
         self.notices: list[str] = []  # what the user should know, but needs not act on
+        self._boot_disk = DiskConfig(config.kernel, read_only=True)
         self._held = contextlib.ExitStack()  # what `close` releases
 
     def __enter__(self) -> Domain:
@@ -138,8 +138,10 @@ class Domain:
         memory_map.check_size(config.memory)
         self.memory = GuestMemory(config.memory)
         held.callback(self.memory.close)
+        places = self._disk_places()
+        firmware = make_firmware(config.memory, sum(disk is not None for disk in places))
         self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
-        drives = self._open_drives(held)
+        drives = self._open_drives(held, places)
         self.shared = StateFile(config.trace.slots if config.trace else 0)
         held.callback(self.shared.close)
         self._recorder = Recorder(config.trace, self.shared, config.kernel) if config.trace else None
@@ -155,8 +157,7 @@ class Domain:
         ):  # fmt: skip
             self.bus.add(device)
         self.engine.disks = [image.fd for image in self.bus.disks]
-        write_firmware_data(self.memory, sum(drive is not None for drive in drives))
-        write_mp_tables(self.memory)
+        firmware.write(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.loaded)
         self._set_traps()
@@ -164,7 +165,8 @@ class Domain:
     def _command_line(self) -> str:
         return f"{self.config.kernel.name} {self.config.append}".strip()
 
-    def _open_drives(self, held: contextlib.ExitStack) -> list[Drive | None]:
+    def _disk_places(self) -> list[DiskConfig | None]:
+        """Which disk is where. Raises RingError where two want one place, or one cannot be."""
         places: list[DiskConfig | None] = [None] * DISK_PLACES
         for disk in self.config.disks:
             if disk.index is None:
@@ -180,11 +182,12 @@ class Domain:
                 if not free:
                     raise RingError(f"disk {disk.path}: no place left; leave it out or give it ',index=0'")
                 places[free[0]] = disk
-        boots_from_kernel = places[0] is None
-        places[0] = places[0] or DiskConfig(self.config.kernel, read_only=True)
+        places[0] = places[0] or self._boot_disk
+        return places
+
+    def _open_drives(self, held: contextlib.ExitStack, places: list[DiskConfig | None]) -> list[Drive | None]:
         return [
-            self._open_drive(held, index, disk, padded=boots_from_kernel and index == 0)
-            for index, disk in enumerate(places)
+            self._open_drive(held, index, disk, padded=disk is self._boot_disk) for index, disk in enumerate(places)
         ]
 
     def _open_drive(

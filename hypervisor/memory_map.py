@@ -18,6 +18,7 @@ MIN_MEMORY = 2 * MIB
 MAX_MEMORY = 0xE000_0000  # 3584 MiB: above are the interrupt controllers and, guest-virtual, the hole
 
 EBDA = 0x9_FC00  # extended BIOS data area: the last KiB of base memory
+FACS = EBDA + 0x80  # ACPI's structure that kernels write to
 BASE_END = 0xA_0000
 VGA_TEXT = 0xB_8000
 ROM = 0xF_0000  # system BIOS

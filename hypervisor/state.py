@@ -21,6 +21,8 @@ _MONITOR_PORTS = (
     (0x40, 0x43, MonitorDevice.PIT),
     (0x61, 0x61, MonitorDevice.PIT),
     (0x3F8, 0x3FF, MonitorDevice.UART),
+    (0x600, 0x603, MonitorDevice.PM),
+    (0x608, 0x60B, MonitorDevice.PM),
 )
 IA32_PAT_RESET = 0x0007_0406_0007_0406  # SDM vol. 3, 11.12.4
 IA32_APIC_BASE_RESET = 0xFEE0_0900  # enabled, boot CPU

@@ -55,18 +55,20 @@ static void window_advance(struct fifo_window *fifo, uint32_t bytes)
 
 /* --- Single accesses ----------------------------------------------------------------------------------- */
 
-static uint32_t monitor_in(uint32_t device, uint32_t port)
+static uint32_t monitor_in(uint32_t device, uint32_t port, uint32_t size)
 {
 	switch (device) {
+	case DEVICE_PM: return pm_in(port, size);
 	case DEVICE_PIC: case DEVICE_ELCR: return pic_in(port);
 	case DEVICE_PIT: return pit_in(port);
 	default: return uart_in(port);
 	}
 }
 
-static void monitor_out(uint32_t device, uint32_t port, uint32_t value)
+static void monitor_out(uint32_t device, uint32_t port, uint32_t size, uint32_t value)
 {
 	switch (device) {
+	case DEVICE_PM: pm_out(port, size, value); break;
 	case DEVICE_PIC: case DEVICE_ELCR: pic_out(port, value); break;
 	case DEVICE_PIT: pit_out(port, value); break;
 	default: uart_out(port, value); break;
@@ -77,7 +79,8 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t value)
 static bool is_byte_wide(uint32_t class)
 {
 	switch (class >> 12) {
-	case PORT_MONITOR: case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: return true;
+	case PORT_MONITOR: return (class & 0xfff) != DEVICE_PM;
+	case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: return true;
 	default: return false;
 	}
 }
@@ -92,7 +95,7 @@ static uint8_t *selected_register(uint32_t class)
 static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
 {
 	switch (class >> 12) {
-	case PORT_MONITOR: return monitor_in(class & 0xfff, port);
+	case PORT_MONITOR: return monitor_in(class & 0xfff, port, size);
 	case PORT_LATCH: return control.latch[class & 255];
 	case PORT_REGISTER_INDEX: return control.register_index[class & 7];
 	case PORT_REGISTER_DATA: return *selected_register(class);
@@ -137,7 +140,7 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 {
 	switch (class >> 12) {
 	case PORT_MONITOR:
-		monitor_out(class & 0xfff, port, value & 0xff);
+		monitor_out(class & 0xfff, port, size, value);
 		return;
 	case PORT_REGISTER_INDEX:
 		control.register_index[class & 7] = (uint8_t)value;

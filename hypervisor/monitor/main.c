@@ -97,6 +97,7 @@ _Noreturn void monitor_main(void)
 	lapic_reset();
 	ioapic_reset();
 	pit_reset();
+	pm_reset();
 	uart_reset();
 	machine.deadline = ~0ull;
 	compare_prepare();

@@ -102,6 +102,8 @@ struct machine {
 	struct lapic_state lapic;
 	uint64_t ioapic_redirection[24];
 	uint32_t ioapic_id, ioapic_select, ioapic_lines;
+	uint32_t pm_enable, pm_raised; /* PM1 event enable; those that hold the SCI */
+	uint64_t pm_cleared; /* half periods of the PM timer when its event was cleared */
 	struct uart_state uart;
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
@@ -398,6 +400,14 @@ void ioapic_set_line(uint32_t line, bool high);
 void ioapic_eoi(uint32_t vector);
 uint32_t ioapic_read(uint32_t offset);
 void ioapic_write(uint32_t offset, uint32_t value);
+
+/* acpi.c: the power management timer and its event */
+enum { SCI_IRQ = 9 };
+void pm_reset(void);
+uint32_t pm_in(uint32_t port, uint32_t size);
+void pm_out(uint32_t port, uint32_t size, uint32_t value);
+void pm_timer(uint64_t now);
+uint64_t pm_deadline(void);
 
 /* pit.c, uart.c: devices that kernels use all the time */
 void pit_reset(void);

@@ -7,8 +7,9 @@ void pic_reset(void)
 {
 	for (uint32_t i = 0; i < 2; i++) {
 		machine.pic[i] = (struct pic_chip){ .imr = 0xff };
-		/* As PC firmware leaves them: master at 8, slave at 0x70. */
+		/* As PC firmware leaves them: master at 8, slave at 0x70, ACPI's interrupt a level. */
 		machine.pic[i].base = i ? 0x70 : 8;
+		machine.pic[i].elcr = i ? 1u << (SCI_IRQ - 8) : 0;
 	}
 }
 

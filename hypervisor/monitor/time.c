@@ -50,6 +50,8 @@ void timers_rearm(void)
 		deadline = machine.lapic.deadline;
 	if (machine.console_deadline < deadline)
 		deadline = machine.console_deadline;
+	if (pm_deadline() < deadline)
+		deadline = pm_deadline();
 	machine.deadline = deadline;
 	if (deadline != ~0ull && deadline != armed)
 		arm(deadline);
@@ -66,6 +68,7 @@ void timers_run(void)
 		return;
 	pit_timer(now);
 	lapic_timer(now);
+	pm_timer(now);
 	if (now >= machine.console_deadline)
 		doorbell();
 	timers_rearm();

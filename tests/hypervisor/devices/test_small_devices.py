@@ -1,8 +1,7 @@
-"""VGA registers and screen, power ports, POST code, firmware tables; and no port write breaks anything."""
+"""VGA registers and screen, power ports, POST code; and no port write breaks anything."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,15 @@ from hypothesis import strategies as st
 
 from hypercalls.structs import ExitReason
 from hypervisor.bus import MachineStop
-from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import Drive, ide_channels
-from hypervisor.devices.mptable import POINTER, write_mp_tables
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
 from hypervisor.memory_map import MIB
 from tests.hypervisor.devices.machine import Machine
-from tests.hypervisor.fakes import FakeMemory
 
 # --- VGA
 
@@ -104,50 +100,27 @@ def test_writes_that_end_nothing() -> None:
     assert guest.in_(0x92) == 2 and guest.in_(0xCF9) == 2
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_pm1_control_keeps_the_sleep_type_and_is_in_acpi_mode(size: int) -> None:
+    guest = Machine(PowerOff())
+    for at, byte in ((0, 0xFF), (1, 0x1C)) if size == 1 else ((0, 0x1CFF),):
+        guest.out(0x604 + at, byte, size)
+    assert guest.in_(0x604, 2) == 0x1C03
+    assert [guest.in_(0x604), guest.in_(0x605)] == [0x03, 0x1C]
+
+
+def test_a_sleep_type_written_byte_by_byte_powers_off() -> None:
+    guest = Machine(PowerOff())
+    guest.out(0x604, 0, 1)
+    with pytest.raises(MachineStop):
+        guest.out(0x605, 0x20, 1)
+
+
 def test_the_post_code_costs_no_exit() -> None:
     guest = Machine(PostCode())
     guest.out(0x80, 0x42)
     assert guest.ports.exits == 0
     assert guest.in_(0x80) == 0x42
-
-
-# --- firmware tables
-
-
-def test_mp_tables_are_found_and_sum_to_zero() -> None:
-    memory = FakeMemory()
-    write_mp_tables(memory)
-    pointer = memory.read(POINTER, 16)
-    signature, table, length, revision, _, feature1, feature2 = struct.unpack("<4sIBBBBB", pointer[:13])
-    assert signature == b"_MP_" and POINTER % 16 == 0 and sum(pointer) & 0xFF == 0
-    assert (length, revision, feature1, feature2) == (1, 4, 0, 0)
-    size = struct.unpack("<H", memory.read(table + 4, 2))[0]
-    config = memory.read(table, size)
-    assert config[:4] == b"PCMP" and sum(config) & 0xFF == 0
-    assert struct.unpack_from("<I", config, 36)[0] == 0xFEE0_0000
-    at, entries = 44, []
-    while at < size:
-        length = 20 if config[at] == 0 else 8
-        entries.append(config[at : at + length])
-        at += length
-    assert at == size and len(entries) == struct.unpack_from("<H", config, 34)[0]
-    assert [entry[0] for entry in entries].count(0) == 1
-    ioapic = next(entry for entry in entries if entry[0] == 2)
-    assert ioapic[1] == 1 and struct.unpack_from("<I", ioapic, 4)[0] == 0xFEC0_0000
-    routes = {entry[5]: entry[7] for entry in entries if entry[0] == 3}
-    assert routes == {0: 2} | {irq: irq for irq in range(16) if irq not in (0, 2)}
-    assert sum(entry[0] == 4 for entry in entries) == 2
-
-
-def test_the_bios_data_area() -> None:
-    memory = FakeMemory()
-    write_firmware_data(memory, disks=2)
-    word = lambda at: int.from_bytes(memory.read(at, 2), "little")  # noqa: E731
-    assert (word(0x400), word(0x413), word(0x40E), word(0x463)) == (0x3F8, 639, 0x9FC0, 0x3D4)
-    assert word(0x41A) == word(0x41C), "the keyboard buffer is empty"
-    assert memory.read(0x475, 1) == b"\2" and memory.read(0x449, 1) == b"\3"
-    offset, segment = struct.unpack("<HH", memory.read(0x21 * 4, 4))
-    assert memory.read(segment * 16 + offset, 1) == b"\xcf", "interrupt vectors lead to an IRET"
 
 
 # --- everything at once
