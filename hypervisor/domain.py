@@ -17,10 +17,11 @@ import contextlib
 import errno
 import os
 import struct
+import typing
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hypercalls import layout
 from hypercalls.structs import ExitReason, MonitorError, Shutdown
@@ -36,7 +37,8 @@ from hypervisor.devices.vga import Vga
 from hypervisor.engine import Engine
 from hypervisor.errors import RingError
 from hypervisor.firmware.firmware import make_firmware
-from hypervisor.loaders.boot import ModuleFile, load, set_boot_state
+from hypervisor.loaders.boot import plan_boot, set_boot_state, write
+from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
 from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import ConsoleRings
@@ -71,6 +73,10 @@ class DomainConfig:
     disks: tuple[DiskConfig, ...] = ()
     append: str = ""
     modules: tuple[ModuleFile, ...] = ()
+    initrd: Path | None = None
+    protocol: Protocol | None = None
+    load_at: int | None = None
+    entry: int | None = None
     name: str = ""
     slide: bool = False
     cpu: int | None = None
@@ -78,8 +84,15 @@ class DomainConfig:
     trace: TraceConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
+    @property
+    def boot_request(self) -> BootRequest:
+        """What the loaders are asked for."""
+        return BootRequest(
+            self.kernel, self.append, self.modules, self.initrd, self.protocol, self.load_at, self.entry
+        )
 
-class Console(Protocol):
+
+class Console(typing.Protocol):
     """The other end of a guest's serial line and keyboard."""
 
     def open(self, domain: Domain) -> None:
@@ -136,11 +149,14 @@ class Domain:
     def _build(self, held: contextlib.ExitStack) -> None:
         config = self.config
         memory_map.check_size(config.memory)
-        self.memory = GuestMemory(config.memory)
-        held.callback(self.memory.close)
         places = self._disk_places()
         firmware = make_firmware(config.memory, sum(disk is not None for disk in places))
-        self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
+        machine = BootMachine(config.memory, firmware.rsdp_address, firmware.rsdp, firmware.smbios_entry)
+        self.boot = plan_boot(config.boot_request, machine)
+        video = self.boot.framebuffer.size if self.boot.framebuffer else 0
+        self.memory = GuestMemory(config.memory + video)
+        held.callback(self.memory.close)
+        write(self.memory, self.boot)
         drives = self._open_drives(held, places)
         self.shared = StateFile(config.trace.slots if config.trace else 0)
         held.callback(self.shared.close)
@@ -159,11 +175,8 @@ class Domain:
         self.engine.disks = [image.fd for image in self.bus.disks]
         firmware.write(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
-        set_boot_state(self.shared, self.loaded)
+        set_boot_state(self.shared, self.boot)
         self._set_traps()
-
-    def _command_line(self) -> str:
-        return f"{self.config.kernel.name} {self.config.append}".strip()
 
     def _disk_places(self) -> list[DiskConfig | None]:
         """Which disk is where. Raises RingError where two want one place, or one cannot be."""

@@ -43,13 +43,14 @@ class Region:
         return self.base + self.length
 
 
-def memory_map(size: int) -> tuple[Region, ...]:
-    """The regions for a machine with `size` bytes of RAM, in ascending order."""
+def memory_map(size: int, video: int = 0) -> tuple[Region, ...]:
+    """The regions for a machine with `size` bytes of RAM and `video` bytes of framebuffer behind it, ascending."""
     return (
         Region(0, EBDA, USABLE),
         Region(EBDA, BASE_END - EBDA, RESERVED),
         Region(ROM, HIGH - ROM, RESERVED),
         Region(HIGH, size - HIGH, USABLE),
+        *((Region(size, video, RESERVED),) if video else ()),
         Region(IOAPIC, 0x1000, RESERVED),
         Region(LAPIC, 0x1000, RESERVED),
         Region(0xFFFC_0000, 0x4_0000, RESERVED),

@@ -16,7 +16,7 @@ from hypervisor.cli.main import raise_again
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
-from hypervisor.loaders.boot import ModuleFile
+from hypervisor.loaders.handover import ModuleFile, Protocol
 from hypervisor.memory_map import parse_size
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
@@ -24,6 +24,7 @@ from hypervisor.trace.format import ALL_KINDS, parse_kinds
 from hypervisor.trace.recorder import TraceConfig
 
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
+_LAST_ADDRESS = 0xFFFF_FFFF
 _SHORTEST, _LONGEST = 1e-3, 1e9  # seconds: a timer set to 0 would never go off, nor can it be set to infinity
 
 
@@ -59,13 +60,19 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("kernel", type=Path, metavar="KERNEL", help="the linked kernel: i386 ELF or multiboot 1")
+    add("kernel", type=Path, metavar="KERNEL", help="the linked kernel: i386 ELF, multiboot 1 or 2, Linux bzImage, "
+        "or with --load-at a flat binary")  # fmt: skip
     add("--memory", "-m", default="256M", metavar="SIZE", help="RAM, for example 64M or 1G (default 256M)")
     add("--disk", action="append", default=[], metavar="IMG[,ro][,index=N]",
         help="a raw disk image (up to 4). Index 0, the disk that a PC boots from, shows the kernel file unless "
         "given; others follow from 1")  # fmt: skip
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
     add("--module", action="append", default=[], metavar="FILE[=TEXT]", help="a multiboot module and its string")
+    add("--initrd", type=Path, metavar="FILE", help="Linux's initial RAM disk")
+    add("--protocol", choices=[protocol.value for protocol in Protocol], help="how to start the kernel (default: as "
+        "its file shows; a vmlinux needs 'linux', unless there is an --initrd)")  # fmt: skip
+    add("--load-at", metavar="ADDRESS", help="the kernel is a flat binary: where it goes in memory")
+    add("--entry", metavar="ADDRESS", help="where a flat binary is entered (default: its first byte)")
     add("--name", default="", help="name of the guest (default: the kernel file's)")
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
@@ -93,6 +100,10 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         disks=tuple(_disk(text) for text in options.disk),
         append=options.append,
         modules=tuple(_module(text) for text in options.module),
+        initrd=options.initrd,
+        protocol=Protocol(options.protocol) if options.protocol else None,
+        load_at=_address("--load-at", options.load_at),
+        entry=_address("--entry", options.entry),
         name=options.name,
         slide=options.slide,
         cpu=_cpu(options.cpu),
@@ -135,6 +146,19 @@ def _disk(text: str) -> DiskConfig:
 def _module(text: str) -> ModuleFile:
     path, _, arguments = text.partition("=")
     return ModuleFile(Path(path), f"{path} {arguments}".strip())
+
+
+def _address(option: str, text: str | None) -> int | None:
+    """A physical address as people write it: decimal, or hexadecimal with 0x."""
+    if text is None:
+        return None
+    try:
+        address = int(text, 0)
+    except ValueError:
+        address = -1
+    if not 0 <= address <= _LAST_ADDRESS:
+        raise RingError(f"{option} {text} is no address; write for example 0x100000")
+    return address
 
 
 def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -30,6 +30,27 @@ class Image:
     segments: tuple[Segment, ...]
     entry: int
 
+    @property
+    def start(self) -> int:
+        """Lowest physical address."""
+        return min(part.address for part in self.segments)
+
+    @property
+    def end(self) -> int:
+        """First physical address behind it."""
+        return max(part.address + part.size for part in self.segments)
+
+    def moved(self, distance: int) -> Image:
+        """The same image `distance` bytes further up (physically), for kernels that say that they can be moved."""
+        segments = tuple(replace(part, address=part.address + distance) for part in self.segments)
+        return Image(segments, self.entry + distance)
+
+    def entered_at(self, path: Path, entry: int) -> Image:
+        """The same image with another entry (physical). Raises RingError where that lies outside it."""
+        if not any(part.address <= entry < part.address + part.size for part in self.segments):
+            raise RingError(f"{path} has no entry: {entry:#x} lies in no segment; give the physical address of code")
+        return replace(self, entry=entry)
+
 
 def read_file(path: Path, what: str) -> bytes:
     """The contents of a file that the user named. Raises RingError where it cannot be read."""
@@ -47,7 +68,10 @@ def parse(path: Path, data: bytes) -> Image:
     Raises RingError: not an ELF file, truncated, not a 32-bit i386 executable, nothing to load, no entry.
     """
     if data[:4] != b"\x7fELF":
-        raise RingError(f"{path} is not an ELF file; give the linked kernel (for example vmlinux or kernel.elf)")
+        raise RingError(
+            f"{path} is not an ELF file; give the linked kernel (for example vmlinux or kernel.elf), or say with "
+            "--load-at where a flat binary goes"
+        )
     try:
         return _parse(path, data)
     except (ELFError, ConstructError, ValueError, OverflowError, UnicodeDecodeError):
@@ -62,16 +86,17 @@ def _parse(path: Path, data: bytes) -> Image:
     if elf["e_type"] != "ET_EXEC":
         raise RingError(f"{path} is not an executable ({elf['e_type']}); link the kernel at a fixed address (-no-pie)")
     segments = []
-    for header in elf.iter_segments("PT_LOAD"):
+    headers = [header for header in elf.iter_segments("PT_LOAD") if header["p_memsz"]]
+    # Where a linker left all physical addresses out, the virtual ones are meant.
+    address = "p_paddr" if any(header["p_paddr"] for header in headers) else "p_vaddr"
+    for header in headers:
         offset, filled, size = header["p_offset"], header["p_filesz"], header["p_memsz"]
         if offset + filled > len(data) or filled > size:
             raise RingError(
                 f"{path} is truncated: a segment ends at byte {offset + filled}, the file at {len(data)}; "
                 "build it again"
             )
-        if size:
-            content = data[offset : offset + filled]
-            segments.append(Segment(header["p_paddr"], header["p_vaddr"], content, size))
+        segments.append(Segment(header[address], header["p_vaddr"], data[offset : offset + filled], size))
     if not segments:
         raise RingError(f"{path} has nothing to load (no PT_LOAD segment); give the linked kernel")
     return Image(tuple(segments), _entry(path, elf["e_entry"], segments))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypervisor.errors import RingError
-from hypervisor.memory_map import BASE_END, EBDA, HIGH, describe
+from hypervisor.loaders.elf import Image
+from hypervisor.memory_map import BASE_END, EBDA, HIGH, MAX_MEMORY, describe
 
 BIOS_DATA_END = 0x500  # interrupt vectors and BIOS data area
 
@@ -29,9 +32,43 @@ class Placement:
                     f"{span} overlaps {owner} ({low:#x}-{high - 1:#x}); link the kernel elsewhere "
                     "(-Wl,-n keeps the file header out of the first segment)"
                 )
+        if start >= MAX_MEMORY:
+            raise RingError(
+                f"{span} lies where a PC has no memory; give the kernel's segments physical addresses below "
+                "(AT() in its linker script)"
+            )
         if end > self.size:
             raise RingError(f"{span} does not fit into {describe(self.size)} of memory; give more with --memory")
         self._claims.append((start, end, name))
+
+    def claim_image(self, kernel: Path, image: Image) -> None:
+        """Take what the segments of `image` take. Raises RingError as `claim`."""
+        for number, segment in enumerate(image.segments):
+            self.claim(f"{kernel}: segment {number}", segment.address, segment.size)
+
+    def is_free(self, start: int, length: int) -> bool:
+        """Whether [`start`, `start` + `length`) is RAM that nobody has taken."""
+        end = start + length
+        return end <= self.size and not any(start < high and low < end for low, high, _ in self._claims)
+
+    def find_between(self, name: str, length: int, *, first: int, last: int, align: int, highest: bool) -> int:
+        """Take `length` free bytes that lie within [`first`, `last`), the lowest or the highest such place.
+
+        Raises RingError where there is none.
+        """
+        last = min(last, self.size)
+        if highest:
+            places = [last - length, *(low - length for low, _, _ in self._claims)]
+            places = sorted((at - at % align for at in places), reverse=True)
+        else:
+            places = sorted(-(-at // align) * align for at in (first, *(high for _, high, _ in self._claims)))
+        for at in places:
+            if first <= at <= last - length and self.is_free(at, length):
+                self.claim(name, at, length)
+                return at
+        raise RingError(
+            f"no room for {name} ({describe(length)}) between {first:#x} and {last:#x}; give more with --memory"
+        )
 
     def find(self, name: str, length: int, *, align: int = 16, low: bool) -> int:
         """Take `length` free bytes for `name` and return their address.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 EHDR, PHDR = 52, 32
 ET_REL, ET_EXEC = 1, 2
 EM_386, EM_ARM = 3, 40
+CODE = b"\x90" * 64
 
 
 @dataclass(frozen=True)

@@ -9,36 +9,30 @@ import pytest
 
 from hypercalls.layout import host_selector
 from hypervisor.errors import RingError
-from hypervisor.loaders.boot import BOOT_CS, BOOT_DS, Loaded, ModuleFile, load, set_boot_state
+from hypervisor.loaders.boot import plan_boot, set_boot_state
+from hypervisor.loaders.handover import BootRequest, ModuleFile, Protocol
 from hypervisor.memory_map import EBDA, HIGH, MIB
 from tests.hypervisor.fakes import FakeMemory, FakeState
-from tests.hypervisor.loaders.elves import EM_ARM, ET_REL, Part, elf, multiboot_header
-
-CODE = b"\x90" * 64
-
-
-def boot(tmp_path: Path, data: bytes, *, memory: FakeMemory | None = None, append: str = "", modules=()) -> Loaded:
-    kernel = tmp_path / "kernel"
-    kernel.write_bytes(data)
-    return load(memory or FakeMemory(4 * MIB), kernel, append, modules)
+from tests.hypervisor.loaders.booted import boot, machine
+from tests.hypervisor.loaders.elves import CODE, EM_ARM, ET_REL, Part, elf, multiboot_header
 
 
 def test_a_plain_elf_starts_with_no_information(tmp_path: Path) -> None:
     memory = FakeMemory(4 * MIB)
     memory.data[HIGH + 64 : HIGH + 80] = b"\0" * 16
     loaded = boot(tmp_path, elf(Part(CODE, HIGH, memsz=4096)), memory=memory)
-    assert (loaded.entry, loaded.eax, loaded.ebx) == (HIGH, 0, 0)
+    assert (loaded.image.entry, loaded.eax, loaded.ebx) == (HIGH, 0, 0)
     assert memory.read(HIGH, 65) == CODE + b"\0"
 
 
 def test_a_virtual_entry_becomes_physical(tmp_path: Path) -> None:
     image = elf(Part(CODE, HIGH, vaddr=0xC010_0000), entry=0xC010_0010)
-    assert boot(tmp_path, image).entry == HIGH + 0x10
+    assert boot(tmp_path, image).image.entry == HIGH + 0x10
 
 
 def test_a_physical_entry_stays(tmp_path: Path) -> None:
     image = elf(Part(CODE, HIGH, vaddr=0xC010_0000), entry=HIGH + 4)
-    assert boot(tmp_path, image).entry == HIGH + 4
+    assert boot(tmp_path, image).image.entry == HIGH + 4
 
 
 def test_the_boot_state_is_that_of_the_specification(tmp_path: Path) -> None:
@@ -48,64 +42,11 @@ def test_the_boot_state_is_that_of_the_specification(tmp_path: Path) -> None:
     vcpu = state.vcpu
     assert state.shared.cr0 & 0x8000_0001 == 1 and state.shared.upcall_mask == 1
     assert (vcpu.cs.base, vcpu.cs.limit, vcpu.ss.base, vcpu.ss.limit) == (0, 0xFFFF_FFFF, 0, 0xFFFF_FFFF)
-    assert vcpu.host_cs == host_selector(BOOT_CS) | 3 and vcpu.host_ds == host_selector(BOOT_DS)
+    assert vcpu.host_cs == host_selector(8) | 3 and vcpu.host_ds == host_selector(0x10)
     assert not vcpu.eflags & 0x200 and vcpu.cpl == 0
     null, code, data = struct.unpack("<3Q", memory.read(vcpu.gdt_base, vcpu.gdt_limit + 1))
     assert (null, code, data) == (0, 0x00CF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF)
     assert vcpu.esp < EBDA and vcpu.esp % 16 == 0
-
-
-def test_multiboot_information(tmp_path: Path) -> None:
-    memory = FakeMemory(8 * MIB)
-    module = tmp_path / "initrd"
-    module.write_bytes(b"module contents")
-    image = elf(Part(multiboot_header() + CODE, HIGH))
-    modules = [ModuleFile(module, "initrd x=1")]
-    loaded = boot(tmp_path, image, memory=memory, append="kernel root=/dev/hda", modules=modules)
-    assert loaded.eax == 0x2BADB002
-    info = struct.unpack("<22I", memory.read(loaded.ebx, 88))
-    assert info[0] == 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9
-    assert info[1:3] == (639, 7 * 1024)
-    assert text(memory, info[4]) == "kernel root=/dev/hda"
-    assert text(memory, info[16]) == "ring3"
-    assert info[5] == 1
-    start, end, string, reserved = struct.unpack("<4I", memory.read(info[6], 16))
-    assert start % 4096 == 0 and memory.read(start, end - start) == b"module contents"
-    assert text(memory, string) == "initrd x=1" and reserved == 0
-
-
-def test_the_memory_map_covers_all_ram(tmp_path: Path) -> None:
-    memory = FakeMemory(8 * MIB)
-    loaded = boot(tmp_path, elf(Part(multiboot_header() + CODE, HIGH)), memory=memory)
-    info = struct.unpack("<22I", memory.read(loaded.ebx, 88))
-    at, end, usable = info[12], info[12] + info[11], []
-    while at < end:
-        size, base, length, kind = struct.unpack("<IQQI", memory.read(at, 24))
-        if kind == 1:
-            usable.append((base, length))
-        at += size + 4
-    assert usable == [(0, EBDA), (HIGH, 7 * MIB)]
-
-
-def text(memory: FakeMemory, address: int) -> str:
-    return memory.read(address, 256).partition(b"\0")[0].decode()
-
-
-def test_address_fields_load_what_is_no_elf(tmp_path: Path) -> None:
-    header = multiboot_header(0x10000, HIGH + 8, HIGH, 0, HIGH + 0x1000, HIGH + 0x28)
-    memory = FakeMemory(4 * MIB)
-    loaded = boot(tmp_path, b"8 bytes." + header + CODE, memory=memory)
-    assert loaded.entry == HIGH + 0x28
-    assert memory.read(HIGH, 8) == b"8 bytes." and memory.read(HIGH + 0x28, 4) == CODE[:4]
-
-
-def test_a_header_with_a_wrong_checksum_is_none(tmp_path: Path) -> None:
-    broken = multiboot_header()[:8] + b"\0\0\0\0"
-    assert boot(tmp_path, elf(Part(broken + CODE, HIGH))).eax == 0
-
-
-def test_a_header_behind_8_kib_is_none(tmp_path: Path) -> None:
-    assert boot(tmp_path, elf(Part(b"\0" * 8192 + multiboot_header() + CODE, HIGH))).eax == 0
 
 
 GOOD = elf(Part(CODE, HIGH))
@@ -127,7 +68,8 @@ REFUSALS = {
     "into video memory": (elf(Part(CODE, 0x9_0000, memsz=0x20000), entry=0x9_0000), "overlaps"),
     "bios data": (elf(Part(CODE, 0x400), entry=0x400), "overlaps the BIOS data area"),
     "leaves memory": (elf(Part(CODE, HIGH, memsz=8 * MIB)), "not fit into 4 MiB of memory; give more with --memory"),
-    "far above memory": (elf(Part(CODE, 0xFFFF_FF00), entry=0xFFFF_FF00), "does not fit"),
+    "far above memory": (elf(Part(CODE, 0xC010_0000), entry=0xC010_0000), "does not fit"),
+    "where no memory is": (elf(Part(CODE, 0xFFFF_0000), entry=0xFFFF_0000), "give .* physical addresses"),
     "unknown multiboot feature": (elf(Part(multiboot_header(0x8) + CODE, HIGH)), "unknown multiboot features 0x8"),
     "address fields beyond the file": (
         multiboot_header(0x10000, HIGH, HIGH, HIGH + 0x10_0000, 0, HIGH) + CODE, "do not fit the file"),
@@ -149,12 +91,12 @@ def test_refusals_name_the_fault_and_write_nothing(tmp_path: Path, what: str) ->
 
 def test_a_missing_kernel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RingError, match="does not exist"):
-        load(FakeMemory(), tmp_path / "nothing", "", ())
+        plan_boot(BootRequest(tmp_path / "nothing"), machine(4 * MIB))
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RingError, match="cannot read kernel"):
-        load(FakeMemory(), tmp_path, "", ())
+        plan_boot(BootRequest(tmp_path), machine(4 * MIB))
 
 
 def test_a_missing_module_is_refused(tmp_path: Path) -> None:
