@@ -70,12 +70,6 @@ REFUSALS = {
     "leaves memory": (elf(Part(CODE, HIGH, memsz=8 * MIB)), "not fit into 4 MiB of memory; give more with --memory"),
     "far above memory": (elf(Part(CODE, 0xC010_0000), entry=0xC010_0000), "does not fit"),
     "where no memory is": (elf(Part(CODE, 0xFFFF_0000), entry=0xFFFF_0000), "give .* physical addresses"),
-    "unknown multiboot feature": (elf(Part(multiboot_header(0x8) + CODE, HIGH)), "unknown multiboot features 0x8"),
-    "address fields beyond the file": (
-        multiboot_header(0x10000, HIGH, HIGH, HIGH + 0x10_0000, 0, HIGH) + CODE, "do not fit the file"),
-    "address fields backwards": (multiboot_header(0x10000, HIGH - 8, HIGH, 0, 0, HIGH) + CODE, "do not fit the file"),
-    "address fields without entry": (multiboot_header(0x10000, HIGH, HIGH, 0, 0, 0) + CODE, "has no entry"),
-    "address fields cut": (multiboot_header(0x10000, HIGH) + b"", "truncated within its multiboot header"),
 }  # fmt: skip
 
 
