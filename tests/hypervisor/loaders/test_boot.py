@@ -10,7 +10,7 @@ import pytest
 from hypercalls.layout import host_selector
 from hypervisor.errors import RingError
 from hypervisor.loaders.boot import plan_boot, set_boot_state
-from hypervisor.loaders.handover import BootRequest, ModuleFile, Protocol
+from hypervisor.loaders.handover import BootRequest, ModuleFile
 from hypervisor.memory_map import EBDA, HIGH, MIB
 from tests.hypervisor.fakes import FakeMemory, FakeState
 from tests.hypervisor.loaders.booted import boot, machine
