@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hypercalls.layout import host_selector
 from hypervisor.errors import RingError
 from hypervisor.loaders.boot import plan_boot, set_boot_state
-from hypervisor.loaders.handover import BootRequest, ModuleFile
+from hypervisor.loaders.handover import BootRequest, ModuleFile, Protocol
 from hypervisor.memory_map import EBDA, HIGH, MIB
 from tests.hypervisor.fakes import FakeMemory, FakeState
 from tests.hypervisor.loaders.booted import boot, machine
@@ -33,6 +34,74 @@ def test_a_virtual_entry_becomes_physical(tmp_path: Path) -> None:
 def test_a_physical_entry_stays(tmp_path: Path) -> None:
     image = elf(Part(CODE, HIGH, vaddr=0xC010_0000), entry=HIGH + 4)
     assert boot(tmp_path, image).image.entry == HIGH + 4
+
+
+def test_physical_addresses_that_were_left_out_are_the_virtual_ones(tmp_path: Path) -> None:
+    image = bytearray(elf(Part(CODE, HIGH), Part(CODE, 2 * MIB), entry=HIGH))
+    for number in range(2):
+        struct.pack_into("<I", image, 52 + 32 * number + 12, 0)
+    memory = FakeMemory(4 * MIB)
+    assert boot(tmp_path, bytes(image), memory=memory).image.entry == HIGH
+    assert memory.read(2 * MIB, 64) == memory.read(HIGH, 64) == CODE
+
+
+def test_a_segment_without_bytes_claims_nothing(tmp_path: Path) -> None:
+    assert boot(tmp_path, elf(Part(CODE, HIGH), Part(b"", HIGH), Part(b"", 0))).image.entry == HIGH
+
+
+# --- flat binaries
+
+
+@pytest.mark.parametrize(("at", "entry"), [(0x7C00, None), (HIGH, HIGH + 12), (0x500, 0x53F)])
+def test_a_flat_binary(tmp_path: Path, at: int, entry: int | None) -> None:
+    memory = FakeMemory(4 * MIB)
+    plan = boot(tmp_path, multiboot_header() + CODE, memory=memory, load_at=at, entry=entry)
+    assert plan.image.entry == (at if entry is None else entry)
+    assert (plan.eax, plan.ebx, plan.esi) == (0, 0, 0)
+    assert memory.read(at, 76) == multiboot_header() + CODE
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"load_at": 0x100}, "overlaps the BIOS data area"),
+        ({"load_at": 0x9_FBFF}, "overlaps the extended BIOS data area"),
+        ({"load_at": 4 * MIB - 63}, "does not fit into 4 MiB"),
+        ({"load_at": 0xFFFF_FFC0}, "where a PC has no memory"),
+        ({"load_at": HIGH, "entry": HIGH + 64}, "has no entry: 0x100040 lies in no segment"),
+        ({"load_at": HIGH, "entry": HIGH - 1}, "has no entry"),
+        ({"entry": HIGH}, "--entry goes with it"),
+        ({"protocol": Protocol.FLAT}, "flat binaries, and they need it"),
+        ({"load_at": HIGH, "protocol": Protocol.LINUX}, "--load-at ADDRESS is for flat binaries"),
+        ({"load_at": HIGH, "initrd": Path("x")}, "started by flat, which knows no initrd; leave out --initrd"),
+        ({"load_at": HIGH, "modules": (ModuleFile(Path("x"), "x"),)}, "takes no modules; leave out --module"),
+    ],
+)  # fmt: skip
+def test_flat_binaries_that_are_refused(tmp_path: Path, request_: dict[str, Any], message: str) -> None:
+    memory = FakeMemory(4 * MIB)
+    with pytest.raises(RingError, match=message):
+        boot(tmp_path, CODE, memory=memory, **request_)
+    assert not any(memory.data)
+
+
+def test_an_empty_binary_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RingError, match="is empty"):
+        boot(tmp_path, b"", load_at=HIGH)
+
+
+@pytest.mark.parametrize("protocol", [Protocol.MULTIBOOT, Protocol.MULTIBOOT2])
+def test_a_protocol_that_the_file_does_not_have(tmp_path: Path, protocol: Protocol) -> None:
+    with pytest.raises(RingError, match=f"has no {protocol.value} header; leave out --protocol"):
+        boot(tmp_path, GOOD, protocol=protocol)
+
+
+def test_a_multiboot_kernel_can_be_started_as_plain_elf(tmp_path: Path) -> None:
+    assert boot(tmp_path, elf(Part(multiboot_header() + CODE, HIGH)), protocol=Protocol.ELF).eax == 0
+
+
+def test_a_multiboot_kernel_takes_no_initrd(tmp_path: Path) -> None:
+    with pytest.raises(RingError, match="started by multiboot, which knows no initrd; give --module"):
+        boot(tmp_path, elf(Part(multiboot_header() + CODE, HIGH)), initrd=tmp_path / "initrd")
 
 
 def test_the_boot_state_is_that_of_the_specification(tmp_path: Path) -> None:

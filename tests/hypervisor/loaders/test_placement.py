@@ -32,6 +32,26 @@ def test_high_search_follows_the_kernel() -> None:
     assert placement.find("module", 10, align=4096, low=False) == HIGH + 0x2000
 
 
+@pytest.mark.parametrize(
+    ("highest", "first", "last", "at"),
+    [(False, 0, 4 * MIB, 0x1000), (True, 0, 4 * MIB, 3 * MIB), (True, 0, 3 * MIB + 0xFFF, 2 * MIB),
+     (False, 0x1001, 4 * MIB, 0x2000), (True, HIGH, 8 * MIB, 3 * MIB), (False, HIGH, 4 * MIB, 2 * MIB)],
+)  # fmt: skip
+def test_a_place_within_limits(highest: bool, first: int, last: int, at: int) -> None:
+    placement = Placement(4 * MIB)
+    placement.claim("kernel", HIGH, MIB)
+    assert placement.is_free(at, 0x1000)
+    align = 0x1000 if at < HIGH else MIB
+    found = placement.find_between("a", 0x1000, first=first, last=last, align=align, highest=highest)
+    assert found == at and not placement.is_free(at + 0xFFF, 1)
+
+
+def test_no_place_within_limits_is_refused() -> None:
+    placement = Placement(4 * MIB)
+    with pytest.raises(RingError, match=r"no room for a \(4 KiB\) between 0xa0000 and 0xc0000"):
+        placement.find_between("a", 0x1000, first=0xA0000, last=0xC0000, align=1, highest=False)
+
+
 claims = st.lists(st.tuples(st.integers(0, 4 * MIB), st.integers(1, MIB)), max_size=12)
 searches = st.lists(
     st.tuples(st.integers(1, MIB), st.sampled_from((16, 4096)), st.booleans()), min_size=1, max_size=12
