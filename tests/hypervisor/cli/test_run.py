@@ -10,6 +10,7 @@ import pytest
 
 from tests.hypervisor import guests
 from tests.hypervisor.cli.commands import refusal, ring3
+from tests.hypervisor.loaders.elves import Part, elf
 from tests.samples.kernels import RING3, environment
 
 pytestmark = pytest.mark.usefixtures("monitor")
@@ -59,6 +60,22 @@ def test_piped_input_reaches_the_guest_and_its_end_does_not_stop_it(tmp_path: Pa
     assert run.returncode == 0 and run.stdout == b"x" * 6000 + b"q"
     no_end = ring3("run", "--timeout", "0.5", guests.write(tmp_path, guests.ECHO), stdin=b"abc")
     assert no_end.returncode == 124 and no_end.stdout == b"abc"
+
+
+def test_a_flat_binary(tmp_path: Path) -> None:
+    kernel = tmp_path / "flat"
+    kernel.write_bytes(b"data" + guests.say(b"flat\n") + guests.POWEROFF)
+    run = ring3("run", "--load-at", "0x7c00", "--entry", "0x7c04", kernel)
+    assert run.returncode == 0 and run.stdout == b"flat\n" and run.stderr == b""
+
+
+def test_an_initrd_makes_an_elf_kernel_linux(tmp_path: Path) -> None:
+    """movl 0x218(%esi),%esi; then the initrd's text, up to a zero, to the serial port."""
+    code = bytes.fromhex("8bb618020000 66baf803 ac 84c0 7403 ee ebf8") + guests.POWEROFF
+    (tmp_path / "kernel").write_bytes(elf(Part(code, 0x10_0000)))
+    (tmp_path / "initrd").write_bytes(b"initrd\n")
+    run = ring3("run", "--initrd", tmp_path / "initrd", tmp_path / "kernel")
+    assert run.returncode == 0 and run.stdout == b"initrd\n"
 
 
 def test_stats_and_cpu(tmp_path: Path) -> None:
@@ -114,6 +131,15 @@ def kernel(tmp_path: Path) -> Path:
         (["--disk", "x,rw"], "'rw' is no disk option"),
         (["--disk", "x,index=9"], "index 9 is not one of 0 to 3"),
         (["--module", "/nowhere/initrd=x"], "module /nowhere/initrd does not exist"),
+        (["--initrd", "/nowhere/initrd"], "started by multiboot, which knows no initrd; give --module"),
+        (["--protocol", "linux", "--initrd", "/nowhere/initrd"], "is not an ELF file"),
+        (["--protocol", "multiboot2"], "has no multiboot2 header"),
+        (["--protocol", "grub"], "invalid choice: 'grub'"),
+        (["--entry", "0x100000"], "--entry goes with it"),
+        (["--load-at", "here"], "--load-at here is no address; write for example 0x100000"),
+        (["--load-at", "-1"], "--load-at"),
+        (["--load-at", "0x100000000"], "--load-at 0x100000000 is no address"),
+        (["--load-at", "0xa0000"], "overlaps video memory and BIOS"),
         (["--cpu", "4096"], "--cpu 4096 is not available"),
         (["--cpu", "one"], "--cpu one is not available"),
         (["--timeout", "0"], "--timeout 0 is no time"),

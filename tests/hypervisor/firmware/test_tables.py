@@ -155,8 +155,10 @@ def test_serial_ports_are_told_in_the_data_area_and_in_the_dsdt(ports: tuple[int
     assert code.count(b"COM") == len(ports)
 
 
-def test_no_floppy_is_told_of(memory: Memory) -> None:
-    assert not memory.word(0x410) & 1 and b"PNP0700" not in memory.data
+def test_neither_floppy_nor_hpet_is_told_of(memory: Memory) -> None:
+    assert not memory.word(0x410) & 1 and b"HPET" not in memory.data
+    code = acpi_tables(memory)[b"DSDT"].data
+    assert not any(bytes.fromhex(number) in code for number in ("0c41d00700", "0c41d00103"))  # PNP0700, PNP0103
 
 
 @pytest.mark.parametrize(("seconds", "ticks"), [(0, 0), (3600, 65543), (86399.99, 0x1800AF)])
