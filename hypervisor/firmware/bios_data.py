@@ -58,8 +58,8 @@ def _data_area(disks: int, serial_ports: Sequence[int], now: float) -> bytes:
     area[0x465 - BDA], area[0x466 - BDA] = 0x29, 0x30  # what a CGA's mode and colour registers would hold
     struct.pack_into("<I", area, 0x46C - BDA, int(now % _SECONDS_PER_DAY * TICKS_PER_DAY / _SECONDS_PER_DAY))
     area[0x475 - BDA] = disks
-    area[0x478 - BDA : 0x47C - BDA] = bytes([0x14] * 4)  # seconds to wait for a parallel port
-    area[0x47C - BDA : 0x480 - BDA] = bytes([0x0A] * 4)  # and for a serial one
+    for number in range(min(len(serial_ports), 4)):
+        area[0x47C - BDA + number] = 10  # seconds to wait for it
     word(0x480, KEYBOARD_BUFFER, KEYBOARD_BUFFER + 32)
     area[0x484 - BDA] = ROWS - 1
     word(0x485, CHARACTER_HEIGHT)

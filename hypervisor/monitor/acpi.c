@@ -1,5 +1,5 @@
 /* ACPI's fixed hardware (ACPI 6.5, 4.8.3): the power management timer, and its event, which is the only
- * one that this machine has. PM1 control, by which it is switched off, is the VMM's (devices/power.py). */
+ * one that occurs: others can be enabled, but there is no sleep for a clock to wake from. PM1 control, by which it is switched off, is the VMM's (devices/power.py). */
 #include "monitor.h"
 #include "sys.h"
 
@@ -7,7 +7,7 @@
 
 /* Ports; the event's status bit follows the timer, so only when it was cleared is kept. */
 enum { PM1_STATUS = 0x600, PM1_ENABLE = 0x602, PM_TIMER = 0x608 };
-enum { TIMER_EVENT = 1 << 0, GLOBAL_EVENT = 1 << 5, TIMER_BITS = 24 };
+enum { TIMER_EVENT = 1 << 0, GLOBAL_EVENT = 1 << 5, RTC_EVENT = 1 << 10, TIMER_BITS = 24 };
 
 static uint64_t ticks_of(uint64_t ns)
 {
@@ -77,7 +77,8 @@ void pm_out(uint32_t port, uint32_t size, uint32_t value)
 
 	if (written & TIMER_EVENT)
 		machine.pm_cleared = half_periods(now);
-	if (reached & 0xff0000)
-		machine.pm_enable = written >> 16 & (TIMER_EVENT | GLOBAL_EVENT);
+	uint32_t enable = (machine.pm_enable & ~(uint32_t)(reached >> 16)) | (uint32_t)(written >> 16);
+
+	machine.pm_enable = enable & (TIMER_EVENT | GLOBAL_EVENT | RTC_EVENT);
 	update(now);
 }

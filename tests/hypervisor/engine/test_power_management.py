@@ -114,7 +114,7 @@ test:	movw $STATUS,%dx
 	say jumped, %eax
 	finish
 """)
-    assert said == {"cleared": 0x20 << 16, "word": 0x21 << 16, "high": 0x21 << 16, "low": 0, "jumped": 0}
+    assert said == {"cleared": 0x420 << 16, "word": 0x421 << 16, "high": 0x21 << 16, "low": 0, "jumped": 0}
 
 
 @pytest.mark.parametrize("ported", [True, False])
