@@ -67,6 +67,8 @@ static uint32_t monitor_in(uint32_t device, uint32_t port, uint32_t size)
 
 static void monitor_out(uint32_t device, uint32_t port, uint32_t size, uint32_t value)
 {
+	if (device != DEVICE_PM)
+		value &= 0xff;
 	switch (device) {
 	case DEVICE_PM: pm_out(port, size, value); break;
 	case DEVICE_PIC: case DEVICE_ELCR: pic_out(port, value); break;
