@@ -216,12 +216,18 @@ class Domain:
 
     def _set_traps(self) -> None:
         """Replace the listed instructions by HLT, which traps in ring 3, and tell the monitor what they were."""
-        traps = sorted(self.config.traps)
+        distance = self.boot.image.distance
+        traps = sorted((address + distance, byte) for address, byte in self.config.traps)
         if len(traps) * 8 > layout.TRAPS_SIZE:
             raise RingError(f"{self.config.kernel} has {len(traps)} instructions to emulate; port it instead")
         table = b"".join(struct.pack("<II", address, byte) for address, byte in traps)
         self.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
-        for address, _ in traps:
+        for address, byte in traps:
+            if self.memory.read(address, 1) != bytes([byte]):
+                raise RingError(
+                    f"{self.config.kernel} is not loaded as its ELF program headers say, so its instructions cannot be "
+                    "found for --unported; port it instead"
+                )
             self.memory.write(address, bytes([HLT]))
         self.control.trap_count = len(traps)
 

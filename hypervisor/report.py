@@ -50,7 +50,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
 
     Legal when the domain has ended and is not closed. Symbols come from the kernel file.
     """
-    symbols = Symbols(domain.config.kernel)
+    symbols = Symbols(domain.config.kernel, domain.boot.image.distance)
     shared = domain.shared.shared
     space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4)
     sections = [

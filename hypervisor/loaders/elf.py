@@ -25,10 +25,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Image:
-    """A kernel as it is to lie in memory; `entry` is a physical address."""
+    """A kernel as it is to lie in memory; `entry` is a physical address.
+
+    `distance`: how far above the addresses in its file it lies.
+    """
 
     segments: tuple[Segment, ...]
     entry: int
+    distance: int = 0
 
     @property
     def start(self) -> int:
@@ -43,7 +47,7 @@ class Image:
     def moved(self, distance: int) -> Image:
         """The same image `distance` bytes further up (physically), for kernels that say that they can be moved."""
         segments = tuple(replace(part, address=part.address + distance) for part in self.segments)
-        return Image(segments, self.entry + distance)
+        return Image(segments, self.entry + distance, self.distance + distance)
 
     def entered_at(self, path: Path, entry: int) -> Image:
         """The same image with another entry (physical). Raises RingError where that lies outside it."""

@@ -20,7 +20,9 @@ class Symbols:
     its own is looked up where the segment that was loaded there is linked.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, distance: int = 0) -> None:
+        """Read the file's symbols; `distance`: how far above the addresses in the file it was loaded."""
+        self._distance = distance
         found: dict[int, tuple[bool, str, int]] = {}
         self._loaded: list[tuple[int, int, int]] = []  # physical start, bytes, distance to the linked address
         try:
@@ -44,6 +46,7 @@ class Symbols:
 
     def lookup(self, address: int) -> tuple[str, int] | None:
         """Name of the symbol that holds `address` and the offset into it; None if none does."""
+        address -= self._distance
         found = self._linked(address)
         for start, size, distance in self._loaded:
             if found is None and start <= address < start + size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending, Outcome
 from hypervisor.report import crash_report, statistics
 from tests.hypervisor import guests
+from tests.hypervisor.loaders.elves import Part, elf
 
 pytestmark = pytest.mark.usefixtures("monitor")
 
@@ -255,3 +257,36 @@ def test_other_writes_are_the_vmms(tmp_path: Path, disks: list[Path], select: in
     result, output = run(tmp_path, code, disks=(DiskConfig(disks[0], index=0),))
     assert result.ending is Ending.POWEROFF and output == (b"\x58" if select == 0xA0 else b"\x51")
     assert disks[0].read_bytes() == b"." * 512 * 3
+
+
+# A multiboot 2 kernel, linked at 1 MiB, that can be moved, and goes to 2 MiB or above.
+MOVABLE = struct.pack("<4I", 0xE852_50D6, 0, 48, -(0xE852_50D6 + 48) & 0xFFFF_FFFF) + struct.pack(
+    "<HH5IHHI", 10, 0, 24, 2 * MIB, 3 * MIB, 4096, 1, 0, 0, 8
+)
+
+
+def movable(folder: Path, code: bytes, trap: bytes) -> DomainConfig:
+    """The kernel of `code`, of which the first instruction, a `trap`, is to be emulated."""
+    image = bytes(4) + MOVABLE + code
+    at = MIB + len(image) - len(code)
+    (folder / "moved").write_bytes(elf(Part(image, MIB), entry=at))
+    return DomainConfig(folder / "moved", memory=4 * MIB, traps=((at, trap[0]),))
+
+
+def test_instructions_to_emulate_are_found_in_a_kernel_that_was_moved(tmp_path: Path) -> None:
+    """pushf; pop %eax; out %al,$0x3f8 by %dx: shows the guest's IF (bit 1 is always set)."""
+    code = b"\x9c\x58\x80\xc4\x40" + b"\x88\xe0\x66\xba\xf8\x03\xee" + guests.POWEROFF
+    console = Transcript()
+    with Domain(movable(tmp_path, code, b"\x9c")) as domain:
+        domain.build()
+        assert domain.boot.image.entry > 2 * MIB
+        assert domain.run(console).ending is Ending.POWEROFF
+    assert console.output == b"\x40", "interrupts are off in the guest, whatever the host's flags say"
+
+
+def test_a_file_that_is_not_loaded_as_its_headers_say_cannot_be_emulated(tmp_path: Path) -> None:
+    with (
+        Domain(movable(tmp_path, guests.POWEROFF, b"\x9c")) as domain,
+        pytest.raises(RingError, match="not loaded as its ELF program headers say"),
+    ):
+        domain.build()

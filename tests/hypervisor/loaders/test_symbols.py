@@ -31,14 +31,19 @@ SCRIPT = "SECTIONS { . = 0xC0100000; .text : AT(0x100000) { *(.text) } .data : {
 
 
 @pytest.fixture(scope="module")
-def symbols(tmp_path_factory: pytest.TempPathFactory) -> Symbols:
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("symbols")
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler, "the tests need a C compiler"
     (folder / "a.S").write_text(SOURCE)
     command = [compiler, "-m32", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x100000,-n,--build-id=none"]
     subprocess.run([*command, "-o", str(folder / "a"), str(folder / "a.S")], check=True, capture_output=True)
-    return Symbols(folder / "a")
+    return folder / "a"
+
+
+@pytest.fixture(scope="module")
+def symbols(kernel: Path) -> Symbols:
+    return Symbols(kernel)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,12 @@ def test_code_that_runs_where_it_was_loaded_is_found(tmp_path: Path) -> None:
     subprocess.run([*command, "-o", str(tmp_path / "a"), str(tmp_path / "a.S")], check=True, capture_output=True)
     high = Symbols(tmp_path / "a")
     assert high.describe(0xC010_0002) == high.describe(0x10_0002) == "first+0x1"
+
+
+def test_a_kernel_that_was_moved(kernel: Path) -> None:
+    moved = Symbols(kernel, 0x30_0000)
+    assert moved.describe(0x40_0001) == "first" and moved.describe(0x10_0001) == "0x00100001"
+    assert moved.describe_return(0x40_0005) == "first+0x4"
 
 
 def test_data_and_absolute_symbols_are_left_out(symbols: Symbols) -> None:
