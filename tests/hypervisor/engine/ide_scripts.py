@@ -28,7 +28,8 @@ Script = list[Record]
 
 def disk_image(path: Path, sectors: int, salt: int = 0) -> Path:
     """A disk whose sectors all differ."""
-    path.write_bytes(b"".join(struct.pack("<I", (number * 0x1234567 + salt) & 0xFFFF_FFFF) * WORDS for number in range(sectors)))
+    words = ((number * 0x1234567 + salt) & 0xFFFF_FFFF for number in range(sectors))
+    path.write_bytes(b"".join(struct.pack("<I", word) * WORDS for word in words))
     return path
 
 
@@ -235,7 +236,7 @@ def _cd_read(random: Random, blocks: int) -> Script:
 
 def cd_script(random: Random, blocks: int, commands: int = 40) -> Script:
     """Packets for a CD of `blocks` in the secondary master."""
-    base, control = CHANNELS[1]
+    base = CHANNELS[1][0]
     sense = [*packet(b"\x03\0\0\0\x12"), *settled(1), (Op.QUIET_IN, base, 4), (Op.IN16, base, 0), *settled(1),
              (Op.PEEK, 0, 0x000F_00FF), (Op.PEEK, 3, 0xFF)]
     out = prepared(1, drives=0)

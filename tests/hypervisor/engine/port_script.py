@@ -41,129 +41,128 @@ class Op(IntEnum):
 Record = tuple[int, int, int]
 
 # EBP: the record. Data read is at `buffer`.
-PLAYER = """
-.set AREA, %d
-test:	movb $0x11,%%al
-	movw $0xa0,%%dx
-	r3_out %%al,%%dx
-	incl %%edx
-	movb $0x70,%%al
-	r3_out %%al,%%dx
-	movb $2,%%al
-	r3_out %%al,%%dx
-	movb $1,%%al
-	r3_out %%al,%%dx
-	movb $0,%%al
-	r3_out %%al,%%dx
-	movl $script,%%ebp
-next:	movzwl (%%ebp),%%ebx
-	movzwl 2(%%ebp),%%edx
-	movl 4(%%ebp),%%eax
-	addl $8,%%ebp
+PLAYER = f".set AREA, {AREA}" + """
+test:	movb $0x11,%al
+	movw $0xa0,%dx
+	r3_out %al,%dx
+	incl %edx
+	movb $0x70,%al
+	r3_out %al,%dx
+	movb $2,%al
+	r3_out %al,%dx
+	movb $1,%al
+	r3_out %al,%dx
+	movb $0,%al
+	r3_out %al,%dx
+	movl $script,%ebp
+next:	movzwl (%ebp),%ebx
+	movzwl 2(%ebp),%edx
+	movl 4(%ebp),%eax
+	addl $8,%ebp
 	incl number
-	jmp *operations(,%%ebx,4)
+	jmp *operations(,%ebx,4)
 
-out8:	r3_out %%al,%%dx
+out8:	r3_out %al,%dx
 	jmp next
-out16:	r3_out %%ax,%%dx
+out16:	r3_out %ax,%dx
 	jmp next
-out32:	r3_out %%eax,%%dx
+out32:	r3_out %eax,%dx
 	jmp next
-in8:	movl %%eax,%%ebx
-	xorl %%eax,%%eax
-	r3_in %%dx,%%al
+in8:	movl %eax,%ebx
+	xorl %eax,%eax
+	r3_in %dx,%al
 	jmp tell
-in16:	movl %%eax,%%ebx
-	xorl %%eax,%%eax
-	r3_in %%dx,%%ax
+in16:	movl %eax,%ebx
+	xorl %eax,%eax
+	r3_in %dx,%ax
 	jmp tell
-in32:	movl %%eax,%%ebx
-	r3_in %%dx,%%eax
-tell:	andl %%ebx,%%eax
-	say r, %%eax
+in32:	movl %eax,%ebx
+	r3_in %dx,%eax
+tell:	andl %ebx,%eax
+	say r, %eax
 	jmp next
 data_in:
-	movl %%eax,%%ecx
-	movl $buffer,%%edi
+	movl %eax,%ecx
+	movl $buffer,%edi
 	r3_rep_insl
-	movl %%edi,%%ecx
-	movl $buffer,%%esi
+	movl %edi,%ecx
+	movl $buffer,%esi
 	jmp sum
 quiet_in:
-	movl %%eax,%%ecx
-	movl $buffer,%%edi
+	movl %eax,%ecx
+	movl $buffer,%edi
 	r3_rep_insl
 	jmp next
 sum_area:
-	leal AREA(,%%edx,4),%%esi
-	leal (%%esi,%%eax,4),%%ecx
-sum:	subl %%esi,%%ecx
-	shrl $2,%%ecx
-	xorl %%eax,%%eax
+	leal AREA(,%edx,4),%esi
+	leal (%esi,%eax,4),%ecx
+sum:	subl %esi,%ecx
+	shrl $2,%ecx
+	xorl %eax,%eax
 1:	jecxz 2f
-	roll $1,%%eax
-	addl (%%esi),%%eax
-	addl $4,%%esi
-	decl %%ecx
+	roll $1,%eax
+	addl (%esi),%eax
+	addl $4,%esi
+	decl %ecx
 	jmp 1b
-2:	say d, %%eax
+2:	say d, %eax
 	jmp next
 data_out:
-	movl $buffer,%%edi
+	movl $buffer,%edi
 	call pattern
-	movl %%eax,%%ecx
-	movl $buffer,%%esi
+	movl %eax,%ecx
+	movl $buffer,%esi
 	r3_rep_outsl
 	jmp next
-fill:	leal AREA(,%%edx,4),%%edi
+fill:	leal AREA(,%edx,4),%edi
 	call pattern
 	jmp next
 pattern:			# EAX doublewords at EDI, of this record and no other
-	movl %%eax,%%ecx
-	movl number,%%ebx
-	imull $0x9e3779b1,%%ebx
+	movl %eax,%ecx
+	movl number,%ebx
+	imull $0x9e3779b1,%ebx
 1:	jecxz 2f
-	movl %%ebx,(%%edi)
-	roll $3,%%ebx
-	addl $0x1234567,%%ebx
-	addl $4,%%edi
-	decl %%ecx
+	movl %ebx,(%edi)
+	roll $3,%ebx
+	addl $0x1234567,%ebx
+	addl $4,%edi
+	decl %ecx
 	jmp 1b
 2:	ret
 interrupts:
-	movw $0xa0,%%dx			# poll: the highest request is taken
-	movb $0x0c,%%al
-	r3_out %%al,%%dx
-	xorl %%eax,%%eax
-	r3_in %%dx,%%al
-	testb $0x80,%%al		# the other bits mean nothing without
+	movw $0xa0,%dx			# poll: the highest request is taken
+	movb $0x0c,%al
+	r3_out %al,%dx
+	xorl %eax,%eax
+	r3_in %dx,%al
+	testb $0x80,%al		# the other bits mean nothing without
 	jnz 1f
-	xorl %%eax,%%eax
-1:	say i, %%eax
-	movb $0x20,%%al
-	r3_out %%al,%%dx
+	xorl %eax,%eax
+1:	say i, %eax
+	movb $0x20,%al
+	r3_out %al,%dx
 	jmp next
-store:	movl %%eax,AREA(,%%edx,4)
+store:	movl %eax,AREA(,%edx,4)
 	jmp next
-peek:	andl buffer(,%%edx,4),%%eax
-	say p, %%eax
+peek:	andl buffer(,%edx,4),%eax
+	say p, %eax
 	jmp next
 wait_interrupt:
-	movl %%eax,%%ebx
-	movb %%bl,%%bh
-	movw $0xa0,%%dx
-	movb $0x0a,%%al
-	r3_out %%al,%%dx
+	movl %eax,%ebx
+	movb %bl,%bh
+	movw $0xa0,%dx
+	movb $0x0a,%al
+	r3_out %al,%dx
 	jmp 3f
-wait:	movl %%eax,%%ebx
-3:	movl $1<<20,%%ecx
-1:	r3_in %%dx,%%al
-	andb %%bl,%%al
-	cmpb %%bh,%%al
+wait:	movl %eax,%ebx
+3:	movl $1<<20,%ecx
+1:	r3_in %dx,%al
+	andb %bl,%al
+	cmpb %bh,%al
 	je next
 	loop 1b
-	movzbl %%al,%%eax
-	say timeout, %%eax
+	movzbl %al,%eax
+	say timeout, %eax
 	jmp next
 end:	finish
 
@@ -179,7 +178,7 @@ buffer:	.skip 0x40000
 	.data
 	.balign 4
 script:
-""" % AREA
+"""
 
 
 def assemble(script: Sequence[Record], out: Path, ported: bool) -> Path:
@@ -225,7 +224,8 @@ def play_on_qemu(script: Sequence[Record], folder: Path, disks: Sequence[DiskCon
     kernel = assemble(script, folder / "qemu-guest", ported=False)
     drives = []
     for disk in disks:
-        drives += ["-drive", f"file={disk.path},format=raw,index={disk.index},media={'cdrom' if disk.cdrom else 'disk'}"]
+        media = "cdrom" if disk.cdrom else "disk"
+        drives += ["-drive", f"file={disk.path},format=raw,index={disk.index},media={media}"]
     run = subprocess.run(
         ["qemu-system-i386", "-M", "pc", "-m", str(guests.MEMORY // MIB), "-kernel", str(kernel), "-serial", "stdio",
          "-display", "none", "-nic", "none", "-vga", "none", "-no-reboot",
