@@ -1,7 +1,8 @@
 """Which assembler a source is written for, where its name does not tell: NASM, FASM, MASM and TASM share suffixes.
 
 A source tells by what one assembler has and the others have not: most signs win, and those that nothing else could be
-count more. NASM's are in chapters 3 to 8 of its manual, FASM's in chapter 2 of the flat assembler's.
+count more. One that other languages have, too, counts only in a text that names an i386 register. NASM's are in its
+manual's chapters 3 to 8, FASM's in chapter 2 of the flat assembler's.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ UNSURE = "Intel syntax"  # i386 assembly that could be for several
 UNKNOWN = ""  # perhaps not for an i386 at all
 
 _NOISE = re.compile(r"""'[^'\n]*'|"[^"\n]*"|;[^\n]*|/\*.*?\*/""", re.DOTALL)
-_CERTAIN = 3
+_CERTAIN, _ENOUGH = 3, 2
 _LINE = r"^[ \t]*"
 _LABELLED = rf"{_LINE}(?:[\w.$@?]+:?[ \t]+)?"
 # Strings are left as two quotes where these look.
 _SIGNS = tuple((name, weight, re.compile(pattern, re.MULTILINE)) for name, weight, pattern in (
-    (NASM, _CERTAIN, rf"{_LINE}%[ \t]*(?:include|i?x?define|i?r?macro|endm(?:acro)?|if\w*|elif\w*|else|endif|i?assign"
+    (NASM, _CERTAIN, rf"{_LINE}%(?:include|i?x?define|i?r?macro|endm(?:acro)?|if\w*|elif\w*|else|endif|i?assign"
                      r"|rep|endrep|use|rotate|error|warning|fatal|strlen|substr|strcat|undef|unmacro|pragma|line|arg|local"
                      r"|stacksize|push|pop|repl|deftok|clear)\b"),
     (NASM, _CERTAIN, rf"{_LINE}\[?[ \t]*bits[ \t]+(?:16|32|64)\b"),
@@ -68,9 +69,10 @@ def assembler_of(text: str) -> str:
             points[name] += weight
     most = max(points.values())
     found = [name for name, number in points.items() if number == most]
-    if most and len(found) == 1:
+    register = _REGISTER.search(lower) is not None
+    if len(found) == 1 and (most >= _ENOUGH or register):
         return found[0]
-    return UNSURE if _REGISTER.search(lower) else UNKNOWN
+    return UNSURE if register else UNKNOWN
 
 
 def may_be_nasm(text: str) -> bool:

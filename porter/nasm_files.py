@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from porter.asm_text import NO_REGISTER
 from porter.assemblers import FASM, GAS, MASM, NASM, UNKNOWN, UNSURE
 
 _OUT_OF_FOLDER = re.compile(r"(?:\.\./)+")
 _NO_DOOR = "ring3 ports NASM and GAS: translate it, or let it trap"
 _WHICH = "assembly for NASM, FASM or MASM, all of which the tree has: begin it with a line `bits 32` where it is NASM's"
-_NO_REGISTER = "the file names no i386 register: it may be for another processor"
 
 
 class Group(NamedTuple):
@@ -75,11 +75,10 @@ def sort_out(seen: Mapping[str, Seen], others: Iterable[str], examine: Callable[
     known = dict(seen)
     others = frozenset(others)
     paths = _Paths([*known, *others])
-    unsure = [path for path, one in seen.items() if one.assembler == UNSURE]
     shown = {one.assembler for one in seen.values()} & {NASM, FASM, MASM}
     pending = [path for path, one in seen.items() if one.assembler == NASM]
     if shown <= {NASM}:
-        pending += [path for path in unsure if shown or path.lower().endswith(".asm")]
+        pending += [path for path, one in seen.items() if one.assembler == UNSURE and _whole(path)]
     links: dict[tuple[str, str], str] = {}
     nasm: set[str] = set()
     while pending:
@@ -97,18 +96,25 @@ def sort_out(seen: Mapping[str, Seen], others: Iterable[str], examine: Callable[
                 links[path, name] = found
                 pending.append(found)
     links = {key: path for key, path in links.items() if path in nasm}
-    foreign = {path: reason for path, one in seen.items() if path not in nasm and (reason := _reason(one, shown))}
+    foreign = {path: reason for path, one in seen.items() if path not in nasm
+               and (reason := _reason(path, one.assembler, shown))}
     return Sources(tuple(_groups(nasm, links)), foreign)
 
 
-def _reason(one: Seen, shown: set[str]) -> str:
+def _whole(path: str) -> bool:
+    """Whether a name is that of a source; the others are those of parts, of C sources and scripts among others."""
+    return path.lower().endswith((".asm", ".nasm"))
+
+
+def _reason(path: str, assembler: str, shown: set[str]) -> str:
     """Why a file that is not NASM's is not ported; '' for one that is none of these assemblers' either."""
-    if one.assembler == UNSURE:
-        (only, *more) = shown or {NASM}
-        return _WHICH if more else f"written for {only}, as others of the tree are; {_NO_DOOR}"
-    if one.assembler in (FASM, MASM):
-        return f"written for {one.assembler}; {_NO_DOOR}"
-    return _NO_REGISTER if one.assembler == UNKNOWN else ""
+    if assembler in (FASM, MASM):
+        return f"written for {assembler}; {_NO_DOOR}"
+    if assembler == UNSURE and len(shown) == 1 and NASM not in shown:
+        return f"written for {min(shown)}, as others of the tree are; {_NO_DOOR}"
+    if not _whole(path):
+        return ""
+    return _WHICH if assembler == UNSURE else NO_REGISTER if assembler == UNKNOWN else ""
 
 
 def _groups(nasm: Iterable[str], links: Mapping[tuple[str, str], str]) -> Iterable[Group]:

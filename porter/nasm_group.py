@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from porter.errors import PortError
-from porter.model import Site
+from porter.model import Sensitive, Site
+from porter.nasm_classify import BY_BITS
 from porter.nasm_files import Group
 from porter.nasm_program import Copy, Program
 from porter.nasm_text import STI_HLT, NasmPorted, Shared, port_program
@@ -23,14 +24,14 @@ _Statement = tuple[str, int]  # by its file and the offset there
 _SIZE = re.compile(r"^[ \t]*(?:[\w.$#@~?]+:[ \t]*)?\[?[ \t]*(?:bits[ \t]+|use)(?:16|32|64)\b", re.MULTILINE)
 _WIDE = re.compile(r"(?<![\w.$@?%])r(?:[abcd]x|[sd]i|[sb]p|[89]|1[0-5])(?![\w.$@?:])")
 _OBJECT = re.compile(r"^[ \t]*\[?[ \t]*(?:global|extern|common)\b", re.MULTILINE)
-_FLAT = re.compile(r"^[ \t]*\[?[ \t]*org\b|\b(?:0x|\$0?)aa55\b|\b0?aa55h\b", re.MULTILINE)
+_SMALL = re.compile(r"^[ \t]*\[?[ \t]*(?:org|group)\b|^[ \t]*\.\.start\b|\bdw[ \t]+(?:0x|\$)?0?aa55h?\b", re.MULTILINE)
 
 
 def start_sizes(text: str) -> tuple[str, ...]:
     """The code size in which a program may begin: that of its output format, which only its build says.
 
-    Flat files begin as 16-bit code, object files as 32-bit code, 64-bit ones as 64-bit code (NASM manual, "BITS"). What
-    shows none of these may be either of the first two.
+    Flat files and DOS's objects begin as 16-bit code, other objects as 32-bit code, 64-bit ones as 64-bit code (NASM
+    manual, "BITS" and "Output Formats"). What shows none of these may be either of the first two.
     """
     lower = text.lower()
     first = _SIZE.search(lower)
@@ -38,9 +39,9 @@ def start_sizes(text: str) -> tuple[str, ...]:
         return ("32",)  # nothing is in front of the directive
     if _WIDE.search(lower[:first.start()] if first else lower):
         return ("64",)
-    if _OBJECT.search(lower):
-        return ("32",)
-    return ("16",) if _FLAT.search(lower) else ("16", "32")
+    if _SMALL.search(lower):
+        return ("16",)
+    return ("32",) if _OBJECT.search(lower) else ("16", "32")
 
 
 def port_group(group: Group, texts: Mapping[str, str]) -> dict[str, Ported]:
@@ -80,12 +81,17 @@ def _shared(ported: Iterable[NasmPorted]) -> Shared:
             sites.setdefault((copy.path, offset), []).append(site)
     by_bits = frozenset(
         statement for statement, found in sites.items() if any(site.item.changes for site in found)
-        and any(not site.item.changes and site.item.reason.endswith(OTHER_BITS) for site in found))
+        and any(site.item.reason.endswith(OTHER_BITS) or _chooses(site.item) for site in found))
     apart = frozenset(
         statement for statement, found in sites.items() if any(site.item.macro == STI_HLT for site in found)
         and (len(found) < copies[statement[0]]
              or any(site.item.changes and site.item.macro != STI_HLT for site in found)))
     return Shared(by_bits, apart)
+
+
+def _chooses(item: Sensitive) -> bool:
+    """Whether the code size decides what a statement becomes."""
+    return any(part.text.startswith(f"{BY_BITS} ") for change in item.changes for part in change.parts)
 
 
 def _merged(files: Iterable[str], texts: Mapping[str, str], ported: Sequence[NasmPorted]) -> dict[str, Ported]:
