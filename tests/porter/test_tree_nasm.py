@@ -17,6 +17,7 @@ from porter.macro_files import nasm_include
 from porter.nasm_text import Shared
 from porter.tree import main
 from tests.porter.nasm_toolchain import needs_nasm
+from tests.samples.kernels import RING3, environment
 
 BOOT = """\
 ; The first sector.
@@ -161,6 +162,22 @@ def test_porting_the_result_changes_nothing(root: Path) -> None:
     assert (root.parent / "again.patch").read_text().count("\n+") == 2  # the file's name, and the line
 
 
+@needs_nasm
+def test_the_wrapper_takes_the_ported_tree(root: Path) -> None:
+    """It has nothing to port there, and does for what somebody added."""
+    port(root)
+    out = root.parent / "out"
+    plain = assemble(out, "kernel/kernel.asm", "elf32").read_bytes()
+    for added in ("", "\tcli\n"):
+        (out / "include/io.inc").write_text((out / "include/io.inc").read_text() + added)
+        target = out / "wrapped.o"
+        run = subprocess.run([*RING3, "nasm", "-f", "elf32", "-Iinclude/", "-o", str(target), "kernel/kernel.asm"],
+                             cwd=out, env=environment(), text=True, capture_output=True)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert (target.read_bytes() == plain) == (not added)
+        assert not survey(target).left
+
+
 def test_a_dry_run_writes_no_tree(root: Path) -> None:
     assert main([str(root), "--dry-run", "--patch", str(root.parent / "patch")]) == 0
     assert sorted(path.name for path in root.parent.iterdir()) == ["patch", "src"]
@@ -277,7 +294,7 @@ def test_whatever_its_name_it_is_nasm_s(name: str, tmp_path: Path) -> None:
     text = "\tsection .text\n\tglobal start\nstart:\tmov eax, cr0\n\tmov cr3, eax ; x\n\tret\n"
     assert ported(tmp_path, {name: text})[name] == text.replace("mov eax, cr0", "r3_read_cr0 eax").replace(
         "mov cr3,", "r3_write_cr3")
-    assert survey(assemble(tmp_path / "out", name, "elf32")).ported == {"write_cr3": 1}
+    assert survey(assemble(tmp_path / "out", name, "elf32")).ported == {"read_cr0": 1, "write_cr3": 1}
 
 
 def test_what_nasm_includes_is_nasm_s(tmp_path: Path) -> None:
