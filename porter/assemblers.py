@@ -14,6 +14,7 @@ UNSURE = "Intel syntax"  # i386 assembly that could be for several
 UNKNOWN = ""  # perhaps not for an i386 at all
 
 _NOISE = re.compile(r"""'[^'\n]*'|"[^"\n]*"|;[^\n]*|/\*.*?\*/""", re.DOTALL)
+_BLANKS = re.compile(r"[ \t\r]+")
 _CERTAIN, _ENOUGH = 3, 2
 _LINE = r"^[ \t]*"
 _LABELLED = rf"{_LINE}(?:[\w.$@?]+:?[ \t]+)?"
@@ -63,6 +64,7 @@ _REGISTER = re.compile(
 def assembler_of(text: str) -> str:
     """The assembler that a text is for: one of the names above."""
     lower = _NOISE.sub(lambda match: match[0][0] * 2 if match[0][0] in "'\"" else "", text.lower())
+    lower = _BLANKS.sub(" ", lower)  # or some lines would take the signs long
     points = dict.fromkeys((NASM, GAS, FASM, MASM), 0)
     for name, weight, sign in _SIGNS:
         if sign.search(lower):
@@ -77,5 +79,5 @@ def assembler_of(text: str) -> str:
 
 def may_be_nasm(text: str) -> bool:
     """False: no sign in a text, comments and strings included, is NASM's."""
-    lower = text.lower()
+    lower = _BLANKS.sub(" ", text.lower())
     return any(sign.search(lower) for name, _, sign in _SIGNS if name == NASM)
