@@ -227,8 +227,13 @@ def test_any_number_of_jobs_makes_the_same(root: Path, monkeypatch: pytest.Monke
 
 
 def test_excluded_files_are_read_but_stay(root: Path) -> None:
-    assert port(root, "--exclude", "include/*")["port"]["changed"] == ["kernel/kernel.asm"]
-    assert (root.parent / "out/include/io.inc").read_bytes() == (root / "include/io.inc").read_bytes()
+    for text in (FILES["include/io.inc"], FILES["include/io.inc"].replace("MASK", "cli")):
+        (root / "include/io.inc").write_text(text)
+        (root / "kernel/kernel.asm").write_text(KERNEL.replace("MASK", "cli"))
+        assert port(root, "--exclude", "include/*")["port"]["changed"] == ["kernel/kernel.asm"]
+        assert (root.parent / "out/include/io.inc").read_text() == text
+        own_macro = "MASK" not in text
+        assert ("\tcli\n" in (root.parent / "out/kernel/kernel.asm").read_text()) == own_macro
 
 
 @needs_nasm
@@ -280,6 +285,13 @@ def test_a_pair_is_one_where_it_is_one_in_every_program(more: dict[str, str], fi
     assert texts["a.asm"].endswith(second)
 
 
+def test_a_macro_that_is_sti_in_one_program_only(tmp_path: Path) -> None:
+    texts = ported(tmp_path, {"on.inc": "\tON\n", "a.asm": 'bits 32\n%define ON sti\n%include "on.inc"\n\thlt\n',
+                              "b.asm": 'bits 32\n%define ON nop\n%include "on.inc"\n\tret\n'})
+    assert texts["on.inc"] == "\tON\n"
+    assert texts["a.asm"] == 'bits 32\n%define ON r3_sti\n%include "on.inc"\n\tr3_hlt\n'
+
+
 @needs_nasm
 def test_included_twice_in_one_program(tmp_path: Path) -> None:
     files = {"a.asm": 'org 0\nbits 16\n%include "f.inc"\nbits 32\n%include "f.inc"\n\tcall 16\n', "f.inc": "\tcli\n"}
@@ -316,9 +328,24 @@ def test_an_include_is_the_nearest_file_of_that_name(tmp_path: Path) -> None:
 
 
 def test_files_that_include_each_other_are_ported_once(tmp_path: Path) -> None:
-    guard = "%ifndef {0}\n%define {0}\nbits 32\n%include \"{1}.inc\"\n\tcli\n%endif\n"
-    texts = ported(tmp_path, {"a.inc": guard.format("A", "b"), "b.inc": guard.format("B", "a")})
-    assert [text.count("\tr3_cli\n") for text in texts.values()] == [1, 1]
+    guard = "%ifndef {0}\n%define {0}\nbits 32\n%include '{1}.inc'\n%include 'e.inc'\n\tcli\n%endif\n"
+    files = {f"{name}.inc": guard.format(name, other) for name, other in ("ab", "ba", "cd", "dc", "ff")}
+    texts = ported(tmp_path, files | {"e.inc": "\tcli\n"})
+    assert [text.count("\tr3_cli\n") for text in texts.values()] == [1] * 6
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    root = written(tmp_path / "src", {"a.asm": 'bits 32\n%include "link.inc"\n', "real.inc": "bits 32\n\tcli\n"})
+    (root / "link.inc").symlink_to("real.inc")
+    assert port(root)["port"]["changed"] == ["real.inc"]
+    assert (tmp_path / "out/link.inc").is_symlink()
+
+
+def test_a_c_header_of_the_name_is_none_of_nasm_s(tmp_path: Path) -> None:
+    header = '#define STOP asm("cli")\n#define IN in al, 5\n'
+    texts = ported(tmp_path, {"a.asm": 'bits 32\n%include "regs.h"\n\tcli\n', "inc/regs.h": header})
+    assert "in al, 5" in texts["inc/regs.h"] and "%include R3_NASM" not in texts["inc/regs.h"]
+    assert "r3_cli" in texts["a.asm"]
 
 
 MASM = "\t.386p\n_TEXT\tsegment para public use32\n\tassume cs:_TEXT\nstart\tproc\n\tcli\n\tmov ds, ax\nstart\tendp\n" \
@@ -359,7 +386,7 @@ def test_what_could_be_for_several_is_what_the_tree_is(others: dict[str, str], r
     ("gas.asm", "\t.globl f\nf:\tcli\n\tmov %eax, %cr0\n", False),
     ("table.inc", "#define X 1\nint in(int ax);\nint out = in(ax);\n", False),
     ("page.inc", "<?php\nglobal $x;\ninclude 'a.php';\npublic function in() {}\n", False),
-    ("plain.inc", "int table[] = {\n1, 2 };\n", False)])
+    ("vars.inc", "<?php\nglobal $x;\nin x;\n", False), ("plain.inc", "int table[] = {\n1, 2 };\n", False)])
 def test_what_is_no_intel_syntax_is_left_alone(name: str, text: str, reported: bool, tmp_path: Path) -> None:
     root = written(tmp_path / "src", {name: text, "n.asm": "bits 32\n\tcli\n"})
     report = port(root)
