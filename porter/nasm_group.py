@@ -103,7 +103,7 @@ def _merged(files: Iterable[str], texts: Mapping[str, str], ported: Sequence[Nas
                 edits[copy.path].setdefault(edit, one.program.root.path)
         for site in one.sites:
             known = sites[site.file].setdefault((site.line, site.column), site)
-            if site.item.changes and not known.item.changes:
+            if not known.item.changes:
                 sites[site.file][site.line, site.column] = site
     return {path: Ported(_applied(path, texts[path], found), tuple(sites[path][place] for place in sorted(sites[path])))
             for path, found in edits.items()}
