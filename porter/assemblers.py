@@ -37,7 +37,7 @@ _SIGNS = tuple((name, weight, re.compile(pattern, re.MULTILINE)) for name, weigh
     (GAS, 1, rf"{_LINE}\.(?:text|code16|code32)[ \t\r]*$"),
     (FASM, _CERTAIN, rf"{_LINE}format[ \t]+(?:elf\w*|binary|mz|pe\w*|coff|ms)\b"),
     (FASM, _CERTAIN, rf"{_LINE}section[ \t]+''"),
-    (FASM, _CERTAIN, rf"{_LINE}(?:macro|struc)[ \t]+[^\n]*\{{"),
+    (FASM, _CERTAIN, rf"{_LINE}(?:macro|struc)[ \t]+[^\n{{]*\n?[ \t]*\{{"),
     (FASM, 1, rf"{_LINE}include[ \t]+(?:''|\"\")"),
     (FASM, 1, rf"{_LABELLED}r[bwdqpt][ \t]+[\w(]"),
     (FASM, 1, rf"{_LINE}(?:virtual\b|end[ \t]+(?:virtual|if|while|repeat)\b|file[ \t]+''|entry[ \t]+\w)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from porter.catalogue_model import Treatment
 from porter.model import Site
 from porter.nasm_classify import classify
 from porter.nasm_program import without_comments
@@ -20,6 +21,6 @@ def port_foreign(text: str, name: str, reason: str) -> tuple[Site, ...]:
         except UnexpectedInput:
             continue
         if item:
-            item = (item.left(reason) if item.changes else item).shifted(start)
+            item = (item.left(reason) if item.row.treatment is Treatment.PORT else item).shifted(start)
             sites.append(Site(name, *lines(item.start), clean[item.start:item.end], item))
     return tuple(sites)
