@@ -135,8 +135,9 @@ def _fill(stage: Path, root: Path, tree: Tree, result: Result, before: Former | 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ring3 port",
-        description="Port a kernel's source tree: a ported copy, a patch, a report. Where a former port wrote OUT, "
-                    "only what changed since is ported, and what else is found there is kept.")
+        description="Port a kernel's source tree (C, and assembly for GAS and NASM): a ported copy, a patch, a report. "
+                    "Where a former port wrote OUT, only what changed since is ported, and what else is found there is "
+                    "kept.")
     parser.add_argument("dir", metavar="DIR", type=Path, help="the source tree; it is not changed")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="where the ported tree goes")
     parser.add_argument("--force", action="store_true", help="replace OUT, whatever it holds")
@@ -149,7 +150,7 @@ def _arguments() -> argparse.ArgumentParser:
                         help="processors to use (default: all)")
     parser.add_argument("--profile", metavar="TRACE", type=Path,
                         help="a trace of the kernel: the places that trapped are named in the report, and accesses to "
-                             "device memory in assembly sources become gates; give it at each port")
+                             "device memory in assembly sources, but NASM's, become gates; give it at each port")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")

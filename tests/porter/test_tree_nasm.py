@@ -348,14 +348,15 @@ def test_a_c_header_of_the_name_is_none_of_nasm_s(tmp_path: Path) -> None:
     assert "r3_cli" in texts["a.asm"]
 
 
-MASM = "\t.386p\n_TEXT\tsegment para public use32\n\tassume cs:_TEXT\nstart\tproc\n\tcli\n\tmov ds, ax\n\tcall far ptr f\nstart\tendp\n" \
-       "_TEXT\tends\n\tend start\n"
+MASM = ("\t.386p\n_TEXT\tsegment para public use32\n\tassume cs:_TEXT\nstart\tproc\n\tcli\n\tmov ds, ax\n"
+        "\tcall far ptr f\nstart\tendp\n_TEXT\tends\n\tend start\n")
 TASM = "\tideal\n\tp386\n\tmodel tiny\n\tcodeseg\n\tmov ds, ax\n\tend\n"
 FASM = "format ELF\nuse32\nsection '.text' executable\npublic start\nmacro off {\n cli\n}\nstart: mov cr0, eax\n off\n"
 
 
 @pytest.mark.parametrize(("text", "assembler", "sites"), [
-    (MASM, "MASM or TASM", [(5, "cli"), (6, "mov ds, ax"), (7, "call far ptr f")]), (TASM, "MASM or TASM", [(5, "mov ds, ax")]),
+    (MASM, "MASM or TASM", [(5, "cli"), (6, "mov ds, ax"), (7, "call far ptr f")]),
+    (TASM, "MASM or TASM", [(5, "mov ds, ax")]),
     (FASM, "FASM", [(6, "cli"), (8, "mov cr0, eax")]),
     ("macro off a\n{\n\tcli\n}\nx:\tmov cr0, eax\n", "FASM", [(3, "cli"), (5, "mov cr0, eax")])])
 @pytest.mark.parametrize("name", ["a.asm", "b.inc"])
