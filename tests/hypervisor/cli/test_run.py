@@ -145,7 +145,9 @@ def test_a_missing_kernel_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refusal("run", "--unported", tmp_path / "kernel")
 
 
-@pytest.mark.parametrize(("option", "string"), [("initrd", "initrd"), ("initrd=/boot/x a=b", "/boot/x a=b"), ("initrd=", "")])
+@pytest.mark.parametrize(
+    ("option", "string"), [("initrd", "initrd"), ("initrd=/boot/x a=b", "/boot/x a=b"), ("initrd=", "")]
+)
 def test_the_string_of_a_module(option: str, string: str) -> None:
     """GRUB 2 and boot loaders before it differ in whether the file's name is part of it, so kernels do."""
     assert _module(option) == ModuleFile(Path("initrd"), string)
