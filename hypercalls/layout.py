@@ -65,6 +65,8 @@ TRACE_RECORD_SIZE = 64
 MONITOR_BASE = 0x1_0000_0000
 STATE_BASE = 0x1_1000_0000
 RAM_BASE = 0x2_0000_0000
+DISK_BASE = 0x1000_0000_0000  # disk images
+DISK_STRIDE = 0x400_0000_0000  # 4 TiB
 
 # --- Descriptors by which the VMM hands over what the monitor needs --------------------------------
 RAM_FD = 3
@@ -72,6 +74,8 @@ STATE_FD = 4
 EXIT_FD = 5  # eventfd: the monitor has news for the VMM
 RESUME_FD = 6  # eventfd: the VMM has answered an exit
 WAKE_FD = 7  # eventfd: the VMM has an event for a halted guest
+DISK_FD = 8  # of the first of DISK_COUNT disk images; closed as soon as they are mapped
+DISK_COUNT = 4
 
 # --- The mirror of the guest's descriptor tables in the host LDT -----------------------------------
 # Small tables stay small, because Linux copies the whole LDT on each modify_ldt call.

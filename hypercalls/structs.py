@@ -237,17 +237,31 @@ FIFO = Struct(
 
 IDE = Struct(
     "ide_channel",
-    "An IDE channel as far as the monitor knows it: it keeps the task file, and begins WRITE SECTORS without an "
-    "exit where nothing can be wrong with it.",
-    Field("sectors", "u32", "LBA sectors of each drive that takes writes; 0: its commands are the VMM's", 2),
+    "An IDE channel as far as the monitor knows it: it keeps the task file, and carries out the commands that move "
+    "sectors where nothing can be wrong with them.",
+    Field("sectors", "u32", "LBA sectors of each drive; 0: its commands are the VMM's", 2),
+    Field("first", "u32", "first sector of the write that `begun` tells of"),
     Field("task", "u8", "last value written to each register; 0: to device control", 8),
+    Field("read_only", "u8", "1 = writes to the drive are the VMM's, which refuses them", 2),
+    Field("multiple", "u8", "sectors in a block of READ and WRITE MULTIPLE; 0: not set", 2),
+    Field("disk", "u8", "place in `disks` of each drive", 2),
+    Field("idle", "u8", "status of each drive when it has nothing to do", 2),
     Field("fifo", "u8", "data window"),
     Field("latch", "u8", "status latch"),
     Field("irq", "u8", "line"),
-    Field("requesting", "u8", "status while the drive asks for data"),
-    Field("busy", "u8", "status from the last byte on, until the VMM has written the sectors"),
-    Field("begun", "u8", "the monitor has begun a write that the VMM has not seen yet"),
-    Field("reserved", "u8", "", 2),
+    Field("requesting", "u8", "status while the drive offers or wants data"),
+    Field("busy", "u8", "status from a write's last byte on, until its sectors are written"),
+    Field("begun", "u8", "the monitor has begun a write that the VMM has not seen yet: 1 + its drive"),
+    Field("served", "u8", "bit of each drive that had a command without errors since the VMM last looked"),
+    Field("reserved", "u8", ""),
+)
+
+DISK = Struct(
+    "disk_window",
+    "A disk image that the monitor maps, shared, at DISK_BASE + DISK_STRIDE * its place.",
+    Field("bytes", "u64", "length of the image; 0: there is none, or it cannot be mapped"),
+    Field("writable", "u32", "1 = mapped for writing, too"),
+    Field("reserved", "u32", ""),
 )
 
 POSTED = Struct(
@@ -318,6 +332,7 @@ CONTROL = Struct(
     Field("registers", "u8", "register files that need no exit, 256 bytes each", 2048),
     Field("fifo", "fifo_window", "", 8),
     Field("ide", "ide_channel", "", 2),
+    Field("disks", "disk_window", "by DISK_FD", 4),
     Field("recent", "recent_call", "the last hypercalls", 64),
     Field("calls", "u64", "hypercalls by number", 256),
     Field("exits", "u64", "exits by reason", 32),

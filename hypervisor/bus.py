@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypercalls import layout
 from hypercalls.structs import POSTED, ExitReason, PortClass
+from hypervisor.devices.disk import SECTOR
 from hypervisor.errors import RingError
 
 if TYPE_CHECKING:
+    from hypervisor.devices.disk import DiskImage
     from hypervisor.memory import GuestMemory
     from hypervisor.state import StateFile
 
@@ -175,6 +177,11 @@ class Fifo:
         """Whether no transfer is under way (as the guest's side tells: a hint, not a fact)."""
         return bool(self._record.position == self._record.end)
 
+    @property
+    def expected(self) -> int:
+        """Bytes of the transfer that the monitor has begun (the guest's word), at most a window full."""
+        return min(int(self._record.end), len(self._window))
+
     def stop(self) -> None:
         """Abandon the transfer: accesses become exits again."""
         self._length = 0
@@ -195,6 +202,7 @@ class Bus:
         self._mmio: list[tuple[range, Device]] = []
         self._fifos: list[Device] = []
         self._latches = self._register_files = self._channels = 0
+        self.disks: list[DiskImage] = []  # those that the monitor maps, by place
         self._posted_tail = 0
         self._posted = (POSTED.ctype * layout.POSTED_COUNT).from_buffer(
             state.window(layout.POSTED_OFFSET, layout.POSTED_COUNT * ctypes.sizeof(POSTED.ctype))
@@ -262,6 +270,16 @@ class Bus:
         for port, register in ports.items():
             self._state.set_port_out(port, PortClass.TASK_FILE, channel * 8 + register)
         return self._control.ide[channel]
+
+    def disk(self, image: DiskImage) -> int:
+        """Hand an image to the monitor, which maps it; returns its place among the mapped disks."""
+        place = len(self.disks)
+        if place == layout.DISK_COUNT:
+            raise RingError(f"more than {place} disks; attach fewer")
+        self.disks.append(image)
+        window = self._control.disks[place]
+        window.bytes, window.writable = image.sectors * SECTOR, not image.read_only
+        return place
 
     def fifo(self, device: Device, port: int) -> Fifo:
         """A data window for string I/O on `port`, in both directions."""

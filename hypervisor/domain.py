@@ -154,6 +154,7 @@ class Domain:
             *ide_channels(drives),
         ):  # fmt: skip
             self.bus.add(device)
+        self.engine.disks = [image.fd for image in self.bus.disks]
         write_firmware_data(self.memory, sum(drive is not None for drive in drives))
         write_mp_tables(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM

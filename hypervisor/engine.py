@@ -25,7 +25,10 @@ from hypervisor.monitor.build import MONITOR, build
 from hypervisor.state import StateFile
 
 POOL_MAX = 64
-_FDS = (layout.RAM_FD, layout.STATE_FD, layout.EXIT_FD, layout.RESUME_FD, layout.WAKE_FD)
+_FDS = (layout.RAM_FD, layout.STATE_FD, layout.EXIT_FD, layout.RESUME_FD, layout.WAKE_FD,
+        *range(layout.DISK_FD, layout.DISK_FD + layout.DISK_COUNT))  # fmt: skip
+_FDS_END = max(_FDS) + 1
+_MS_TO_DIE = 5000  # a killed process that takes longer hangs in the host's kernel
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Engine:
         self._resume_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events = [self._exit_fd, self._resume_fd, self._wake_fd]
+        self.disks: list[int] = []  # descriptors of the images that the monitor is to map, by place; set before `start`
 
     @property
     def pids(self) -> list[int]:
@@ -95,9 +99,9 @@ class Engine:
             except OSError as error:
                 raise RingError(f"CPU {self.cpu} cannot be used ({error.strerror}); "
                                 f"choose one of {sorted(os.sched_getaffinity(0))}") from error
-        ours = (self.memory.fd, self.state.fd, self._exit_fd, self._resume_fd, self._wake_fd)
+        ours = (self.memory.fd, self.state.fd, self._exit_fd, self._resume_fd, self._wake_fd, *self.disks)
         # The child needs these under fixed numbers; copies above them cannot be overwritten on the way.
-        high = [_dup_above(fd, max(_FDS) + 1) for fd in ours]
+        high = [_dup_above(fd, _FDS_END) for fd in ours]
         try:
             self.process = subprocess.Popen(
                 [str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -181,6 +185,8 @@ class Engine:
         for pidfd in self._members.values():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        for pidfd in self._members.values():
+            _wait_for_end(pidfd)  # until then it holds the disks
             os.close(pidfd)
         self._members.clear()
 
@@ -198,13 +204,19 @@ class Engine:
         self._events.clear()
 
 
+def _wait_for_end(pidfd: int) -> None:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(_MS_TO_DIE)
+
+
 def _dup_above(fd: int, lowest: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
 
 
 def _hand_over(fds: list[int]) -> None:
-    """In the child: the five descriptors at their numbers, nothing else, and no core dumps."""
-    for source, target in zip(fds, _FDS, strict=True):
+    """In the child: the descriptors at their numbers, nothing else, and no core dumps."""
+    for source, target in zip(fds, _FDS, strict=False):
         os.dup2(source, target, inheritable=True)
-    os.closerange(max(_FDS) + 1, 4096)
+    os.closerange(_FDS[0] + len(fds), 4096)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -54,6 +54,11 @@ class DiskImage:
         if not self.sectors:
             raise RingError(f"disk {self.path} is smaller than one sector ({SECTOR} bytes); give a raw disk image")
 
+    @property
+    def fd(self) -> int:
+        """The open file, for the monitor to map. The image and its lock stay this object's."""
+        return self._fd
+
     def read(self, sector: int, count: int) -> bytes:
         """`count` sectors from `sector`; zeros where the file ends early. Raises OSError."""
         wanted = count * SECTOR
@@ -75,5 +80,7 @@ class DiskImage:
         """Release the image and its lock."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
+                # The monitor's mapping outlives the descriptor, and with it would the lock.
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
                 os.close(self._fd)
             self._fd = -1

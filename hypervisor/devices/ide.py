@@ -2,11 +2,10 @@
 
 Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, commands in chapter 8, PIO protocols in 9.5 and
 9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, the monitor keeps the
-task file, the data register is a FIFO, and the monitor begins WRITE SECTORS by itself where the VMM would
-not refuse it (hypervisor/monitor/ide.c). So a command costs one exit, whatever its number of sectors.
-
-The status latch must follow the drive select bit. Where both drives have the same idle status (two
-disks or none) the monitor keeps the select register too; with one disk each selection is an exit.
+task file, the data register is a FIFO. Commands that move sectors the monitor carries out by itself, where
+the image can be mapped and nothing is wrong with them (hypervisor/monitor/ide.c); all others cost one exit,
+whatever their number of sectors. What is here is the whole device all the same: whatever the monitor leaves
+comes here, and works the same.
 """
 
 from __future__ import annotations
@@ -65,16 +64,15 @@ class IdeChannel(Device):
     def attach(self, bus: Bus) -> None:
         self._pulse = bus.pulse_irq
         self._latch = bus.latch([self.base + STATUS, self.control], self._idle_status())
-        kept = {self.base + register: register for register in (*range(FEATURES, SELECT), COMMAND)}
-        if (self.drives[0] is None) == (self.drives[1] is None):
-            kept[self.base + SELECT] = SELECT
         self._fifo = bus.fifo(self, self.base + DATA)
-        self._shared = bus.task_file(kept | {self.control: 0})
-        self._shared.sectors[:] = [
-            drive.sectors if drive and not drive.image.read_only else 0 for drive in self.drives
-        ]
-        self._shared.fifo, self._shared.latch, self._shared.irq = self._fifo.index, self._latch.index, self.irq
-        self._shared.requesting, self._shared.busy = IDLE | REQUEST, IDLE | BUSY
+        kept = {self.base + register: register for register in range(FEATURES, COMMAND + 1)}
+        self._shared = shared = bus.task_file(kept | {self.control: 0})
+        for place, drive in enumerate(self.drives):
+            if drive:
+                shared.sectors[place], shared.read_only[place] = drive.sectors, drive.image.read_only
+                shared.disk[place], shared.idle[place] = bus.disk(drive.image), IDLE
+        shared.fifo, shared.latch, shared.irq = self._fifo.index, self._latch.index, self.irq
+        shared.requesting, shared.busy = IDLE | REQUEST, IDLE | BUSY
         self.reset()
 
     def reset(self) -> None:
@@ -92,14 +90,21 @@ class IdeChannel(Device):
     def _publish(self) -> None:
         """Tell the monitor what the registers hold that the guest has not written itself."""
         self._shared.task[:] = [self._device_control, *self._registers[1:]]
+        self._shared.multiple[:] = [drive.multiple if drive else 0 for drive in self.drives]
 
     def _look(self) -> None:
-        """What happened since the last exit: registers that the monitor keeps, and the write that it began."""
+        """What happened since the last exit: registers written, and commands that the monitor carried out or began."""
         shared = self._shared
         self._device_control, *self._registers[1:] = shared.task[:]
-        if shared.begun:
+        served, begun = shared.served, shared.begun
+        if served:
+            shared.served = 0
+            for place, drive in enumerate(self.drives):
+                if drive and served >> place & 1:
+                    drive.error = 0
+        if begun:
             shared.begun = 0
-            self._begun()
+            self._begun(self.drives[begun - 1 & 1], shared.first)
 
     @property
     def _drive(self) -> Drive | None:
@@ -227,13 +232,11 @@ class IdeChannel(Device):
         self._fifo.start_write(count * SECTOR, per_block * SECTOR, self._line(), self._latch, IDLE | BUSY)
         self._latch.set(IDLE | REQUEST)
 
-    def _begun(self) -> None:
-        """The monitor has begun WRITE SECTORS: what `_write` does, but for the data window and the latch."""
-        drive = self._drive
-        if drive is None or drive.image.read_only:
-            return  # the guest has written to the record by itself
-        start, count = self._extent(drive)
-        if start >= 0 and start + count <= drive.sectors:
+    def _begun(self, drive: Drive | None, start: int) -> None:
+        """The monitor has begun a write: what `_write` does, but for the data window and the latch."""
+        count = self._fifo.expected // SECTOR
+        # What is refused here the guest has written to the record by itself.
+        if drive and not drive.image.read_only and start + count <= drive.sectors:
             drive.error = 0
             self._write_at, self._writing = start, drive
             self._fifo.begun_write(count * SECTOR)

@@ -46,11 +46,15 @@
 #define MONITOR_BASE 0x100000000
 #define STATE_BASE 0x110000000
 #define RAM_BASE 0x200000000
+#define DISK_BASE 0x100000000000
+#define DISK_STRIDE 0x40000000000
 #define RAM_FD 0x3
 #define STATE_FD 0x4
 #define EXIT_FD 0x5
 #define RESUME_FD 0x6
 #define WAKE_FD 0x7
+#define DISK_FD 0x8
+#define DISK_COUNT 0x4
 #define GDT_LOW 0x100
 #define LDT_LOW 0xf0
 #define GHOST_FIRST 0x1f0
@@ -371,19 +375,33 @@ struct fifo_window {
 };
 _Static_assert(sizeof(struct fifo_window) == 32, "fifo_window");
 
-/* An IDE channel as far as the monitor knows it: it keeps the task file, and begins WRITE SECTORS without an exit where nothing can be wrong with it. */
+/* An IDE channel as far as the monitor knows it: it keeps the task file, and carries out the commands that move sectors where nothing can be wrong with them. */
 struct ide_channel {
-	uint32_t sectors[2]; /* LBA sectors of each drive that takes writes; 0: its commands are the VMM's */
+	uint32_t sectors[2]; /* LBA sectors of each drive; 0: its commands are the VMM's */
+	uint32_t first; /* first sector of the write that `begun` tells of */
 	uint8_t task[8]; /* last value written to each register; 0: to device control */
+	uint8_t read_only[2]; /* 1 = writes to the drive are the VMM's, which refuses them */
+	uint8_t multiple[2]; /* sectors in a block of READ and WRITE MULTIPLE; 0: not set */
+	uint8_t disk[2]; /* place in `disks` of each drive */
+	uint8_t idle[2]; /* status of each drive when it has nothing to do */
 	uint8_t fifo; /* data window */
 	uint8_t latch; /* status latch */
 	uint8_t irq; /* line */
-	uint8_t requesting; /* status while the drive asks for data */
-	uint8_t busy; /* status from the last byte on, until the VMM has written the sectors */
-	uint8_t begun; /* the monitor has begun a write that the VMM has not seen yet */
-	uint8_t reserved[2];
+	uint8_t requesting; /* status while the drive offers or wants data */
+	uint8_t busy; /* status from a write's last byte on, until its sectors are written */
+	uint8_t begun; /* the monitor has begun a write that the VMM has not seen yet: 1 + its drive */
+	uint8_t served; /* bit of each drive that had a command without errors since the VMM last looked */
+	uint8_t reserved;
 };
-_Static_assert(sizeof(struct ide_channel) == 24, "ide_channel");
+_Static_assert(sizeof(struct ide_channel) == 36, "ide_channel");
+
+/* A disk image that the monitor maps, shared, at DISK_BASE + DISK_STRIDE * its place. */
+struct disk_window {
+	uint64_t bytes; /* length of the image; 0: there is none, or it cannot be mapped */
+	uint32_t writable; /* 1 = mapped for writing, too */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct disk_window) == 16, "disk_window");
 
 /* One queued port write. */
 struct posted_write {
@@ -455,6 +473,7 @@ struct control_block {
 	uint8_t registers[2048]; /* register files that need no exit, 256 bytes each */
 	struct fifo_window fifo[8];
 	struct ide_channel ide[2];
+	struct disk_window disks[4]; /* by DISK_FD */
 	struct recent_call recent[64]; /* the last hypercalls */
 	uint64_t calls[256]; /* hypercalls by number */
 	uint64_t exits[32]; /* exits by reason */
@@ -471,7 +490,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8128, "control_block");
+_Static_assert(sizeof(struct control_block) == 8216, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

@@ -44,7 +44,7 @@ static void window_advance(struct fifo_window *fifo, uint32_t bytes)
 	fifo->position += bytes;
 	if (fifo->position >= fifo->end) {
 		control.latch[fifo->latch & 255] = (uint8_t)fifo->done_value;
-		if (fifo->exit_when_done) {
+		if (fifo->exit_when_done && !ide_writes((uint32_t)(fifo - control.fifo))) {
 			exit_prepare((uint32_t)(fifo - control.fifo), 0, 1, fifo->end, 0);
 			exit_to_vmm(EXIT_FIFO_DONE);
 		}

@@ -83,6 +83,7 @@ _Noreturn void monitor_main(void)
 		map_or_die(STATE_BASE + TRACE_OFFSET, (uint64_t)control.trace_slots * TRACE_RECORD_SIZE,
 			   PROT_READ | PROT_WRITE, STATE_FD, TRACE_OFFSET);
 	map_or_die(RAM_BASE, control.ram_size, PROT_READ | PROT_WRITE, RAM_FD, 0);
+	ide_map_disks();
 	control.slide = choose_slide();
 	landing_write(state);
 	flag_tables_write();

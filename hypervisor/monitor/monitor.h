@@ -176,6 +176,7 @@ void landing_write(uint8_t *file);
 void flag_tables_write(void);
 bool raw_load(uint32_t host_linear, void *to, uint32_t size);
 bool raw_store(uint32_t host_linear, const void *from, uint32_t size);
+bool raw_copy(void *to, const void *from, uint64_t size);
 extern uint8_t raw_start[], raw_end[], raw_failed[];
 extern uint8_t monitor_stack_top[];
 
@@ -361,7 +362,9 @@ void port_out(uint32_t port, uint32_t size, uint32_t value);
 bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segment, uint32_t address_size);
 
 /* ide.c: what of IDE needs no exit */
+void ide_map_disks(void);
 bool ide_takes(uint32_t index, uint32_t value);
+bool ide_writes(uint32_t index);
 
 /* exit.c: questions to the VMM */
 uint32_t exit_to_vmm(uint32_t reason);

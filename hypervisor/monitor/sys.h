@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-	SYS_read = 0, SYS_write = 1, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_rt_sigaction = 13,
+	SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_rt_sigaction = 13,
 	SYS_rt_sigprocmask = 14, SYS_rt_sigreturn = 15, SYS_getpid = 39, SYS_fork = 57, SYS_exit = 60, SYS_wait4 = 61,
 	SYS_getppid = 110, SYS_sigaltstack = 131, SYS_modify_ldt = 154, SYS_prctl = 157, SYS_setrlimit = 160,
 	SYS_futex = 202, SYS_timer_create = 222, SYS_timer_settime = 223, SYS_clock_gettime = 228,

@@ -91,24 +91,28 @@ class GuestPorts:
         control.posted_head += 1
 
     def _task_file_takes(self, index: int, value: int) -> bool:
-        """`ide_takes` of the monitor (ide.c)."""
+        """`ide_takes` of a monitor that could not map the image (ide.c): it begins writes."""
         channel, register = self.state.control.ide[index >> 3], index & 7
-        task = channel.task
+        task, fifo = channel.task, self.state.control.fifo[channel.fifo]
+        drive = task[6] >> 4 & 1
         if register == 7:
-            fifo, count, select = self.state.control.fifo[channel.fifo], task[2] or 256, task[6]
+            count, select = task[2] or 256, task[6]
             first = (select & 15) << 24 | task[5] << 16 | task[4] << 8 | task[3]
-            if (value != 0x30 or not select & 0x40 or first + count > channel.sectors[select >> 4 & 1]
-                    or fifo.position != fifo.end):
+            per_block = {0x30: 1, 0x31: 1, 0xC5: channel.multiple[drive]}.get(value, 0)
+            if (not per_block or not select & 0x40 or first + count > channel.sectors[drive]
+                    or channel.read_only[drive] or fifo.position != fifo.end):
                 return False
-            fifo.position, fifo.end, fifo.block = 0, count * 512, 512
+            fifo.position, fifo.end, fifo.block = 0, count * 512, per_block * 512
             fifo.irq = 255 if task[0] & 2 else channel.irq
             fifo.latch, fifo.done_value, fifo.exit_when_done, fifo.writing = channel.latch, channel.busy, 1, 1
             self.state.control.latch[channel.latch] = channel.requesting
-            channel.begun = 1
+            channel.first, channel.begun = first, 1 + drive
             return True
         if register == 0 and (value | task[0]) & 4:
             return False
         task[register] = value
+        if register == 6 and fifo.position == fifo.end:
+            self.state.control.latch[channel.latch] = channel.idle[value >> 4 & 1]
         return True
 
     def rep_in(self, port: int, length: int) -> bytes:
