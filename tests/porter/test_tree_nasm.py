@@ -16,7 +16,7 @@ from porter.includes import with_nasm_include
 from porter.macro_files import nasm_include
 from porter.nasm_text import Shared
 from porter.tree import main
-from tests.porter.nasm_toolchain import needs_nasm
+from tests.porter.nasm_toolchain import code, needs_nasm
 from tests.samples.kernels import RING3, environment
 
 BOOT = """\
@@ -142,6 +142,20 @@ def test_16_bit_programs_stay_the_same_bytes(root: Path) -> None:
     port(root)
     before, after = (assemble(tree, "boot/boot.asm", "bin").read_bytes() for tree in (root, root.parent / "out"))
     assert before == after and len(before) == 512
+
+
+@needs_nasm
+@pytest.mark.parametrize(("source", "format"), [("kernel/kernel.asm", "elf32"), ("boot/boot.asm", "bin")])
+def test_the_code_is_what_the_wrapper_makes(root: Path, source: str, format: str) -> None:
+    port(root)
+    target = root.parent / "wrapped.o"
+    subprocess.run([*RING3, "nasm", "-f", format, "-Iinclude/", "-o", str(target), source], cwd=root,
+                   env=environment(), capture_output=True, check=True)
+    by_tree = assemble(root.parent / "out", source, format)
+    if format == "elf32":
+        assert code(by_tree) == code(target)
+    else:
+        assert by_tree.read_bytes() == target.read_bytes()
 
 
 def test_the_patch_makes_the_ported_tree(root: Path) -> None:
