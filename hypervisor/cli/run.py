@@ -67,7 +67,8 @@ def _parser() -> Parser:
     add("--cdrom", action="append", default=[], metavar="IMG[,index=N]",
         help="a CD image in a CD drive: the secondary master (index 2) unless said or taken")  # fmt: skip
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
-    add("--module", action="append", default=[], metavar="FILE[=TEXT]", help="a multiboot module and its string")
+    add("--module", action="append", default=[], metavar="FILE[=TEXT]",
+        help="a multiboot module and its string (default: FILE)")  # fmt: skip
     add("--name", default="", help="name of the guest (default: the kernel file's)")
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
@@ -148,8 +149,8 @@ def _index(flags: list[str]) -> int | None:
 
 
 def _module(text: str) -> ModuleFile:
-    path, _, arguments = text.partition("=")
-    return ModuleFile(Path(path), f"{path} {arguments}".strip())
+    path, given, string = text.partition("=")
+    return ModuleFile(Path(path), string if given else path)
 
 
 def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
