@@ -199,7 +199,7 @@ struct piece {
 static bool piece_in(struct piece *p)
 {
 	uint32_t class = in_class(p->port), bytes, user = vcpu.cpl == 3 ? ACCESS_USER : 0;
-	uint8_t *data = state + EXIT_DATA_OFFSET;
+	uint8_t *data = state + EXIT_DATA_OFFSET, *memory;
 
 	if (!guest_probe_write(p->linear, p->items * p->size, user))
 		return false;
@@ -212,8 +212,13 @@ static bool piece_in(struct piece *p)
 		if (bytes >= p->size) {
 			if (p->items > bytes / p->size)
 				p->items = bytes / p->size;
-			guest_write(p->linear, window_data(fifo), p->items * p->size, user);
-			window_advance(fifo, p->items * p->size);
+			bytes = p->items * p->size;
+			memory = guest_ram(p->linear, bytes, ACCESS_WRITE | user);
+			if (memory)
+				memcpy(memory, window_data(fifo), bytes);
+			else
+				guest_write(p->linear, window_data(fifo), bytes, user);
+			window_advance(fifo, bytes);
 			return true;
 		}
 	}
@@ -233,7 +238,7 @@ static bool piece_in(struct piece *p)
 static bool piece_out(struct piece *p)
 {
 	uint32_t class = out_class(p->port), bytes, user = vcpu.cpl == 3 ? ACCESS_USER : 0, value = 0;
-	uint8_t *data = state + EXIT_DATA_OFFSET;
+	uint8_t *data = state + EXIT_DATA_OFFSET, *memory;
 
 	if (class >> 12 == PORT_FIFO) {
 		struct fifo_window *fifo = window(class);
@@ -244,9 +249,13 @@ static bool piece_out(struct piece *p)
 		if (bytes >= p->size) {
 			if (p->items > bytes / p->size)
 				p->items = bytes / p->size;
-			if (!guest_read(p->linear, window_data(fifo), p->items * p->size, user))
+			bytes = p->items * p->size;
+			memory = guest_ram(p->linear, bytes, user);
+			if (memory)
+				memcpy(window_data(fifo), memory, bytes);
+			else if (!guest_read(p->linear, window_data(fifo), bytes, user))
 				return false;
-			window_advance(fifo, p->items * p->size);
+			window_advance(fifo, bytes);
 			return true;
 		}
 	}

@@ -232,6 +232,7 @@ struct run run_choose(uint32_t page, uint32_t physical, bool alone);
 /* guest.c: guest memory by linear address, from the monitor */
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);
 bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t access);
+uint8_t *guest_ram(uint32_t linear, uint32_t size, uint32_t access);
 bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access);
 bool stack_operand_linear(uint32_t offset, uint32_t size, bool write, uint32_t *linear);
 bool stack_push(const void *from, uint32_t size);

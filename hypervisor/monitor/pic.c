@@ -17,13 +17,9 @@ void pic_reset(void)
 /* Highest-priority bit of `bits` by the chip's rotation; 8 if none. */
 static uint32_t first_of(const struct pic_chip *pic, uint32_t bits)
 {
-	for (uint32_t i = 0; i < 8; i++) {
-		uint32_t line = (pic->priority + i) & 7;
+	uint32_t turned = ((bits & 0xff) * 0x101 >> (pic->priority & 7) & 0xff) | 0x100;
 
-		if (bits >> line & 1)
-			return i;
-	}
-	return 8;
+	return (uint32_t)__builtin_ctz(turned);
 }
 
 /* Line that the chip asks for, or -1. */
