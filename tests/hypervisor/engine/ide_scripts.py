@@ -102,9 +102,8 @@ def prepared(channel: int = 0, drives: int = 2) -> Script:
     base, control = CHANNELS[channel]
     out: Script = [config(1, 1, 4), (Op.OUT16, 0xCFC, 0x0100), config(1, 1, 0x20), (Op.OUT32, 0xCFC, MASTER | 1),
                    config(1, 1, 4), (Op.OUT16, 0xCFC, 0x0105)]
-    # QEMU resets a little later, and is not busy before: the signature tells that it has.
-    out += [(Op.OUT8, base + 2, 0x55), (Op.OUT8, control, 4), (Op.OUT8, control, 0), (Op.OUT8, base + 6, 0xA0),
-            (Op.WAIT, base + 2, 0x1FF), (Op.WAIT, control, BUSY)]
+    # While they are busy with a reset, drives take no other selection.
+    out += [(Op.OUT8, base + 6, 0xA0), (Op.OUT8, control, 4), (Op.OUT8, control, 0), (Op.WAIT, control, BUSY)]
     for drive in range(drives):
         out += [*command(SET_MULTIPLE, 0, 8, drive, channel=channel), *settled(channel)]
     return out
@@ -240,7 +239,7 @@ def cd_script(random: Random, blocks: int, commands: int = 40) -> Script:
     sense = [*packet(b"\x03\0\0\0\x12"), *settled(1), (Op.QUIET_IN, base, 4), (Op.IN16, base, 0), *settled(1),
              (Op.PEEK, 0, 0x000F_00FF), (Op.PEEK, 3, 0xFF)]
     out = prepared(1, drives=0)
-    out += [*((Op.IN8, base + register, 0xFF) for register in (2, 3, 4, 5)), (Op.IN8, base + 7, 0xFF)]
+    out += [*((Op.IN8, base + register, 0xFF) for register in (1, 2, 3, 4, 5)), (Op.IN8, base + 7, 0xFF)]
     out += [*command(IDENTIFY, channel=1), *settled(1), *((Op.IN8, base + register, 0xFF) for register in (4, 5))]
     out += [*command(0xA1, channel=1), *settled(1), (Op.QUIET_IN, base, WORDS), *settled(1), (Op.PEEK, 0, 0xFFFF),
             (Op.PEEK, 24, 0x0300_0000)]

@@ -35,7 +35,6 @@ class Op(IntEnum):
     WAIT = 13  # until port `argument`, ANDed with bits 0-7 of the value, reads bits 8-15
     PEEK = 14  # say the doubleword at `argument` of what DATA_IN read last, ANDed with the value
     QUIET_IN = 15  # as DATA_IN, but nothing is said
-    WAIT_INTERRUPT = 16  # until the slave PIC has the requests of the value; nothing is taken
 
 
 Record = tuple[int, int, int]
@@ -147,15 +146,8 @@ store:	movl %eax,AREA(,%edx,4)
 peek:	andl buffer(,%edx,4),%eax
 	say p, %eax
 	jmp next
-wait_interrupt:
-	movl %eax,%ebx
-	movb %bl,%bh
-	movw $0xa0,%dx
-	movb $0x0a,%al
-	r3_out %al,%dx
-	jmp 3f
 wait:	movl %eax,%ebx
-3:	movl $1<<20,%ecx
+	movl $1<<20,%ecx
 1:	r3_in %dx,%al
 	andb %bl,%al
 	cmpb %bh,%al
@@ -170,7 +162,7 @@ end:	finish
 	.balign 4
 operations:
 	.long end, out8, out16, out32, in8, in16, in32, data_in, data_out, interrupts, store, sum_area, fill, wait, peek
-	.long quiet_in, wait_interrupt
+	.long quiet_in
 number:	.long 0
 	.bss
 	.balign 4
