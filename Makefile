@@ -2,7 +2,8 @@
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
-#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them
+#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them,
+#                      and make ACCESSES (1000000) random accesses to devices
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
@@ -31,9 +32,11 @@ test: $(VENV)/test monitor
 	$(BIN)/python -m pytest -q $(PYTEST)
 
 COUNT := 100000
+ACCESSES := 1000000
 SEED := $(shell date +%s)
 fuzz: $(VENV)/test
 	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
+	$(BIN)/python -m tests.hypervisor.devices.fuzz $(ACCESSES) $(SEED)
 
 bench: $(VENV)/ring3 monitor
 	$(BIN)/python bench/run.py

@@ -68,8 +68,9 @@ class GuestPorts:
             return int(self.state.control.latch[index])
         if kind is PortClass.IDE_STATUS and size == 1:
             return int(self.state.control.latch[self.state.control.ide[index].latch])
-        if kind is PortClass.BUS_MASTER:
-            return self._master_in(port, size)
+        if kind is PortClass.BUS_MASTER:  # byte-wide: the bus splits it
+            rest = self.in_(port + 1, size - 1) << 8 if size > 1 else 0
+            return self._master_in(index) | rest
         if kind is PortClass.REGISTER_INDEX:
             return int(self.state.control.register_index[index])
         if kind is PortClass.REGISTER_DATA:
@@ -80,7 +81,8 @@ class GuestPorts:
         from hypercalls.structs import POSTED
 
         kind, index = self.state.outputs.get(port, (PortClass.EXIT, 0))
-        if size > 1 and kind in (PortClass.REGISTER_INDEX, PortClass.REGISTER_DATA):  # byte-wide: bus splits it
+        if size > 1 and kind in (PortClass.REGISTER_INDEX, PortClass.REGISTER_DATA, PortClass.BUS_MASTER):
+            # byte-wide: the bus splits it
             for i in range(size):
                 self.out(port + i, value >> 8 * i & 0xFF)
             return
@@ -93,7 +95,7 @@ class GuestPorts:
         if kind is PortClass.TASK_FILE and size == 1 and self._task_file_takes(index, value):
             return
         if kind is PortClass.BUS_MASTER:
-            self._master_out(port, value, size)
+            self._master_out(port, index, value)
             return
         if kind is not PortClass.POSTED:
             self._exit(reason=2, port=port, size=size, value=value)
@@ -106,7 +108,7 @@ class GuestPorts:
     def _task_file_takes(self, index: int, value: int) -> bool:
         """`ide_takes` of a monitor that could not map the image (ide.c): it begins writes."""
         channel, register = self.state.control.ide[index >> 3], index & 7
-        task, previous, fifo = channel.task, channel.previous, self.state.control.fifo[channel.fifo]
+        task, previous, fifo = channel.task, channel.previous, self.state.control.fifo[channel.fifo & 7]
         drive = task[6] >> 4 & 1
         if register == 7:
             count, select = task[2] or 256, task[6]
@@ -128,34 +130,28 @@ class GuestPorts:
             self.state.control.latch[channel.latch] = channel.idle[value >> 4 & 1]
         return True
 
-    def _master_in(self, port: int, size: int) -> int:
-        """`master_in` (bus_master.c), byte by byte."""
-        value = 0
-        for i in range(size):
-            index = self.state.inputs[port + i][1]
-            channel, register = self.state.control.ide[index >> 3], index & 7
-            known = {0: channel.master_command, 2: channel.master_status}
-            byte = channel.table >> 8 * (register - 4) & 0xFF if register >= 4 else known.get(register, 0xFF)
-            value |= byte << 8 * i
-        return value
+    def _master_in(self, index: int) -> int:
+        """`master_in` (bus_master.c)."""
+        channel, register = self.state.control.ide[index >> 3], index & 7
+        if register >= 4:
+            return int(channel.table >> 8 * (register - 4) & 0xFF)
+        return int({0: channel.master_command, 2: channel.master_status}.get(register, 0xFF))
 
-    def _master_out(self, port: int, value: int, size: int) -> None:
+    def _master_out(self, port: int, index: int, value: int) -> None:
         """`master_takes` of a monitor that could not map the image: the VMM carries out transfers."""
-        for i in range(size):
-            index, byte = self.state.outputs[port + i][1], value >> 8 * i & 0xFF
-            channel, register = self.state.control.ide[index >> 3], index & 7
-            if register >= 4:
-                shift = 8 * (register - 4)
-                channel.table = channel.table & ~(0xFF << shift) | (byte & (0xFC if register == 4 else 0xFF)) << shift
-            elif register == 0:
-                started = byte & ~channel.master_command & 1
-                channel.master_command = byte & 9
-                channel.master_status = channel.master_status & ~1 | (started or channel.master_status & byte & 1)
-                if started and channel.dma and channel.master_enabled:
-                    self._exit(reason=2, port=port + i, size=1, value=byte)
-            elif register == 2:
-                kept = channel.master_status
-                channel.master_status = byte & 0x60 | kept & 1 | kept & ~byte & 6
+        channel, register = self.state.control.ide[index >> 3], index & 7
+        if register >= 4:
+            shift = 8 * (register - 4)
+            channel.table = channel.table & ~(0xFF << shift) | (value & (0xFC if register == 4 else 0xFF)) << shift
+        elif register == 0:
+            started = value & ~channel.master_command & 1
+            channel.master_command = value & 9
+            channel.master_status = channel.master_status & ~1 | (started or channel.master_status & value & 1)
+            if started and channel.dma and channel.master_enabled:
+                self._exit(reason=2, port=port, size=1, value=value)
+        elif register == 2:
+            kept = channel.master_status
+            channel.master_status = value & 0x60 | kept & 1 | kept & ~value & 6
 
     def rep_in(self, port: int, length: int) -> bytes:
         """String input of `length` bytes from a FIFO port."""
