@@ -2,11 +2,12 @@
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
-#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them
+#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them,
+#                      and make ACCESSES (1000000) random accesses to devices
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
-#   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386)
+#   make transcripts   record anew what the sample kernels print and devices answer on a PC (needs qemu-system-i386)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,9 +32,11 @@ test: $(VENV)/test monitor
 	$(BIN)/python -m pytest -q $(PYTEST)
 
 COUNT := 100000
+ACCESSES := 1000000
 SEED := $(shell date +%s)
 fuzz: $(VENV)/test
 	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
+	$(BIN)/python -m tests.hypervisor.devices.fuzz $(ACCESSES) $(SEED)
 
 bench: $(VENV)/ring3 monitor
 	$(BIN)/python bench/run.py
@@ -47,6 +50,7 @@ generated: $(VENV)/ring3
 
 transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
+	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3

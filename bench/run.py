@@ -24,6 +24,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.disk import read_disk
 from bench.tree import port_a_tree
 from bench.whole import WholeRun, compare_whole
 from bench.wrapper import build_wrapped, port_compiler_output
@@ -144,6 +145,7 @@ def main() -> int:
     began = time.monotonic()
     met = micro(options.rounds, options.cpu, console)
     met &= launch(options.rounds, console)
+    met &= read_disk(RING3, measure, options.rounds, options.cpu, console)
     met &= port_a_tree(RING3, console)
     met &= port_compiler_output(options.rounds, console)
     met &= build_wrapped(options.rounds, options.build, options.make, console)

@@ -86,6 +86,22 @@ bool guest_write(uint32_t linear, const void *from, uint32_t size, uint32_t acce
 	return copy(linear, (uint8_t *)from, size, access | ACCESS_WRITE);
 }
 
+/* Where in the monitor's own mapping of RAM the bytes lie; NULL where they are on two pages, or not in RAM that the
+ * access may reach, or where it faults, which is then raised. For what the guest itself need not have touched before:
+ * there the host mapping is not worth trying. */
+uint8_t *guest_ram(uint32_t linear, uint32_t size, uint32_t access)
+{
+	struct translation to;
+
+	if (page_rest(linear, size) != size || in_hole(linear) || !translate(linear, access, &to))
+		return 0;
+	uint32_t physical = to.physical | (linear & PAGE_MASK);
+
+	if (!is_ram(physical) || (access & ACCESS_WRITE && physical - control.rom_base < control.rom_size))
+		return 0;
+	return ram + physical;
+}
+
 /* Would a write succeed? Raises the page fault if not. */
 bool guest_probe_write(uint32_t linear, uint32_t size, uint32_t access)
 {

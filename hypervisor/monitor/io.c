@@ -44,12 +44,12 @@ static void window_advance(struct fifo_window *fifo, uint32_t bytes)
 	fifo->position += bytes;
 	if (fifo->position >= fifo->end) {
 		control.latch[fifo->latch & 255] = (uint8_t)fifo->done_value;
-		if (fifo->exit_when_done && !ide_writes((uint32_t)(fifo - control.fifo))) {
+		if (fifo->exit_when_done && !ide_continues((uint32_t)(fifo - control.fifo))) {
 			exit_prepare((uint32_t)(fifo - control.fifo), 0, 1, fifo->end, 0);
 			exit_to_vmm(EXIT_FIFO_DONE);
 		}
-	} else if (fifo->block && fifo->position % fifo->block == 0 && fifo->irq < 16) {
-		irq_pulse(fifo->irq);
+	} else if (fifo->block && fifo->position % fifo->block == 0) {
+		ide_block_done((uint32_t)(fifo - control.fifo));
 	}
 }
 
@@ -82,7 +82,8 @@ static bool is_byte_wide(uint32_t class)
 {
 	switch (class >> 12) {
 	case PORT_MONITOR: return (class & 0xfff) != DEVICE_PM;
-	case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: return true;
+	case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: case PORT_IDE_STATUS:
+	case PORT_BUS_MASTER: return true;
 	default: return false;
 	}
 }
@@ -99,6 +100,8 @@ static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
 	switch (class >> 12) {
 	case PORT_MONITOR: return monitor_in(class & 0xfff, port, size);
 	case PORT_LATCH: return control.latch[class & 255];
+	case PORT_IDE_STATUS: return ide_status(class & 0xfff);
+	case PORT_BUS_MASTER: return master_in(class & 0xfff);
 	case PORT_REGISTER_INDEX: return control.register_index[class & 7];
 	case PORT_REGISTER_DATA: return *selected_register(class);
 	case PORT_FIFO: {
@@ -154,6 +157,10 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 		if (size != 1 || !ide_takes(class & 0xfff, value & 0xff))
 			break;
 		return;
+	case PORT_BUS_MASTER:
+		if (!master_takes(class & 0xfff, value & 0xff))
+			break;
+		return;
 	case PORT_POSTED:
 		if (control.posted_head - control.posted_tail >= POSTED_COUNT)
 			break;
@@ -197,7 +204,7 @@ struct piece {
 static bool piece_in(struct piece *p)
 {
 	uint32_t class = in_class(p->port), bytes, user = vcpu.cpl == 3 ? ACCESS_USER : 0;
-	uint8_t *data = state + EXIT_DATA_OFFSET;
+	uint8_t *data = state + EXIT_DATA_OFFSET, *memory;
 
 	if (!guest_probe_write(p->linear, p->items * p->size, user))
 		return false;
@@ -210,8 +217,13 @@ static bool piece_in(struct piece *p)
 		if (bytes >= p->size) {
 			if (p->items > bytes / p->size)
 				p->items = bytes / p->size;
-			guest_write(p->linear, window_data(fifo), p->items * p->size, user);
-			window_advance(fifo, p->items * p->size);
+			bytes = p->items * p->size;
+			memory = guest_ram(p->linear, bytes, ACCESS_WRITE | user);
+			if (memory)
+				memcpy(memory, window_data(fifo), bytes);
+			else
+				guest_write(p->linear, window_data(fifo), bytes, user);
+			window_advance(fifo, bytes);
 			return true;
 		}
 	}
@@ -231,7 +243,7 @@ static bool piece_in(struct piece *p)
 static bool piece_out(struct piece *p)
 {
 	uint32_t class = out_class(p->port), bytes, user = vcpu.cpl == 3 ? ACCESS_USER : 0, value = 0;
-	uint8_t *data = state + EXIT_DATA_OFFSET;
+	uint8_t *data = state + EXIT_DATA_OFFSET, *memory;
 
 	if (class >> 12 == PORT_FIFO) {
 		struct fifo_window *fifo = window(class);
@@ -242,9 +254,13 @@ static bool piece_out(struct piece *p)
 		if (bytes >= p->size) {
 			if (p->items > bytes / p->size)
 				p->items = bytes / p->size;
-			if (!guest_read(p->linear, window_data(fifo), p->items * p->size, user))
+			bytes = p->items * p->size;
+			memory = guest_ram(p->linear, bytes, user);
+			if (memory)
+				memcpy(window_data(fifo), memory, bytes);
+			else if (!guest_read(p->linear, window_data(fifo), bytes, user))
 				return false;
-			window_advance(fifo, p->items * p->size);
+			window_advance(fifo, bytes);
 			return true;
 		}
 	}

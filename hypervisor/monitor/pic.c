@@ -7,22 +7,19 @@ void pic_reset(void)
 {
 	for (uint32_t i = 0; i < 2; i++) {
 		machine.pic[i] = (struct pic_chip){ .imr = 0xff };
-		/* As PC firmware leaves them: master at 8, slave at 0x70, ACPI's interrupt a level. */
+		/* As PC firmware leaves them: master at 8, slave at 0x70. */
 		machine.pic[i].base = i ? 0x70 : 8;
-		machine.pic[i].elcr = i ? 1u << (SCI_IRQ - 8) : 0;
+		/* Lines 10 and 11 are PCI's, and that of ACPI is a level, too. */
+		machine.pic[i].elcr = i ? 0x0c | 1u << (SCI_IRQ - 8) : 0;
 	}
 }
 
 /* Highest-priority bit of `bits` by the chip's rotation; 8 if none. */
 static uint32_t first_of(const struct pic_chip *pic, uint32_t bits)
 {
-	for (uint32_t i = 0; i < 8; i++) {
-		uint32_t line = (pic->priority + i) & 7;
+	uint32_t turned = ((bits & 0xff) * 0x101 >> (pic->priority & 7) & 0xff) | 0x100;
 
-		if (bits >> line & 1)
-			return i;
-	}
-	return 8;
+	return (uint32_t)__builtin_ctz(turned);
 }
 
 /* Line that the chip asks for, or -1. */

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from hypercalls.structs import ExitReason
 from hypervisor.bus import MachineStop
+from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
-from hypervisor.devices.ide import Drive, ide_channels
+from hypervisor.devices.ide import ide_channels
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
@@ -151,7 +152,7 @@ accesses = st.lists(
 def test_no_access_breaks_a_device(disk: Path, actions: list[tuple[int, int, int, int, int]]) -> None:
     image = DiskImage(disk)
     devices = (I8042(), Cmos(32 * MIB), Vga(), PostCode(), DebugExit(), ResetControl(), PowerOff())
-    guest = Machine(*devices, *ide_channels([Drive(image, "S"), None]))
+    guest = Machine(*devices, *ide_channels([AtaDrive(image, "S"), None]))
     try:
         for reason, port, size, value, count in actions:
             try:
