@@ -1,4 +1,5 @@
-"""ACPI tables: power-off, the power management timer, interrupt controllers and the devices without a bus to ask.
+"""ACPI tables: power-off, the power management timer, interrupt controllers, PCI's interrupts and windows, and the
+devices without a bus to ask.
 
 The machine is in ACPI mode from the start (no SMI_CMD: ACPI 6.5, 4.8.3.2.1), has no buttons and no HPET, and can
 be switched off and reset. Source: ACPI Specification 6.5, chapter 5; tables of revision 2.0, which all kernels read.
@@ -9,11 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from hypervisor.devices.pci import CONFIG_ADDRESS
 from hypervisor.devices.power import PM1_CONTROL, PM1_EVENT, PM_TIMER, RESET_CONTROL, RESET_VALUE, SLEEP_TYPE_S5
 from hypervisor.firmware import aml
-from hypervisor.firmware.interrupts import IOAPIC_ID, LAPIC_ID, ROUTES, SCI_IRQ
+from hypervisor.firmware.interrupts import IOAPIC_ID, LAPIC_ID, ROUTES, SCI_IRQ, pci_routes
 from hypervisor.firmware.rom import Rom, checksummed
-from hypervisor.memory_map import FACS, IOAPIC, LAPIC
+from hypervisor.memory_map import BASE_END, FACS, IOAPIC, LAPIC, MAX_MEMORY
 
 OEM, OEM_TABLE, CREATOR = b"RING3 ", b"RING3 PC", b"RNG3"
 RSDP_V1_SIZE, RSDP_SIZE = 20, 36
@@ -26,6 +28,7 @@ _IO_SPACE = 1
 _PCAT_COMPATIBLE = 1
 _LAPIC_ENABLED = 1
 _ALL_PROCESSORS, _LINT1 = 0xFF, 1
+_VIDEO_SIZE = 0x2_0000  # of the VGA's windows
 _COM_IRQS = {0x3F8: 4, 0x2F8: 3, 0x3E8: 4, 0x2E8: 3}
 
 
@@ -90,9 +93,34 @@ def _device(path: str, identifier: str, *descriptors: bytes, uid: int = 0) -> by
     )
 
 
+def _pci_bridge() -> bytes:
+    """The host bridge: what it passes on, and where its slots' interrupts arrive."""
+    routes = [
+        aml.package(aml.integer(r.slot << 16 | 0xFFFF), aml.integer(r.pin), aml.integer(0), aml.integer(r.irq))
+        for r in pci_routes()
+    ]
+    windows = (
+        aml.bus_window(0, 0),
+        aml.io(CONFIG_ADDRESS, 8),
+        aml.port_window(0, CONFIG_ADDRESS - 1),
+        aml.port_window(CONFIG_ADDRESS + 8, 0xFFFF),
+        aml.memory_window(BASE_END, BASE_END + _VIDEO_SIZE - 1),
+        aml.memory_window(MAX_MEMORY, IOAPIC - 1),
+    )
+    return aml.device(
+        "PCI0",
+        aml.name("_HID", aml.eisa_id("PNP0A03")),
+        aml.name("_ADR", aml.integer(0)),
+        aml.name("_UID", aml.integer(0)),
+        aml.name("_CRS", aml.resources(*windows)),
+        aml.name("_PRT", aml.package(*routes)),
+    )
+
+
 def _dsdt(serial_ports: Sequence[int]) -> bytes:
     off = aml.integer(SLEEP_TYPE_S5[PM1_CONTROL])
     devices = [
+        _pci_bridge(),
         _device("RTC", "PNP0B00", aml.io(0x70, 2), aml.irq(8)),
         _device("KBD", "PNP0303", aml.io(0x60, 1), aml.io(0x64, 1), aml.irq(1)),
         _device("MOU", "PNP0F13", aml.irq(12)),

@@ -10,7 +10,11 @@ import struct
 _NAME, _SCOPE, _BUFFER, _PACKAGE, _DEVICE = b"\x08", b"\x10", b"\x11", b"\x12", b"\x5b\x82"
 _BYTE, _WORD, _DWORD = 0x0A, 0x0B, 0x0C
 _IO, _IRQ, _END_TAG = 0x47, 0x22, b"\x79\x00"
+_DWORD_SPACE, _WORD_SPACE = 0x87, 0x88
 _DECODES_16_BITS = 1
+_MEMORY, _PORTS, _BUSES = 0, 1, 2  # kinds of address space
+_FIXED = 0x0C  # first and last address; a bridge passes them on
+_READ_WRITE, _ALL_PORTS = 1, 3
 
 
 def integer(value: int) -> bytes:
@@ -68,6 +72,26 @@ def io(port: int, count: int) -> bytes:
 def irq(line: int) -> bytes:
     """An ISA interrupt line: an edge, active high."""
     return struct.pack("<BH", _IRQ, 1 << line)
+
+
+def bus_window(first: int, last: int) -> bytes:
+    """Bus numbers behind a bridge."""
+    return _word_space(_BUSES, 0, first, last)
+
+
+def port_window(first: int, last: int) -> bytes:
+    """Ports that a bridge passes on."""
+    return _word_space(_PORTS, _ALL_PORTS, first, last)
+
+
+def memory_window(first: int, last: int) -> bytes:
+    """Memory addresses that a bridge passes on, uncached."""
+    window = (0, first, last, 0, last - first + 1)
+    return struct.pack("<BHBBB5I", _DWORD_SPACE, 23, _MEMORY, _FIXED, _READ_WRITE, *window)
+
+
+def _word_space(kind: int, flags: int, first: int, last: int) -> bytes:
+    return struct.pack("<BHBBB5H", _WORD_SPACE, 13, kind, _FIXED, flags, 0, first, last, 0, last - first + 1)
 
 
 def _path(text: str) -> bytes:

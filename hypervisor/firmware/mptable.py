@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 
-from hypervisor.firmware.interrupts import IOAPIC_ID, LAPIC_ID, ROUTES
+from hypervisor.firmware.interrupts import IOAPIC_ID, LAPIC_ID, LEVEL_HIGH, ROUTES, pci_routes
 from hypervisor.firmware.rom import Rom, checksummed
 from hypervisor.memory_map import IOAPIC, LAPIC
 
-ISA_BUS = 0
+PCI_BUS, ISA_BUS = 0, 1  # PCI buses have their own numbers
 APIC_VERSION, IOAPIC_VERSION = 0x14, 0x20  # what their version registers say
 CPU_SIGNATURE = 0x0673  # family 6, as cpuid leaf 1 says
 CPU_FEATURES = 0x0201  # FPU, APIC (the bits that MP 1.4 defines)
@@ -23,8 +23,13 @@ _ALL_LAPICS = 0xFF
 def _entries() -> list[bytes]:
     return [
         struct.pack("<BBBBII8x", 0, LAPIC_ID, APIC_VERSION, _CPU_ENABLED | _CPU_BOOT, CPU_SIGNATURE, CPU_FEATURES),
+        struct.pack("<BB6s", 1, PCI_BUS, b"PCI   "),
         struct.pack("<BB6s", 1, ISA_BUS, b"ISA   "),
         struct.pack("<BBBBI", 2, IOAPIC_ID, IOAPIC_VERSION, 1, IOAPIC),
+        *(
+            struct.pack("<BBHBBBB", 3, _INT, LEVEL_HIGH, PCI_BUS, r.slot << 2 | r.pin, IOAPIC_ID, r.irq)
+            for r in pci_routes()
+        ),
         *(struct.pack("<BBHBBBB", 3, _INT, r.flags, ISA_BUS, r.irq, IOAPIC_ID, r.pin) for r in ROUTES),
         struct.pack("<BBHBBBB", 4, _EXTINT, 0, ISA_BUS, 0, LAPIC_ID, 0),
         struct.pack("<BBHBBBB", 4, _NMI, 0, ISA_BUS, 0, _ALL_LAPICS, 1),

@@ -101,3 +101,12 @@ def test_resources() -> None:
     """As iasl compiles IO (Decode16, 0x70, 0x70, 1, 2) and IRQNoFlags () {8}."""
     code = aml.resources(aml.io(0x70, 2), aml.irq(8))
     assert code == bytes.fromhex("11 10 0a 0d 4701 7000 7000 01 02 22 0001 7900")
+
+
+def test_windows() -> None:
+    """As iasl compiles WordBusNumber, WordIO and DWordMemory of a host bridge."""
+    code = aml.resources(aml.bus_window(0, 0), aml.port_window(0xD00, 0xFFFF), aml.memory_window(0xA0000, 0xBFFFF))
+    assert code == bytes.fromhex(
+        "11 3f 0a 3c 88 0d00 02 0c 00 0000 0000 0000 0000 0100 88 0d00 01 0c 03 0000 000d ffff 0000 00f3"
+        "87 1700 00 0c 01 00000000 00000a00 ffff0b00 00000000 00000200 7900"
+    )

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.bus import MachineStop
+from hypervisor.devices.i440fx import pci_bus
+from hypervisor.devices.pci import PciFunction
 from hypervisor.devices.power import PowerOff, ResetControl
 from hypervisor.firmware.firmware import make_firmware
 from hypervisor.memory_map import KIB, MAX_MEMORY, MIB, MIN_MEMORY, USABLE, memory_map
@@ -22,6 +24,7 @@ from tests.hypervisor.firmware.machine import (
     mp_entries,
     smbios_structures,
 )
+from tests.hypervisor.firmware.test_aml import Reader
 
 
 @pytest.fixture
@@ -46,7 +49,9 @@ def test_mp_tables(memory: Memory) -> None:
     assert [entry.kind for entry in entries].count(0) == 1
     ioapic = next(entry.data for entry in entries if entry.kind == 2)
     assert ioapic[1] == 1 and ioapic[3] & 1 and struct.unpack_from("<I", ioapic, 4)[0] == 0xFEC0_0000
-    routes = {entry.data[5]: entry.data[7] for entry in entries if entry.kind == 3}
+    buses = {entry.data[1]: entry.data[2:8] for entry in entries if entry.kind == 1}
+    assert buses == {0: b"PCI   ", 1: b"ISA   "}
+    routes = {entry.data[5]: entry.data[7] for entry in entries if entry.kind == 3 and entry.data[4] == 1}
     assert routes == {0: 2} | {irq: irq for irq in range(16) if irq not in (0, 2)}
     assert sum(entry.kind == 4 for entry in entries) == 2
 
@@ -66,9 +71,34 @@ def test_the_madt_says_what_the_mp_tables_say(memory: Memory, tables: dict[bytes
             bus, irq, pin, flags = struct.unpack_from("<BBIH", entry.data, 2)
             assert bus == 0
             told[irq] = (pin, flags)
-    by_mp = {entry.data[5]: (entry.data[7], entry.data[2]) for entry in entries if entry.kind == 3}
+    isa = [entry.data for entry in entries if entry.kind == 3 and entry.data[4] == 1]
+    by_mp = {data[5]: (data[7], data[2]) for data in isa}
     assert by_mp == {irq: told[irq] for irq in by_mp} and told.keys() - by_mp.keys() == {2}
     assert told[field(tables[b"FACP"], 46, "H")][1] == 0xD, "ACPI's interrupt is a level"
+
+
+def test_pci_interrupts(memory: Memory, tables: dict[bytes, Table]) -> None:
+    """_PRT, the MP tables, the ISA bridge as firmware leaves it, and what the bus does, all say the same."""
+    code = tables[b"DSDT"].data[36:]
+    ((_, devices),) = [term for term in Reader(code).terms(len(code)) if term[0] == "\\_SB_"]
+    bridge = dict(dict(devices)["PCI0"])
+    assert bridge["_HID"] == 0x030AD041
+    assert all(where & 0xFFFF == 0xFFFF and not source for where, _, source, _ in bridge["_PRT"])
+    told = {(where >> 16, pin): gsi for where, pin, _, gsi in bridge["_PRT"]}
+    assert told.keys() == {(slot, pin) for slot in range(1, 32) for pin in range(4)}
+    pci = [entry.data for entry in mp_entries(memory) if entry.kind == 3 and entry.data[4] == 0]
+    assert {(data[5] >> 2, data[5] & 3): data[7] for data in pci} == told
+    overrides = {entry.data[3]: struct.unpack_from("<IH", entry.data, 4) for entry in madt_entries(tables[b"APIC"])
+                 if entry.kind == 2}  # fmt: skip
+    assert all(overrides[irq] == (irq, 0xD) for irq in told.values()), "levels"
+    for slot, pin in ((2, 0), (3, 1), (7, 3), (31, 2)):
+        lines: list[tuple[int, bool]] = []
+        bus, card = pci_bus(), PciFunction(0x1234, 0x5678, 0x020000, pin=pin + 1)
+        bus.plug(card, slot)
+        guest = Machine(bus)
+        guest.bus.set_irq = lambda line, level, lines=lines: lines.append((line, level))  # type: ignore[method-assign]
+        card.interrupt(True)
+        assert lines == [(told[slot, pin], True)]
 
 
 # --- the FADT and what its registers do
