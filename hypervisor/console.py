@@ -207,7 +207,7 @@ class TerminalConsole:
         self._say(f"{self._domain.name}: running for {seconds:.1f} s\n{statistics(self._domain)}")
 
     def _screen(self) -> None:
-        self._say(self._domain.vga.text(self._domain.memory) or "(the VGA screen is empty)")
+        self._say(self._domain.vga.text() or "(the VGA screen is empty)")
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[TerminalConsole], None]]] = {

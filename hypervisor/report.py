@@ -59,7 +59,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
         ("backtrace", list(_backtrace(domain, result, space, symbols))),
         ("stack", list(_stack(domain.shared.vcpu, space, symbols))),
         (f"last {_RECENT} hypercalls, the latest first", list(_recent(domain, symbols))),
-        ("end of the VGA screen", [line for line in domain.vga.text(domain.memory).splitlines() if line][-_SCREEN:]),
+        ("end of the VGA screen", [line for line in domain.vga.text().splitlines() if line][-_SCREEN:]),
         ("counters", statistics(domain).splitlines()),
     ]
     lines: list[str] = []

@@ -21,6 +21,11 @@ _MONITOR_PORTS = (
     (0x40, 0x43, MonitorDevice.PIT),
     (0x61, 0x61, MonitorDevice.PIT),
     (0x3F8, 0x3FF, MonitorDevice.UART),
+    (0x3B4, 0x3B5, MonitorDevice.VGA),
+    (0x3BA, 0x3BA, MonitorDevice.VGA),
+    (0x3C0, 0x3CF, MonitorDevice.VGA),
+    (0x3D4, 0x3D5, MonitorDevice.VGA),
+    (0x3DA, 0x3DA, MonitorDevice.VGA),
 )
 IA32_PAT_RESET = 0x0007_0406_0007_0406  # SDM vol. 3, 11.12.4
 IA32_APIC_BASE_RESET = 0xFEE0_0900  # enabled, boot CPU
