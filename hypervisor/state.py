@@ -14,7 +14,7 @@ from hypercalls import ABI_VERSION, layout
 from hypercalls.structs import ABI_MAGIC, CONTROL, SHARED, VCPU, MonitorDevice, PortClass
 
 # Ports that the monitor serves itself: first, last, device.
-_MONITOR_PORTS = (
+MONITOR_PORTS = (
     (0x20, 0x21, MonitorDevice.PIC),
     (0xA0, 0xA1, MonitorDevice.PIC),
     (0x4D0, 0x4D1, MonitorDevice.ELCR),
@@ -51,7 +51,7 @@ class StateFile:
         self.vcpu.pat = IA32_PAT_RESET
         self.vcpu.misc_enable = 1
         self.vcpu.a20 = 1
-        for first, last, device in _MONITOR_PORTS:
+        for first, last, device in MONITOR_PORTS:
             for port in range(first, last + 1):
                 self.set_port_in(port, PortClass.MONITOR, device)
                 self.set_port_out(port, PortClass.MONITOR, device)
