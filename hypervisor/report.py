@@ -48,7 +48,7 @@ def absences(bus: Bus) -> list[tuple[str, int, int, int]]:
     return [(kind, address, reads, writes) for (kind, address), (reads, writes) in sorted(found.items())]
 
 
-_ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": ("page", 1)}
+_ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": ("page", 1)}  # what -> kind, writing
 
 
 def statistics(domain: Domain) -> str:

@@ -90,6 +90,8 @@ def _parser() -> Parser:
         "it (default: the kernel file's, with a number if that is taken)")  # fmt: skip
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
+    add("--display", action="store_true",
+        help="show the guest's VGA screen on the terminal, with its keyboard and mouse; Ctrl-A s shows the serial line")
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
     add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
         "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
@@ -170,12 +172,13 @@ def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
 def _run(
     config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
 ) -> Outcome:
+    console = _console(options.display)
     with Domain(config) as domain:
         domain.build()
         _tell_all(domain)
         control.domain = domain
         try:
-            result = _to_the_end(domain, deadline)
+            result = _to_the_end(domain, deadline, console)
         finally:
             control.domain = None
         _tell_all(domain)
@@ -188,7 +191,15 @@ def _run(
         return result
 
 
-def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
+def _console(display: bool) -> TerminalConsole:
+    if not display:
+        return TerminalConsole()
+    from hypervisor.display.console import DisplayConsole  # and all that draws
+
+    return DisplayConsole()
+
+
+def _to_the_end(domain: Domain, deadline: float | None, console: TerminalConsole) -> Outcome:
     """Run a built domain until the guest, the user or the time (monotonic seconds) ends it."""
 
     def alarm(_number: int, _frame: Any) -> None:
@@ -198,7 +209,7 @@ def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
     try:
         if deadline is not None:
             signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), _SHORTEST))
-        return domain.run(TerminalConsole())
+        return domain.run(console)
     except UserQuit:
         return outcome(Ending.QUIT, "ended by the user")
     except _TimeIsUp:

@@ -13,7 +13,7 @@ from hypervisor.bus import Bus, Device
 from hypervisor.devices import vga_tables
 from hypervisor.memory_map import VGA_TEXT
 from hypervisor.screen.font import font
-from hypervisor.screen.snapshot import FONT_PLANE, GLYPH_BYTES, PLANE, VgaSnapshot
+from hypervisor.screen.snapshot import FONT_PLANE, GLYPH_BYTES, PLANE, VgaSnapshot, plain_window
 from hypervisor.screen.text import screen_text
 
 _BLANK = b" \x07"  # light grey on black
@@ -44,6 +44,12 @@ class Vga(Device):
     def snapshot(self) -> VgaSnapshot:
         """The registers and the memory at this moment."""
         return VgaSnapshot.take(bytes(self._state), self._planes, self._memory)
+
+    def fingerprint(self) -> object:
+        """Differs from that of another moment where the screen may: cheaper than a snapshot. Fonts do not count."""
+        state = bytes(self._state)
+        window = plain_window(self._state)
+        return state, self._memory.read(*window) if window else bytes(self._planes)
 
     def text(self) -> str:
         """The screen as text, without trailing spaces and empty lines at the end; empty in graphics modes."""

@@ -28,6 +28,12 @@ _STEPS = {VgaPlain.ODD_EVEN: 2, VgaPlain.CHAIN4: 4}  # planes that share a plain
 _START_HIGH, _START_LOW = 0x0C, 0x0D
 
 
+def plain_window(state: Any) -> tuple[int, int] | None:
+    """Address and bytes of video memory that is guest RAM; None where `state` says that it is not, or nonsense."""
+    window = state.window, state.window_size
+    return window if state.plain in _STEPS and window in _WINDOWS else None
+
+
 @dataclass(frozen=True)
 class VgaSnapshot:
     """A VGA: `registers` as `vga_state` of the contract, `planes` the four planes behind each other."""
@@ -40,9 +46,9 @@ class VgaSnapshot:
         """What `registers` and `planes` (of the state file) and the window in guest RAM say together."""
         state = VGA.ctype.from_buffer_copy(registers)
         content = bytearray(planes)
-        step = _STEPS.get(state.plain)
-        if step and (state.window, state.window_size) in _WINDOWS:
-            data = memory.read(state.window, state.window_size)
+        window = plain_window(state)
+        if window:
+            data, step = memory.read(*window), _STEPS[state.plain]
             for number in range(step):
                 first = number * PLANE
                 content[first : first + len(data) : step] = data[number::step]

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.json"
 SCREENS = ("text 80x25", "text, scrolled", "text, two fonts", "text 80x50", "mode 13h", "mode X", "mode 12h",
            "text again")  # fmt: skip
-_FLAGS = ("-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static", "-no-pie",
+FLAGS = ("-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static", "-no-pie",
           "-Wl,-Ttext-segment=0x100000,-e,start,-z,noexecstack,--build-id=none")  # fmt: skip
 _SECONDS = 20
 
@@ -34,7 +34,7 @@ def build(screen: str, folder: Path) -> Path:
     """The kernel for one screen."""
     number = SCREENS.index(screen)
     kernel = folder / f"screen{number}.elf"
-    subprocess.run([*compiler(), *_FLAGS, f"-DSCREEN={number}", "-o", str(kernel), str(HERE / "screens.c")], check=True)
+    subprocess.run([*compiler(), *FLAGS, f"-DSCREEN={number}", "-o", str(kernel), str(HERE / "screens.c")], check=True)
     return kernel
 
 
