@@ -14,10 +14,11 @@ SHIFT, CTRL, ALT, ESCAPE = KEYS["shift"], KEYS["ctrl"], KEYS["alt"], KEYS["escap
 KNOWN = [
     (b"a", (0x1E,)), (b"A", (SHIFT, 0x1E)), (b"\x01", (CTRL, 0x1E)), (b"\x7f", (KEYS["backspace"],)),
     (b"\t", (KEYS["tab"],)), (b"\x1b[Z", (SHIFT, KEYS["tab"])), (b"\x1b[A", (KEYS["up"],)),
-    (b"\x1bOD", (KEYS["left"],)), (b"\x1b[1;2B", (SHIFT, KEYS["down"])), (b"\x1b[1;8H", (SHIFT, ALT, CTRL, KEYS["home"])),
-    (b"\x1b[3~", (KEYS["delete"],)), (b"\x1b[5;5~", (CTRL, KEYS["page up"])), (b"\x1b[15~", (KEYS["f5"],)),
-    (b"\x1b[24~", (KEYS["f12"],)), (b"\x1bOS", (KEYS["f4"],)), (b"\x1b[[C", (KEYS["f3"],)),
-    (b"\x1b[29~", (KEYS["menu"],)), (b"\x1bq", (ALT, 0x10)), (b"\x1bQ", (ALT, SHIFT, 0x10)), (b"\x1b[4~", (KEYS["end"],)), (b"\x1b[F", (KEYS["end"],)),
+    (b"\x1bOD", (KEYS["left"],)), (b"\x1b[1;2B", (SHIFT, KEYS["down"])),
+    (b"\x1b[1;8H", (SHIFT, ALT, CTRL, KEYS["home"])), (b"\x1b[3~", (KEYS["delete"],)),
+    (b"\x1b[5;5~", (CTRL, KEYS["page up"])), (b"\x1b[15~", (KEYS["f5"],)), (b"\x1b[24~", (KEYS["f12"],)),
+    (b"\x1bOS", (KEYS["f4"],)), (b"\x1b[[C", (KEYS["f3"],)), (b"\x1b[29~", (KEYS["menu"],)), (b"\x1bq", (ALT, 0x10)),
+    (b"\x1bQ", (ALT, SHIFT, 0x10)), (b"\x1b[4~", (KEYS["end"],)), (b"\x1b[F", (KEYS["end"],)),
 ]  # fmt: skip
 
 
