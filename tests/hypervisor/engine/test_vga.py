@@ -91,8 +91,13 @@ test:	call paging
 
 
 def test_windows_that_are_not_decoded(machine: Machine) -> None:
+    """Also where memory on either side was touched before, from which mappings reach further."""
     said = machine(VGA + """
-test:	movl $0x12345678,PICTURE
+test:	movl 0x80000,%eax
+	movl 0x90000,%eax
+	movl TEXT+0x1000,%eax
+	movl 0xc0000,%eax
+	movl $0x12345678,PICTURE
 	movl PICTURE,%eax
 	say picture, %eax
 	movl 0xb0000,%eax
