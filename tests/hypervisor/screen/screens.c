@@ -49,6 +49,24 @@ static const struct mode text80 = {
 	  0xb9, 0xa3, 0xff },
 	{ 0, 0, 0, 0, 0, 0x10, 0x0e, 0, 0xff }, 0x0c
 };
+static const struct mode text40 = {
+	0x67, { 3, 9, 3, 0, 2 },
+	{ 0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0, 0x4f, 0x2d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f, 0x14, 0x1f, 0x96,
+	  0xb9, 0xa3, 0xff },
+	{ 0, 0, 0, 0, 0, 0x10, 0x0e, 0, 0xff }, 0x08
+};
+static const struct mode mode4 = {
+	0x63, { 3, 9, 3, 0, 2 },
+	{ 0x2d, 0x27, 0x28, 0x90, 0x2b, 0x80, 0xbf, 0x1f, 0, 0xc1, 0, 0, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f, 0x14, 0, 0x96, 0xb9,
+	  0xa2, 0xff },
+	{ 0, 0, 0, 0, 0, 0x30, 0x0f, 0x0f, 0xff }, 0x01
+};
+static const struct mode mode0d = {
+	0x63, { 3, 9, 0xf, 0, 6 },
+	{ 0x2d, 0x27, 0x28, 0x90, 0x2b, 0x80, 0xbf, 0x1f, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f, 0x14, 0, 0x96, 0xb9,
+	  0xe3, 0xff },
+	{ 0, 0, 0, 0, 0, 0, 0x05, 0x0f, 0xff }, 0x01
+};
 static const struct mode mode13 = {
 	0x63, { 3, 1, 0xf, 0, 0xe },
 	{ 0x5f, 0x4f, 0x50, 0x82, 0x54, 0x80, 0xbf, 0x1f, 0, 0x41, 0, 0, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f, 0x28, 0x40, 0x96, 0xb9,
@@ -153,6 +171,41 @@ static void text_80x50(void)
 	fill_text(80 * 50);
 }
 
+static void text_40x25(void)
+{
+	set_mode(&text40);
+	palette();
+	fill_text(40 * 25);
+	load_font(0, 16, 0x35);
+	sequencer(1, 9);
+}
+
+/* Four colours, even and odd lines apart, as on a CGA. */
+static void mode_4(void)
+{
+	set_mode(&mode4);
+	palette();
+	attribute(0x12, 3);	/* the other planes hold the font */
+	for (u32 i = 0; i < 0x4000; i++)
+		((volatile u8 *)0xb8000)[i] = (u8)(i * 7 + (i >> 8));
+}
+
+/* 320x200 in 16 colours, with the lower half fixed (line compare). */
+static void mode_0dh(void)
+{
+	set_mode(&mode0d);
+	palette();
+	for (u32 plane = 0; plane < 4; plane++) {
+		sequencer(2, 1 << plane);
+		for (u32 i = 0; i < 0x4000; i++)
+			MEMORY[i] = (u8)(i * (plane * 2 + 3) >> 3);
+	}
+	crtc(0x0c, 0x20);
+	crtc(0x18, 251);
+	crtc(7, 0x0f);
+	crtc(9, 0x80);
+}
+
 static void mode_13h(void)
 {
 	set_mode(&mode13);
@@ -252,14 +305,16 @@ static void text_again(void)
 }
 
 static void (*const screens[])(void) = { text_80x25, text_scrolled, text_two_fonts, text_80x50, mode_13h, mode_x, mode_12h,
-					 text_again };
+					 text_again, text_40x25, mode_4, mode_0dh };
 
 void kernel(void)
 {
 	screens[SCREEN]();
 	for (const char *text = "drawn\n"; *text; text++)
 		outb(0x3f8, *text);
+#ifndef STAY
 	outb(0xf4, 0);
+#endif
 	for (;;)
 		__asm__ volatile("pause");
 }

@@ -24,17 +24,18 @@ from tests.hypervisor.engine.guests import Recorder
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded.json"
 SCREENS = ("text 80x25", "text, scrolled", "text, two fonts", "text 80x50", "mode 13h", "mode X", "mode 12h",
-           "text again")  # fmt: skip
+           "text again", "text 40x25", "mode 4", "mode 0Dh")  # fmt: skip
 FLAGS = ("-m32", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static", "-no-pie",
           "-Wl,-Ttext-segment=0x100000,-e,start,-z,noexecstack,--build-id=none")  # fmt: skip
 _SECONDS = 20
 
 
-def build(screen: str, folder: Path) -> Path:
-    """The kernel for one screen."""
+def build(screen: str, folder: Path, *options: str) -> Path:
+    """The kernel for one screen. With the option -DSTAY it does not end."""
     number = SCREENS.index(screen)
     kernel = folder / f"screen{number}.elf"
-    subprocess.run([*compiler(), *FLAGS, f"-DSCREEN={number}", "-o", str(kernel), str(HERE / "screens.c")], check=True)
+    subprocess.run([*compiler(), *FLAGS, f"-DSCREEN={number}", *options, "-o", str(kernel), str(HERE / "screens.c")],
+                   check=True)  # fmt: skip
     return kernel
 
 
