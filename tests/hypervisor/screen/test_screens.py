@@ -36,8 +36,8 @@ def test_ring3_screenshot_shows_the_same(tmp_path: Path, monitor: Path) -> None:
     """The whole way: a running guest, its socket, the command, the file."""
     kernel = screens.build("mode 13h", tmp_path, "-DSTAY")
     name, picture = f"shot-{tmp_path.name[-40:]}", tmp_path / "screen.png"
-    with subprocess.Popen([*RING3, "run", str(kernel), "--name", name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          env=environment()) as guest:  # fmt: skip
+    with subprocess.Popen([*RING3, "run", str(kernel), "--name", name], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, env=environment()) as guest:  # fmt: skip
         try:
             assert guest.stdout and guest.stdout.read(6) == b"drawn\n"
             run = ring3("screenshot", name, "-o", picture)
