@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor.display.frame import frame
 from hypervisor.domain import Domain, DomainConfig
+from hypervisor.screen.pixels import render
+from hypervisor.screen.text import screen_text
 from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.conftest import Machine
 from tests.hypervisor.engine.test_paging import PAGING
@@ -211,3 +218,60 @@ test:	movb $1,PICTURE
 """, True)
     with run(kernel) as domain:
         assert domain.bus.absent == {("write", 0xA0000): 1, ("read", 0xB1000): 1, ("in", 0x3BA): 1}
+
+
+FUZZ = """
+	.set ROUNDS,%d
+test:	movl $%d,%%esi
+	movl $ROUNDS,%%edi
+1:	imull $1103515245,%%esi
+	addl $12345,%%esi
+	movl %%esi,%%edx		# a port of 0x3b0-0x3df
+	shrl $20,%%edx
+	andl $0x3f,%%edx
+	cmpl $0x30,%%edx
+	jae 3f
+	addl $0x3b0,%%edx
+	movl %%esi,%%eax
+	shrl $8,%%eax
+	testl $0x4000000,%%esi
+	jz 2f
+	r3_in %%dx,%%al
+	jmp 4f
+2:	testl $0x8000000,%%esi
+	jz 5f
+	r3_out %%ax,%%dx
+	jmp 4f
+5:	r3_out %%al,%%dx
+	jmp 4f
+3:	movl %%esi,%%ebx			# or memory
+	shrl $12,%%ebx
+	andl $0x1ffff,%%ebx
+	addl $0xa0000,%%ebx
+	testl $0x400,%%esi
+	jz 6f
+	movl (%%ebx),%%eax
+	movb (%%ebx),%%al
+6:	movw %%si,(%%ebx)
+	movb %%al,1(%%ebx)
+4:	decl %%edi
+	jnz 1b
+	finish
+"""
+FUZZ_ACCESSES = 20_000
+
+
+@given(st.integers(0, 0xFFFF_FFFF))
+@settings(max_examples=6, deadline=None)
+def test_no_accesses_break_it(seed: int) -> None:
+    """The monitor lives on, and what comes of it can be drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = guests.assemble(FUZZ % (FUZZ_ACCESSES, seed), Path(folder, "guest"), ported=True)
+        with Domain(DomainConfig(kernel, memory=guests.MEMORY)) as domain:
+            domain.build()
+            result = domain.run(guests.Recorder())
+            assert result.cause == "debug exit with value 0x0", result
+            snapshot = domain.vga.snapshot()
+            assert render(snapshot).shape[2] == 3
+            assert frame(snapshot, 80, 25).fitted(80, 25)
+            screen_text(snapshot)
