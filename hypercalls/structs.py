@@ -83,7 +83,7 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
-    VGA = 4
+    VGA = 6
 
 
 class VgaPlain(IntEnum):

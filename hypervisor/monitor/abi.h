@@ -231,7 +231,7 @@
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
 #define DEVICE_ELCR 3
-#define DEVICE_VGA 4
+#define DEVICE_VGA 6
 #define VGA_PLAIN_NONE 0
 #define VGA_PLAIN_ODD_EVEN 1
 #define VGA_PLAIN_CHAIN4 2
