@@ -4,10 +4,11 @@
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
 #   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them,
 #                      and make ACCESSES (1000000) random accesses to devices
-#   make bench         measure, against this host and (where installed) QEMU
+#   make bench         measure, against this host and (where installed) QEMU and user-mode Linux
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
-#   make transcripts   record anew what the sample kernels print and devices answer on a PC (needs qemu-system-i386)
+#   make transcripts   record anew what the sample kernels print, devices answer and screens look like on a PC (needs
+#                      qemu-system-i386)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +52,7 @@ generated: $(VENV)/ring3
 transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
 	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
+	$(BIN)/python -m tests.hypervisor.screen.record
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3

@@ -56,10 +56,17 @@ FIFO_OFFSET = 0x10_0000  # data windows of string I/O ports
 FIFO_SIZE = 0x2_0000
 FIFO_COUNT = 8
 VCPU_OFFSET = 0x20_0000
+VGA_OFFSET = 0x24_0000  # the planes of the VGA's memory
+VGA_PLANE_SIZE = 0x1_0000
+VGA_PLANES = 4
 TRAPS_OFFSET = 0x30_0000  # side table of instructions replaced by HLT (unported kernels)
 TRAPS_SIZE = 0x10_0000
 TRACE_OFFSET = 0x40_0000
 TRACE_RECORD_SIZE = 64
+
+# --- Guest-physical: where a VGA's memory can be seen ---------------------------------------------
+VGA_MEMORY = 0xA_0000
+VGA_MEMORY_SIZE = 0x2_0000
 
 # --- Where the monitor maps things (host-linear) --------------------------------------------------
 MONITOR_BASE = 0x1_0000_0000

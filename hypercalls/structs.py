@@ -73,11 +73,9 @@ class PortClass(IntEnum):
     LATCH = 2  # reads give latch[index]
     POSTED = 3  # writes are queued and seen by the VMM before its next exit
     FIFO = 4  # string data from or to window `index`
-    REGISTER_INDEX = 5  # selects a register of file `index`
-    REGISTER_DATA = 6  # reads and writes the selected register of file `index`
-    TASK_FILE = 7  # writes go to an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
-    IDE_STATUS = 8  # reads give the status latch of IDE channel `index` and take its interrupt back
-    BUS_MASTER = 9  # a register of an IDE channel's bus master: index = channel * 8 + register
+    TASK_FILE = 5  # writes go to an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
+    IDE_STATUS = 6  # reads give the status latch of IDE channel `index` and take its interrupt back
+    BUS_MASTER = 7  # a register of an IDE channel's bus master: index = channel * 8 + register
 
 
 class MonitorDevice(IntEnum):
@@ -87,7 +85,16 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
-    PM = 4  # ACPI's PM1 events and timer: accesses are not split into bytes
+    PM = 5  # ACPI's PM1 events and timer: accesses are not split into bytes
+    VGA = 6
+
+
+class VgaPlain(IntEnum):
+    """Why video memory may be plain memory: reads and writes reach the planes without change or choice."""
+
+    NONE = 0  # they must be worked out byte by byte
+    ODD_EVEN = 1  # text: even addresses in plane 0, odd ones in plane 1
+    CHAIN4 = 2  # 256 colours: the lower two bits of the address are the plane
 
 
 class ExitReason(IntEnum):
@@ -276,6 +283,33 @@ DISK = Struct(
     Field("reserved", "u32", ""),
 )
 
+VGA = Struct(
+    "vga_state",
+    "The registers of the VGA, which the monitor keeps (IBM VGA/XGA Technical Reference, chapter 2). The VMM sets them "
+    "as firmware does before the start, and reads them to show the screen.",
+    Field("sequencer", "u8", "by index", 8),
+    Field("graphics", "u8", "by index", 16),
+    Field("crtc", "u8", "by index", 32),
+    Field("attributes", "u8", "by index: palette, then control registers", 32),
+    Field("dac", "u8", "red, green, blue of each colour, 6 bits", 768),
+    Field("sequencer_index", "u8", ""), Field("graphics_index", "u8", ""),
+    Field("crtc_index", "u8", ""), Field("attribute_index", "u8", "bit 5: the palette is in use"),
+    Field("attribute_data", "u8", "1 = the next write to 0x3c0 is data"),
+    Field("misc", "u8", "miscellaneous output"),
+    Field("feature", "u8", "feature control"),
+    Field("status", "u8", "input status 1"),
+    Field("dac_read", "u8", "colour"), Field("dac_write", "u8", "colour"),
+    Field("dac_part", "u8", "0 red, 1 green, 2 blue"),
+    Field("dac_state", "u8", "3 = reading, 0 = writing"),
+    Field("dac_mask", "u8", ""),
+    Field("plain", "u8", "VgaPlain: the window is guest RAM at its address; else its content is in the planes"),
+    Field("reserved", "u8", "", 2),
+    Field("dac_cache", "u8", "colour being written", 4),
+    Field("latch", "u8", "by plane", 4),
+    Field("window", "u32", "guest-physical address of video memory"),
+    Field("window_size", "u32", "bytes"),
+)
+
 POSTED = Struct(
     "posted_write",
     "One queued port write.",
@@ -340,8 +374,7 @@ CONTROL = Struct(
     Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
     Field("recent_head", "u32", "entries ever written to `recent`"),
     Field("latch", "u8", "port values that need no exit", 256),
-    Field("register_index", "u8", "selected register of each register file", 8),
-    Field("registers", "u8", "register files that need no exit, 256 bytes each", 2048),
+    Field("vga", "vga_state", ""),
     Field("fifo", "fifo_window", "", 8),
     Field("ide", "ide_channel", "", 2),
     Field("disks", "disk_window", "by DISK_FD", 4),

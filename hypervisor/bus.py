@@ -43,8 +43,6 @@ class MachineStop(Exception):
         super().__init__(cause)
         self.action, self.status, self.cause = action, status, cause
 
-REGISTERS = 256  # in a register file
-
 
 class Device:
     """A device on the bus. Subclasses say what they occupy and override what they answer.
@@ -127,16 +125,6 @@ class Latch:
         self._store[self.index] = value & 0xFF
 
 
-class RegisterFile:
-    """Registers behind an index and a data port that only keep what is written: no access needs an exit."""
-
-    def __init__(self, store: Any, index: int) -> None:
-        self._store, self._first = store, index * REGISTERS
-
-    def __getitem__(self, register: int) -> int:
-        return int(self._store[self._first + register])
-
-
 class Fifo:
     """A data port's window in the state file; one transfer at a time, one exit at most for it."""
 
@@ -206,7 +194,7 @@ class Bus:
         self._out: dict[int, Callable[[int, int, int], None]] = {}
         self._mmio: list[tuple[range, Device]] = []
         self._fifos: list[Device] = []
-        self._latches = self._register_files = self._channels = 0
+        self._latches = self._channels = 0
         self.disks: list[DiskImage] = []  # those that the monitor maps, by place
         self._posted_tail = 0
         self._posted = (POSTED.ctype * layout.POSTED_COUNT).from_buffer(
@@ -273,16 +261,9 @@ class Bus:
             self._state.set_port_in(port, PortClass.LATCH, latch.index)
         return latch
 
-    def register_file(self, port: int) -> RegisterFile:
-        """Registers selected by `port` and read and written at the port behind it."""
-        index = self._register_files
-        if (index + 1) * REGISTERS > len(self._control.registers):
-            raise RingError(f"more than {index} register files; attach fewer devices")
-        self._register_files += 1
-        for at, kind in ((port, PortClass.REGISTER_INDEX), (port + 1, PortClass.REGISTER_DATA)):
-            self._state.set_port_in(at, kind, index)
-            self._state.set_port_out(at, kind, index)
-        return RegisterFile(self._control.registers, index)
+    def vga(self) -> tuple[Any, memoryview]:
+        """The registers of the VGA, which the monitor keeps (`vga_state` of the contract), and its planes."""
+        return self._control.vga, self._state.window(layout.VGA_OFFSET, layout.VGA_PLANES * layout.VGA_PLANE_SIZE)
 
     def post(self, ports: Iterable[int]) -> None:
         """Queue writes to `ports`; they reach the device, in order, before the next exit."""

@@ -79,6 +79,7 @@ class TerminalConsole:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._started = 0.0
+        self._escaped = False  # Ctrl-A came last
 
     # --- Console ------------------------------------------------------------------------------------
 
@@ -107,8 +108,7 @@ class TerminalConsole:
 
     def close(self) -> None:
         """Put back the terminal and the signals; also after an `open` that failed half-way."""
-        for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)  # another signal must not interrupt what follows
+        self._ignore_signals()
         if self._terminal:
             self._terminal.restore()
         self._ending.set()
@@ -126,6 +126,11 @@ class TerminalConsole:
     def _handle(self, number: int, handler: Callable[[int, Any], None]) -> None:
         self._handlers[number] = signal.signal(number, handler)
 
+    def _ignore_signals(self) -> None:
+        """From here on no further signal interrupts the clearing up."""
+        for number in self._handlers:
+            signal.signal(number, signal.SIG_IGN)
+
     def _on_quit(self, _number: int, _frame: Any) -> None:
         raise UserQuit
 
@@ -142,24 +147,27 @@ class TerminalConsole:
     # --- input (in its own thread) --------------------------------------------------------------------
 
     def _read_input(self) -> None:
-        escaped = False
         for data in self._chunks():
-            if not self._terminal:
-                self._type(data)
-                continue
-            plain = bytearray()
-            for byte in data:
-                if not escaped and byte == ESCAPE:
-                    escaped = True
-                elif escaped and byte != ESCAPE:
-                    escaped = False
-                    self._type(bytes(plain))
-                    plain.clear()
-                    self._command(chr(byte))
-                else:
-                    escaped = False
-                    plain.append(byte)
-            self._type(bytes(plain))
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Type `data`, but for the commands in it."""
+        if not self._terminal:
+            self._type(data)
+            return
+        plain = bytearray()
+        for byte in data:
+            if not self._escaped and byte == ESCAPE:
+                self._escaped = True
+            elif self._escaped and byte != ESCAPE:
+                self._escaped = False
+                self._type(bytes(plain))
+                plain.clear()
+                self._command(chr(byte))
+            else:
+                self._escaped = False
+                plain.append(byte)
+        self._type(bytes(plain))
 
     def _chunks(self) -> Iterator[bytes]:
         """Input until its end or the guest's."""
@@ -183,10 +191,20 @@ class TerminalConsole:
 
     # --- commands -------------------------------------------------------------------------------------
 
+    @property
+    def commands(self) -> dict[str, tuple[str, Callable[[], None]]]:
+        """What the keys behind Ctrl-A do: key -> (meaning, command)."""
+        return {
+            "h": ("this help", self._help),
+            "x": ("end the guest", self._quit),
+            "i": ("state and counters of the guest", self._info),
+            "v": ("text on the guest's VGA screen", self._screen),
+        }
+
     def _command(self, key: str) -> None:
-        known = _COMMANDS.get(key)
+        known = self.commands.get(key)
         if known:
-            known[1](self)
+            known[1]()
         else:
             self._say(f"Ctrl-A {key!a} is no command; Ctrl-A h lists them")
 
@@ -195,7 +213,7 @@ class TerminalConsole:
             self.write(b"\n" + text.encode() + b"\n")
 
     def _help(self) -> None:
-        lines = [f"Ctrl-A {key}       {meaning}" for key, (meaning, _) in _COMMANDS.items()]
+        lines = [f"Ctrl-A {key}       {meaning}" for key, (meaning, _) in self.commands.items()]
         self._say("\n".join([*lines, "Ctrl-A Ctrl-A  send Ctrl-A to the guest"]))
 
     def _quit(self) -> None:
@@ -207,12 +225,4 @@ class TerminalConsole:
         self._say(f"{self._domain.name}: running for {seconds:.1f} s\n{statistics(self._domain)}")
 
     def _screen(self) -> None:
-        self._say(self._domain.vga.text(self._domain.memory) or "(the VGA screen is empty)")
-
-
-_COMMANDS: dict[str, tuple[str, Callable[[TerminalConsole], None]]] = {
-    "h": ("this help", TerminalConsole._help),
-    "x": ("end the guest", TerminalConsole._quit),
-    "i": ("state and counters of the guest", TerminalConsole._info),
-    "v": ("text on the guest's VGA screen", TerminalConsole._screen),
-}
+        self._say(self._domain.vga.text() or "(the VGA screen is empty)")

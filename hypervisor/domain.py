@@ -253,6 +253,17 @@ class Domain:
         self.engine.wake()  # for the keyboard's interrupt
         return taken
 
+    def press_keys(self, strokes: list[tuple[int, bool]]) -> bool:
+        """Press (True) and release keys of the PC keyboard, as `I8042.press`. Legal when running."""
+        taken = self.keyboard.press(strokes)
+        self.engine.wake()
+        return taken
+
+    def move_mouse(self, right: int, up: int, wheel: int, buttons: int) -> None:
+        """Move the PC's mouse, as `I8042.move_mouse`. Legal when running."""
+        self.keyboard.move_mouse(right, up, wheel, buttons)
+        self.engine.wake()
+
     def run(self, console: Console) -> Outcome:
         """Run the guest to its end. Legal when built.
 

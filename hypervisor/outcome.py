@@ -14,7 +14,7 @@ class Ending(Enum):
     """Why the run ended: (name, exit status, meaning). Status None: the guest chose it."""
 
     POWEROFF = ("poweroff", 0, "the guest switched itself off")
-    QUIT = ("quit", 0, "the user ended the guest (Ctrl-A x)")
+    QUIT = ("quit", 0, "the user ended the guest (Ctrl-A x, ring3 stop)")
     RESET = ("reset", 0, "the guest restarted its machine (the run goes on unless --no-reboot is given)")
     EXIT = ("exit", None, "the guest wrote V to the debug-exit port 0xf4: status (V << 1) | 1")
     TRIPLE_FAULT = ("triple fault", 4, "an exception could not be delivered, nor the double fault after it")

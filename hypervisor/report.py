@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypercalls import by_number
@@ -12,6 +12,7 @@ from hypervisor.outcome import Outcome
 from hypervisor.translate import AddressSpace
 
 if TYPE_CHECKING:
+    from hypervisor.bus import Bus
     from hypervisor.domain import Domain
 
 _FRAMES = 24
@@ -19,34 +20,79 @@ _STACK_WORDS = 16
 _RECENT = 12
 _SCREEN = 8  # lines: kernels often have their last words there
 _MOST = 6
-_MAX_ABSENT = 24
 _FLAGS = ((0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (10, "DF"), (11, "OF"))
 _U32 = 0xFFFF_FFFF
 _EXIT_NAMES = {reason.value: reason.name.lower() for reason in ExitReason}
 
 
-def statistics(domain: Domain) -> str:
-    """The guest's counters: hypercalls, exits, interrupts, virtual TLB. One topic a line."""
+def counters(domain: Domain) -> dict[str, Any]:
+    """The guest's counters, by name: hypercalls, exits and interrupts by kind, virtual TLB, emulation."""
     control = domain.control
-    calls = {number: count for number, count in enumerate(control.calls) if count}
-    exits = {reason: count for reason, count in enumerate(control.exits) if count}
-    interrupts = {vector: count for vector, count in enumerate(control.interrupts) if count}
-    lines = [
-        f"hypercalls  {sum(calls.values()):,}: {_most(calls, _call_name)}",
-        f"exits       {sum(exits.values()):,}: {_most(exits, _exit_name)}",
-        f"interrupts  {sum(interrupts.values()):,}: {_most(interrupts, lambda vector: f'{vector:#x}')}",
-        f"virtual TLB {control.tlb_fills:,} fills, {control.tlb_pages:,} pages mapped, {control.tlb_drops:,} dropped, "
-        f"{control.switches:,} address-space switches, {control.low_unmaps:,} supervisor pages unmapped",
-        f"emulated    {control.emulated:,} instructions; {control.signals:,} host signals; {control.halts:,} halts",
+    return {
+        "hypercalls": {_call_name(number): count for number, count in enumerate(control.calls) if count},
+        "exits": {_exit_name(reason): count for reason, count in enumerate(control.exits) if count},
+        "interrupts": {f"{vector:#x}": count for vector, count in enumerate(control.interrupts) if count},
+        **{name: int(getattr(control, name)) for name in _PLAIN_COUNTERS},
+    }
+
+
+_PLAIN_COUNTERS = ("tlb_fills", "tlb_pages", "tlb_drops", "switches", "low_unmaps", "emulated", "signals", "halts")
+
+
+def absences(bus: Bus) -> list[tuple[str, int, int, int]]:
+    """What the guest asked for and did not find, once each: ("port" or "page", address, reads, writes)."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for (what, address), count in list(bus.absent.items()):
+        kind, writing = _ABSENT[what]
+        found.setdefault((kind, address), [0, 0])[writing] += count
+    return [(kind, address, reads, writes) for (kind, address), (reads, writes) in sorted(found.items())]
+
+
+_ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": ("page", 1),
+           "pci": ("PCI function", 0)}  # what -> kind, writing  # fmt: skip
+
+
+def statistics(domain: Domain) -> str:
+    """The guest's counters and what it did not find, for people. One topic a line."""
+    return "\n".join(counter_lines(counters(domain)) + absence_lines(absences(domain.bus)))
+
+
+def counter_lines(count: dict[str, Any]) -> list[str]:
+    """`counters` for people."""
+    return [
+        f"hypercalls  {sum(count['hypercalls'].values()):,}: {_most(count['hypercalls'])}",
+        f"exits       {sum(count['exits'].values()):,}: {_most(count['exits'])}",
+        f"interrupts  {sum(count['interrupts'].values()):,}: {_most(count['interrupts'])}",
+        f"virtual TLB {count['tlb_fills']:,} fills, {count['tlb_pages']:,} pages mapped, {count['tlb_drops']:,} "
+        f"dropped, {count['switches']:,} address-space switches, {count['low_unmaps']:,} supervisor pages unmapped",
+        f"emulated    {count['emulated']:,} instructions; {count['signals']:,} host signals; {count['halts']:,} halts",
     ]
-    absent = sorted({address for what, address in list(domain.bus.absent) if what in ("in", "out")})
-    if absent:
-        lines.append("probed, absent ports: " + " ".join(f"{port:#x}" for port in absent[:_MAX_ABSENT]))
-    functions = sorted({place for what, place in list(domain.bus.absent) if what == "pci"})
+
+
+def absence_lines(absent: Sequence[tuple[str, int, int, int]]) -> list[str]:
+    """`absences` for people: neighbouring ports are one entry."""
+    lines = []
+    for kind, step in (("port", 1), ("page", 0x1000)):
+        addresses = [address for found, address, _, _ in absent if found == kind]
+        if addresses:
+            runs = " ".join(f"{first:#x}" if first == last else f"{first:#x}-{last:#x}"
+                            for first, last in _runs(addresses, step))  # fmt: skip
+            lines.append(f"probed, absent {kind}s: {runs}")
+    functions = [f"{place >> 3:02x}.{place & 7}" for found, place, _, _ in absent if found == "PCI function"]
     if functions:
-        lines.append("probed, absent PCI functions: " + " ".join(
-            f"{place >> 3:02x}.{place & 7}" for place in functions[:_MAX_ABSENT]))
-    return "\n".join(lines)
+        lines.append("probed, absent PCI functions: " + " ".join(functions))
+    return lines
+
+
+def _runs(addresses: Sequence[int], step: int) -> Iterator[tuple[int, int]]:
+    """First and last of each run of ascending `addresses` that are `step` apart."""
+    first = last = addresses[0]
+    for address in addresses[1:]:
+        if address != last + step:
+            yield first, last
+            first = address
+        last = address
+    yield first, last
 
 
 def crash_report(domain: Domain, result: Outcome) -> str:
@@ -63,7 +109,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
         ("backtrace", list(_backtrace(domain, result, space, symbols))),
         ("stack", list(_stack(domain.shared.vcpu, space, symbols))),
         (f"last {_RECENT} hypercalls, the latest first", list(_recent(domain, symbols))),
-        ("end of the VGA screen", [line for line in domain.vga.text(domain.memory).splitlines() if line][-_SCREEN:]),
+        ("end of the VGA screen", [line for line in domain.vga.text().splitlines() if line][-_SCREEN:]),
         ("counters", statistics(domain).splitlines()),
     ]
     lines: list[str] = []
@@ -120,9 +166,9 @@ def _recent(domain: Domain, symbols: Symbols) -> Iterator[str]:
         yield f"{_call_name(entry.number):<16} from {entry.eip:08x}  {symbols.describe(entry.eip)}"
 
 
-def _most(counts: dict[int, int], name: Callable[[int], str]) -> str:
+def _most(counts: dict[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: -item[1])[:_MOST]
-    return ", ".join(f"{name(number)} {count:,}" for number, count in ordered) or "none"
+    return ", ".join(f"{name} {count:,}" for name, count in ordered) or "none"
 
 
 def _call_name(number: int) -> str:

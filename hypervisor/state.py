@@ -14,7 +14,7 @@ from hypercalls import ABI_VERSION, layout
 from hypercalls.structs import ABI_MAGIC, CONTROL, SHARED, VCPU, MonitorDevice, PortClass
 
 # Ports that the monitor serves itself: first, last, device.
-_MONITOR_PORTS = (
+MONITOR_PORTS = (
     (0x20, 0x21, MonitorDevice.PIC),
     (0xA0, 0xA1, MonitorDevice.PIC),
     (0x4D0, 0x4D1, MonitorDevice.ELCR),
@@ -23,6 +23,11 @@ _MONITOR_PORTS = (
     (0x3F8, 0x3FF, MonitorDevice.UART),
     (0x600, 0x603, MonitorDevice.PM),
     (0x608, 0x60B, MonitorDevice.PM),
+    (0x3B4, 0x3B5, MonitorDevice.VGA),
+    (0x3BA, 0x3BA, MonitorDevice.VGA),
+    (0x3C0, 0x3CF, MonitorDevice.VGA),
+    (0x3D4, 0x3D5, MonitorDevice.VGA),
+    (0x3DA, 0x3DA, MonitorDevice.VGA),
 )
 IA32_PAT_RESET = 0x0007_0406_0007_0406  # SDM vol. 3, 11.12.4
 IA32_APIC_BASE_RESET = 0xFEE0_0900  # enabled, boot CPU
@@ -48,7 +53,7 @@ class StateFile:
         self.vcpu.pat = IA32_PAT_RESET
         self.vcpu.misc_enable = 1
         self.vcpu.a20 = 1
-        for first, last, device in _MONITOR_PORTS:
+        for first, last, device in MONITOR_PORTS:
             for port in range(first, last + 1):
                 self.set_port_in(port, PortClass.MONITOR, device)
                 self.set_port_out(port, PortClass.MONITOR, device)

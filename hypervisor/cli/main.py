@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "nasm": ("porter.nasm_wrapper", "nasm_main", "assemble with NASM, porting on the way"),
     "check": ("porter.check", "main", "list the sensitive instructions left in compiled code"),
     "run": ("hypervisor.cli.run", "main", "run a kernel"),
+    "list": ("hypervisor.cli.list", "main", "list the running guests"),
+    "info": ("hypervisor.cli.info", "main", "show the state of a running guest"),
+    "screenshot": ("hypervisor.cli.screenshot", "main", "write what a running guest shows on its screen"),
+    "stop": ("hypervisor.cli.stop", "main", "end a running guest"),
     "trace": ("hypervisor.cli.trace", "main", "show and summarise what a kernel asked for"),
     "doctor": ("hypervisor.cli.doctor", "main", "tell whether this host can run guests"),
     "abi": ("hypervisor.cli.abi", "main", "print the reference page of all hypercalls"),
@@ -32,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 def usage() -> str:
     """The list of subcommands."""
     lines = ["usage: ring3 COMMAND [ARGUMENTS]", "", "commands:"]
-    lines += [f"  {name:<8} {meaning}" for name, (_, _, meaning) in COMMANDS.items()]
+    lines += [f"  {name:<10} {meaning}" for name, (_, _, meaning) in COMMANDS.items()]
     return "\n".join([*lines, "", "'ring3 COMMAND --help' tells more about one of them."])
 
 

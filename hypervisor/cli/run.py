@@ -14,6 +14,7 @@ from typing import Any
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
+from hypervisor.control.server import ControlServer
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
 from hypervisor.loaders.handover import ModuleFile, Protocol
@@ -37,11 +38,30 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     config = configuration(options)
     deadline = time.monotonic() + options.timeout if options.timeout else None
+    before = signal.signal(signal.SIGUSR1, _on_quit)  # for a stop that comes while the guest does not run
+    try:
+        with ControlServer(options.name, otherwise=options.kernel.stem) as control:
+            if control.problem:
+                _tell(control.problem)
+            return _run_again_and_again(replace(config, name=control.name), options, deadline, control)
+    except UserQuit:
+        return Ending.QUIT.status or 0
+    except Terminated as ended:
+        return raise_again(ended.signum)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _on_quit(_number: int, _frame: Any) -> None:
+    raise UserQuit
+
+
+def _run_again_and_again(
+    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
+) -> int:
+    """Run the guest until it ends other than by a reset."""
     while True:
-        try:
-            result = _run(config, options, deadline)
-        except Terminated as ended:
-            return raise_again(ended.signum)
+        result = _run(config, options, deadline, control)
         if result.ending is not Ending.RESET or options.no_reboot:
             return result.status
         _tell(f"{result.cause}; the guest starts again")
@@ -76,9 +96,12 @@ def _parser() -> Parser:
         "its file shows; a vmlinux needs 'linux', unless there is an --initrd)")  # fmt: skip
     add("--load-at", metavar="ADDRESS", help="the kernel is a flat binary: where it goes in memory")
     add("--entry", metavar="ADDRESS", help="where a flat binary is entered (default: its first byte)")
-    add("--name", default="", help="name of the guest (default: the kernel file's)")
+    add("--name", default="", help="name of the guest, by which 'ring3 list', info, screenshot and stop know "
+        "it (default: the kernel file's, with a number if that is taken)")  # fmt: skip
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
+    add("--display", action="store_true",
+        help="show the guest's VGA screen on the terminal, with its keyboard and mouse; Ctrl-A s shows the serial line")
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
     add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
         "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
@@ -186,11 +209,18 @@ def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _run(config: DomainConfig, options: argparse.Namespace, deadline: float | None) -> Outcome:
+def _run(
+    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
+) -> Outcome:
+    console = _console(options.display)
     with Domain(config) as domain:
         domain.build()
         _tell_all(domain)
-        result = _to_the_end(domain, deadline)
+        control.domain = domain
+        try:
+            result = _to_the_end(domain, deadline, console)
+        finally:
+            control.domain = None
         _tell_all(domain)
         if result.died and not options.no_report:
             print(crash_report(domain, result), file=sys.stderr)
@@ -201,7 +231,15 @@ def _run(config: DomainConfig, options: argparse.Namespace, deadline: float | No
         return result
 
 
-def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
+def _console(display: bool) -> TerminalConsole:
+    if not display:
+        return TerminalConsole()
+    from hypervisor.display.console import DisplayConsole  # and all that draws
+
+    return DisplayConsole()
+
+
+def _to_the_end(domain: Domain, deadline: float | None, console: TerminalConsole) -> Outcome:
     """Run a built domain until the guest, the user or the time (monotonic seconds) ends it."""
 
     def alarm(_number: int, _frame: Any) -> None:
@@ -211,7 +249,7 @@ def _to_the_end(domain: Domain, deadline: float | None) -> Outcome:
     try:
         if deadline is not None:
             signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), _SHORTEST))
-        return domain.run(TerminalConsole())
+        return domain.run(console)
     except UserQuit:
         return outcome(Ending.QUIT, "ended by the user")
     except _TimeIsUp:

@@ -1,106 +1,56 @@
-"""VGA registers in text mode; the text itself is plain guest RAM at 0xb8000.
+"""The VGA as the VMM sees it: set up as firmware does, and what it shows.
 
-Registers keep what is written to them, those behind index ports without an exit. The input status register
-alternates its retrace bits, so that loops that wait for a retrace end. Source: IBM PS/2 Hardware Technical
-Reference, "Video Subsystem".
+The monitor keeps the registers and works out what reaches the planes (hypervisor/monitor/vga.c and
+vga_memory.c); in text mode the window at 0xb8000 is plain guest RAM. `snapshot` is all that is needed to
+draw the screen (hypervisor/screen/), taken while the guest runs: a picture may hold a half-drawn frame, as a
+photograph of a real screen does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hypervisor.bus import Bus, ByteDevice
+from hypercalls.structs import VgaPlain
+from hypervisor.bus import Bus, Device
+from hypervisor.devices import vga_tables
 from hypervisor.memory_map import VGA_TEXT
+from hypervisor.screen.font import font
+from hypervisor.screen.snapshot import FONT_PLANE, GLYPH_BYTES, PLANE, VgaSnapshot, plain_window
+from hypervisor.screen.text import screen_text
 
-if TYPE_CHECKING:
-    from hypervisor.memory import GuestMemory
-
-ATTRIBUTE, ATTRIBUTE_READ, MISC_WRITE = 0x3C0, 0x3C1, 0x3C2
-SEQUENCER, DAC_MASK, DAC_READ, DAC_WRITE, DAC_DATA = 0x3C4, 0x3C6, 0x3C7, 0x3C8, 0x3C9
-MISC_READ, GRAPHICS, CRTC, STATUS = 0x3CC, 0x3CE, 0x3D4, 0x3DA
-
-MISC_RESET = 0x67  # colour addresses at 0x3Dx, RAM enabled, 28 MHz
-DISPLAY_DISABLED, VERTICAL_RETRACE = 0x01, 0x08
-START_HIGH, START_LOW, CURSOR_HIGH, CURSOR_LOW = 12, 13, 14, 15
-COLUMNS, ROWS = 80, 25
-_PAGE_SIZE = 0x8000
-_DAC_BYTES = 768
-_INDEXED = (SEQUENCER, GRAPHICS, CRTC)
+_BLANK = b" \x07"  # light grey on black
+_CELLS = 80 * 25
+_TEXT_WINDOW = 0x8000
 
 
-class Vga(ByteDevice):
-    """Registers of a VGA in colour text mode, 80 columns by 25 rows."""
+class Vga(Device):
+    """A VGA in colour text mode, 80 columns by 25 rows, until the guest changes that. Its ports are the monitor's."""
 
     name = "VGA"
-    ports = (range(0x3C0, 0x3D0), range(CRTC, CRTC + 2), range(STATUS, STATUS + 1))
-
-    def __init__(self) -> None:
-        self._attributes, self._attribute_index, self._attribute_data = bytearray(32), 0, False
-        self._dac, self._dac_read, self._dac_write, self._dac_mask = bytearray(_DAC_BYTES), 0, 0, 0xFF
-        self._misc, self._retrace = MISC_RESET, False
 
     def attach(self, bus: Bus) -> None:
-        super().attach(bus)
-        self._registers = {port: bus.register_file(port) for port in _INDEXED}
+        self._memory = bus.memory
+        self._state, self._planes = bus.vga()
+        state = self._state
+        for name in ("sequencer", "graphics", "crtc", "attributes", "dac"):
+            values = getattr(vga_tables, name.upper())
+            getattr(state, name)[: len(values)] = values
+        state.misc, state.feature, state.dac_mask = vga_tables.MISC, vga_tables.FEATURE, vga_tables.DAC_MASK
+        state.attribute_index = vga_tables.ATTRIBUTE_INDEX
+        state.plain, state.window, state.window_size = VgaPlain.ODD_EVEN, VGA_TEXT, _TEXT_WINDOW
+        for character, glyph in enumerate(font()):
+            at = FONT_PLANE * PLANE + character * GLYPH_BYTES
+            self._planes[at : at + len(glyph)] = glyph
+        bus.memory.write(VGA_TEXT, _BLANK * _CELLS)
 
-    def read(self, port: int) -> int:
-        if port == STATUS:
-            self._attribute_data = False
-            self._retrace = not self._retrace
-            return DISPLAY_DISABLED | VERTICAL_RETRACE if self._retrace else 0
-        if port == DAC_DATA:
-            value = self._dac[self._dac_read]
-            self._dac_read = (self._dac_read + 1) % _DAC_BYTES
-            return value
-        return {
-            ATTRIBUTE: self._attribute_index,
-            ATTRIBUTE_READ: self._attributes[self._attribute_index & 31],
-            MISC_READ: self._misc,
-            DAC_MASK: self._dac_mask,
-            DAC_READ: 0,
-            DAC_WRITE: self._dac_write // 3,
-        }.get(port, 0)
+    def snapshot(self) -> VgaSnapshot:
+        """The registers and the memory at this moment."""
+        return VgaSnapshot.take(bytes(self._state), self._planes, self._memory)
 
-    def write(self, port: int, value: int) -> None:
-        if port == ATTRIBUTE:
-            if self._attribute_data:
-                self._attributes[self._attribute_index & 31] = value
-            else:
-                self._attribute_index = value & 63
-            self._attribute_data = not self._attribute_data
-        elif port == MISC_WRITE:
-            self._misc = value
-        elif port == DAC_MASK:
-            self._dac_mask = value
-        elif port == DAC_READ:
-            self._dac_read = value * 3
-        elif port == DAC_WRITE:
-            self._dac_write = value * 3
-        elif port == DAC_DATA:
-            self._dac[self._dac_write] = value & 63
-            self._dac_write = (self._dac_write + 1) % _DAC_BYTES
+    def fingerprint(self) -> object:
+        """Differs from that of another moment where the screen may: cheaper than a snapshot. Fonts do not count."""
+        state = bytes(self._state)
+        window = plain_window(self._state)
+        return state, self._memory.read(*window) if window else bytes(self._planes)
 
-    @property
-    def cursor(self) -> tuple[int, int]:
-        """Row and column of the cursor."""
-        position = self._cell(CURSOR_HIGH, CURSOR_LOW) - self._start()
-        return divmod(max(position, 0), COLUMNS)
-
-    def _start(self) -> int:
-        """Character cell of the screen's upper left corner."""
-        return self._cell(START_HIGH, START_LOW)
-
-    def _cell(self, high: int, low: int) -> int:
-        crtc = self._registers[CRTC]
-        return crtc[high] << 8 | crtc[low]
-
-    def text(self, memory: GuestMemory) -> str:
-        """The screen as text, without trailing spaces and empty lines at the end."""
-        page = memory.read(VGA_TEXT, _PAGE_SIZE)[::2].decode("cp437")
-        page = page.translate({0: " "})
-        first = self._start()
-        lines = []
-        for row in range(ROWS):
-            at = (first + row * COLUMNS) % len(page)
-            lines.append((page + page)[at : at + COLUMNS].rstrip())
-        return "\n".join(lines).rstrip("\n")
+    def text(self) -> str:
+        """The screen as text, without trailing spaces and empty lines at the end; empty in graphics modes."""
+        return screen_text(self.snapshot())

@@ -39,10 +39,15 @@
 #define FIFO_SIZE 0x20000
 #define FIFO_COUNT 0x8
 #define VCPU_OFFSET 0x200000
+#define VGA_OFFSET 0x240000
+#define VGA_PLANE_SIZE 0x10000
+#define VGA_PLANES 0x4
 #define TRAPS_OFFSET 0x300000
 #define TRAPS_SIZE 0x100000
 #define TRACE_OFFSET 0x400000
 #define TRACE_RECORD_SIZE 0x40
+#define VGA_MEMORY 0xa0000
+#define VGA_MEMORY_SIZE 0x20000
 #define MONITOR_BASE 0x100000000
 #define STATE_BASE 0x110000000
 #define RAM_BASE 0x200000000
@@ -221,16 +226,18 @@
 #define PORT_LATCH 2
 #define PORT_POSTED 3
 #define PORT_FIFO 4
-#define PORT_REGISTER_INDEX 5
-#define PORT_REGISTER_DATA 6
-#define PORT_TASK_FILE 7
-#define PORT_IDE_STATUS 8
-#define PORT_BUS_MASTER 9
+#define PORT_TASK_FILE 5
+#define PORT_IDE_STATUS 6
+#define PORT_BUS_MASTER 7
 #define DEVICE_PIC 0
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
 #define DEVICE_ELCR 3
-#define DEVICE_PM 4
+#define DEVICE_PM 5
+#define DEVICE_VGA 6
+#define VGA_PLAIN_NONE 0
+#define VGA_PLAIN_ODD_EVEN 1
+#define VGA_PLAIN_CHAIN4 2
 #define EXIT_NONE 0
 #define EXIT_PORT_IN 1
 #define EXIT_PORT_OUT 2
@@ -414,6 +421,35 @@ struct disk_window {
 };
 _Static_assert(sizeof(struct disk_window) == 16, "disk_window");
 
+/* The registers of the VGA, which the monitor keeps (IBM VGA/XGA Technical Reference, chapter 2). The VMM sets them as firmware does before the start, and reads them to show the screen. */
+struct vga_state {
+	uint8_t sequencer[8]; /* by index */
+	uint8_t graphics[16]; /* by index */
+	uint8_t crtc[32]; /* by index */
+	uint8_t attributes[32]; /* by index: palette, then control registers */
+	uint8_t dac[768]; /* red, green, blue of each colour, 6 bits */
+	uint8_t sequencer_index;
+	uint8_t graphics_index;
+	uint8_t crtc_index;
+	uint8_t attribute_index; /* bit 5: the palette is in use */
+	uint8_t attribute_data; /* 1 = the next write to 0x3c0 is data */
+	uint8_t misc; /* miscellaneous output */
+	uint8_t feature; /* feature control */
+	uint8_t status; /* input status 1 */
+	uint8_t dac_read; /* colour */
+	uint8_t dac_write; /* colour */
+	uint8_t dac_part; /* 0 red, 1 green, 2 blue */
+	uint8_t dac_state; /* 3 = reading, 0 = writing */
+	uint8_t dac_mask;
+	uint8_t plain; /* VgaPlain: the window is guest RAM at its address; else its content is in the planes */
+	uint8_t reserved[2];
+	uint8_t dac_cache[4]; /* colour being written */
+	uint8_t latch[4]; /* by plane */
+	uint32_t window; /* guest-physical address of video memory */
+	uint32_t window_size; /* bytes */
+};
+_Static_assert(sizeof(struct vga_state) == 888, "vga_state");
+
 /* One queued port write. */
 struct posted_write {
 	uint16_t port;
@@ -480,8 +516,7 @@ struct control_block {
 	uint32_t posted_tail; /* posted writes ever seen by the VMM */
 	uint32_t recent_head; /* entries ever written to `recent` */
 	uint8_t latch[256]; /* port values that need no exit */
-	uint8_t register_index[8]; /* selected register of each register file */
-	uint8_t registers[2048]; /* register files that need no exit, 256 bytes each */
+	struct vga_state vga;
 	struct fifo_window fifo[8];
 	struct ide_channel ide[2];
 	struct disk_window disks[4]; /* by DISK_FD */
@@ -501,7 +536,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8288, "control_block");
+_Static_assert(sizeof(struct control_block) == 7120, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

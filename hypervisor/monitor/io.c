@@ -61,6 +61,7 @@ static uint32_t monitor_in(uint32_t device, uint32_t port, uint32_t size)
 	case DEVICE_PM: return pm_in(port, size);
 	case DEVICE_PIC: case DEVICE_ELCR: return pic_in(port);
 	case DEVICE_PIT: return pit_in(port);
+	case DEVICE_VGA: return vga_in(port);
 	default: return uart_in(port);
 	}
 }
@@ -73,6 +74,7 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t size, uint32_t 
 	case DEVICE_PM: pm_out(port, size, value); break;
 	case DEVICE_PIC: case DEVICE_ELCR: pic_out(port, value); break;
 	case DEVICE_PIT: pit_out(port, value); break;
+	case DEVICE_VGA: vga_out(port, value); break;
 	default: uart_out(port, value); break;
 	}
 }
@@ -82,17 +84,9 @@ static bool is_byte_wide(uint32_t class)
 {
 	switch (class >> 12) {
 	case PORT_MONITOR: return (class & 0xfff) != DEVICE_PM;
-	case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: case PORT_IDE_STATUS:
-	case PORT_BUS_MASTER: return true;
+	case PORT_LATCH: case PORT_IDE_STATUS: case PORT_BUS_MASTER: return true;
 	default: return false;
 	}
-}
-
-static uint8_t *selected_register(uint32_t class)
-{
-	uint32_t file = class & 7;
-
-	return &control.registers[file * 256 + control.register_index[file]];
 }
 
 static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
@@ -102,8 +96,6 @@ static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
 	case PORT_LATCH: return control.latch[class & 255];
 	case PORT_IDE_STATUS: return ide_status(class & 0xfff);
 	case PORT_BUS_MASTER: return master_in(class & 0xfff);
-	case PORT_REGISTER_INDEX: return control.register_index[class & 7];
-	case PORT_REGISTER_DATA: return *selected_register(class);
 	case PORT_FIFO: {
 		struct fifo_window *fifo = window(class);
 		uint32_t value = 0;
@@ -146,12 +138,6 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 	switch (class >> 12) {
 	case PORT_MONITOR:
 		monitor_out(class & 0xfff, port, size, value);
-		return;
-	case PORT_REGISTER_INDEX:
-		control.register_index[class & 7] = (uint8_t)value;
-		return;
-	case PORT_REGISTER_DATA:
-		*selected_register(class) = (uint8_t)value;
 		return;
 	case PORT_TASK_FILE:
 		if (size != 1 || !ide_takes(class & 0xfff, value & 0xff))

@@ -10,15 +10,25 @@
 #define FRAME 0xfffff000u
 #define LARGE_FRAME 0xffc00000u
 
-/* Pages of RAM from `physical` on; 0 where there is none. */
+/* Pages of RAM from `physical` on; 0 where there is none. What a VGA decodes is a piece of its own. */
 uint32_t pages_of_ram(uint32_t physical)
 {
-	return physical < control.ram_size ? (uint32_t)((control.ram_size - physical) >> 12) : 0;
+	if (!is_ram(physical))
+		return 0;
+	uint64_t end = physical < VGA_MEMORY ? VGA_MEMORY : vga_owns(physical) ? vga_window_end() : control.ram_size;
+
+	return (uint32_t)((end - physical) >> 12);
+}
+
+/* The lowest address from which RAM reaches `physical`. */
+uint32_t ram_begins(uint32_t physical)
+{
+	return physical < VGA_MEMORY ? 0 : vga_owns(physical) ? control.vga.window : VGA_MEMORY + VGA_MEMORY_SIZE;
 }
 
 bool is_ram(uint32_t physical)
 {
-	return physical < control.ram_size;
+	return physical < control.ram_size && (!vga_owns(physical) || vga_is_plain(physical));
 }
 
 static bool refuse(uint32_t linear, uint32_t access, bool present)

@@ -14,6 +14,8 @@ static uint32_t device_read(uint32_t physical, uint32_t size)
 		return lapic_read(offset & ~3u) >> (offset & 3) * 8 & mask_of(size);
 	if (page == IOAPIC_PAGE)
 		return ioapic_read(offset) & mask_of(size);
+	if (vga_decodes(physical))
+		return vga_read(physical, size);
 	exit_prepare(0, physical, size, 1, 0);
 	return exit_to_vmm(EXIT_MMIO_READ) & mask_of(size);
 }
@@ -26,6 +28,8 @@ static void device_write(uint32_t physical, uint32_t size, uint32_t value)
 		lapic_write(offset, value);
 	} else if (page == IOAPIC_PAGE) {
 		ioapic_write(offset, value);
+	} else if (vga_decodes(physical)) {
+		vga_write(physical, size, value);
 	} else {
 		exit_prepare(0, physical, size, 1, value & mask_of(size));
 		exit_to_vmm(EXIT_MMIO_WRITE);

@@ -42,8 +42,8 @@ static struct bounds clip(struct bounds b, uint32_t page, uint32_t physical)
 		highest = top;
 	if (highest - page > pages_of_ram(physical))
 		highest = page + pages_of_ram(physical);
-	if (page - lowest > frame)
-		lowest = page - frame;
+	if (page - lowest > frame - (ram_begins(physical) >> 12))
+		lowest = page - (frame - (ram_begins(physical) >> 12));
 	if (control.rom_size && frame < rom && highest - page > rom - frame)
 		highest = page + rom - frame;
 	if (control.rom_size && frame >= rom_end && page - lowest > frame - rom_end)

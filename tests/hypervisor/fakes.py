@@ -71,26 +71,15 @@ class GuestPorts:
         if kind is PortClass.BUS_MASTER:  # byte-wide: the bus splits it
             rest = self.in_(port + 1, size - 1) << 8 if size > 1 else 0
             return self._master_in(index) | rest
-        if kind is PortClass.REGISTER_INDEX:
-            return int(self.state.control.register_index[index])
-        if kind is PortClass.REGISTER_DATA:
-            return int(self.state.control.registers[index * 256 + self.state.control.register_index[index]])
         return self._exit(reason=1, port=port, size=size)
 
     def out(self, port: int, value: int, size: int = 1) -> None:
         from hypercalls.structs import POSTED
 
         kind, index = self.state.outputs.get(port, (PortClass.EXIT, 0))
-        if size > 1 and kind in (PortClass.REGISTER_INDEX, PortClass.REGISTER_DATA, PortClass.BUS_MASTER):
-            # byte-wide: the bus splits it
+        if size > 1 and kind is PortClass.BUS_MASTER:  # byte-wide: the bus splits it
             for i in range(size):
                 self.out(port + i, value >> 8 * i & 0xFF)
-            return
-        if kind is PortClass.REGISTER_INDEX:
-            self.state.control.register_index[index] = value & 0xFF
-            return
-        if kind is PortClass.REGISTER_DATA:
-            self.state.control.registers[index * 256 + self.state.control.register_index[index]] = value & 0xFF
             return
         if kind is PortClass.TASK_FILE and size == 1 and self._task_file_takes(index, value):
             return

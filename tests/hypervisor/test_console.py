@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
-import select
 import signal
-import subprocess
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,58 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.hypervisor import guests
-from tests.samples.kernels import RING3, environment
+from tests.hypervisor.terminal import SECONDS, Terminal
 
 pytestmark = pytest.mark.usefixtures("monitor")
 
-SECONDS = 15
 CTRL_A = b"\x01"
-
-
-class Terminal:
-    """``ring3 run`` on a pseudo-terminal, with the terminal's state before it started."""
-
-    def __init__(self, kernel: Path, *options: str) -> None:
-        self.master, self.slave = pty.openpty()
-        self.before = termios.tcgetattr(self.slave)
-        self.output = b""
-        self.process = subprocess.Popen(
-            [*RING3, "run", *options, str(kernel)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
-            env=environment(), start_new_session=True,
-        )  # fmt: skip
-
-    def type(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def expect(self, text: bytes) -> None:
-        """Read until `text` has been printed."""
-        deadline = time.monotonic() + SECONDS
-        while text not in self.output:
-            ready, _, _ = select.select([self.master], [], [], max(deadline - time.monotonic(), 0))
-            assert ready, f"{text!r} did not come; so far: {self.output!r}"
-            self.output += os.read(self.master, 4096)
-
-    def is_raw(self) -> bool:
-        return not termios.tcgetattr(self.slave)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
-
-    def is_restored(self) -> bool:
-        return termios.tcgetattr(self.slave) == self.before
-
-    def wait(self) -> int:
-        """Exit status; keeps reading, so that the program never waits for the terminal."""
-        deadline = time.monotonic() + SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if select.select([self.master], [], [], 0.02)[0]:
-                self.output += os.read(self.master, 4096)
-        return self.process.wait(0)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for fd in (self.master, self.slave):
-            with contextlib.suppress(OSError):
-                os.close(fd)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from native.build import compiler
@@ -21,10 +23,17 @@ POWERED_OFF = 0
 """Exit status of QEMU and of ring3 when a guest turns its machine off."""
 
 
+@cache
+def _runtime() -> tempfile.TemporaryDirectory[str]:
+    """Where the guests of this test run have their control sockets: names do not meet those of other runs."""
+    return tempfile.TemporaryDirectory(prefix="ring3-tests-")
+
+
 def environment() -> dict[str, str]:
     """The environment in which ``RING3`` works from any directory, installed or not."""
     path = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    own = {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT), "XDG_RUNTIME_DIR": _runtime().name}
+    return os.environ | own
 
 
 def _checked(command: list[str]) -> None:

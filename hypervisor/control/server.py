@@ -1,0 +1,131 @@
+"""The control socket of one `ring3 run`: answers questions about its guest while that runs.
+
+Everything happens in threads of its own, which sleep until somebody connects: a guest's exits are served by
+the main thread and wait for none of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from hypervisor.control import VERSION
+from hypervisor.control.answers import COMMANDS
+from hypervisor.control.directory import Directory, check_name, name_from
+from hypervisor.errors import RingError
+
+if TYPE_CHECKING:
+    from hypervisor.domain import Domain
+
+_PATIENCE_SECONDS = 5.0  # for a client that is slow to ask or to listen
+_LONGEST_REQUEST = 65536
+_MOST_CLIENTS = 16
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
+
+
+class ControlServer:
+    """Answers for the guest in `domain`, of which there may be several in turn (a guest that restarts).
+
+    `name` is the guest's name; it differs from the one wished for where that was taken and not insisted on.
+    Raises RingError where a name that was insisted on (`wanted`) is taken, or cannot be a name. Where there is
+    no place for sockets the guest runs without one, and `problem` says why.
+    """
+
+    def __init__(self, wanted: str, otherwise: str) -> None:
+        self.domain: Domain | None = None
+        self.started = time.monotonic()
+        self.name = check_name(wanted) if wanted else name_from(otherwise)
+        self.problem = ""
+        self._listener: socket.socket | None = None
+        self._clients = threading.BoundedSemaphore(_MOST_CLIENTS)
+        self._main = threading.get_ident()
+        try:
+            self._directory = Directory()
+        except RingError as error:
+            self.problem = f"no control socket: {error}"
+            return
+        try:
+            self.name, self._listener = self._directory.claim(self.name, exactly=bool(wanted))
+        except RingError:
+            self._directory.__exit__()
+            raise
+        threading.Thread(target=self._accept, name="control", daemon=True).start()
+
+    def __enter__(self) -> ControlServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the name free. Connections end with the process: who waits for the guest's end learns of it then."""
+        if self._listener:
+            self._directory.remove(self.name)
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+            self._directory.__exit__()
+
+    def stop(self) -> None:
+        """Let the main thread end the guest, as Ctrl-A x does."""
+        signal.pthread_kill(self._main, signal.SIGUSR1)
+
+    # --- in threads of its own --------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        assert self._listener
+        with self._listener as listener:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return  # shut down
+                if self._clients.acquire(blocking=False):
+                    threading.Thread(target=self._serve, args=(connection,), name="control client", daemon=True).start()
+                else:
+                    connection.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection, contextlib.suppress(OSError):
+                if self._is_ours(connection):
+                    connection.settimeout(_PATIENCE_SECONDS)
+                    self._converse(connection)
+        finally:
+            self._clients.release()
+
+    @staticmethod
+    def _is_ours(connection: socket.socket) -> bool:
+        """Whether our own user, or root, asks."""
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return _CREDENTIALS.unpack(credentials)[1] in (os.geteuid(), 0)
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as lines:
+            while line := lines.readline(_LONGEST_REQUEST):
+                answer = {"version": VERSION} | self._answer(line)
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+                if answer.get("stops"):
+                    self.stop()
+                    connection.settimeout(None)  # the client waits for our end
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            version, command = request["version"], request["command"]
+        except (ValueError, KeyError, TypeError):
+            return _refusal("a request is an object in one line of JSON with 'version' and 'command'")
+        if version != VERSION:
+            return _refusal(f"version {version} is not spoken here, only {VERSION}")
+        if command not in COMMANDS:
+            return _refusal(f"there is no command '{command}'; there are {', '.join(COMMANDS)}")
+        if self.domain is None:
+            return _refusal(f"guest {self.name} is only starting; ask again")
+        return {"ok": True, "stops": command == "stop", "result": COMMANDS[command](self.domain, self.started)}
+
+
+def _refusal(reason: str) -> dict[str, Any]:
+    return {"ok": False, "error": reason}
