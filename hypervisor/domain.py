@@ -174,7 +174,7 @@ class Domain:
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
         self.rings = ConsoleRings(self.shared, self.engine.wake)
-        self.keyboard, self.vga = I8042(), Vga()
+        self.keyboard, self.vga = I8042(), Vga(self.boot.framebuffer)
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)
         channels, pci = ide_channels(drives), pci_bus()
         pci.plug(PiixIde(channels), ISA_SLOT, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypervisor.cli.arguments import Parser
 from hypervisor.control.client import ask
 from hypervisor.errors import RingError
+from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.snapshot import VgaSnapshot
 from hypervisor.screen.text import screen_text
 
@@ -22,9 +23,10 @@ def main(arguments: list[str]) -> int:
     output: Path = options.output
     if output.suffix.lower() not in _SUFFIXES:
         raise RingError(f"{output} is neither .png nor .txt; name the file after what it shall hold")
-    snapshot = VgaSnapshot.unpacked(ask(options.name, "screenshot"))
+    values = ask(options.name, "screenshot")
+    snapshot = (LinearSnapshot if "framebuffer" in values else VgaSnapshot).unpacked(values)
     if output.suffix.lower() == ".txt":
-        if not snapshot.is_text:
+        if not isinstance(snapshot, VgaSnapshot) or not snapshot.is_text:
             raise RingError(f"guest {options.name} shows graphics; write a .png")
         content = (screen_text(snapshot) + "\n").encode()
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hypercalls import layout
 from hypervisor.memory_map import IOAPIC, LAPIC
 from hypervisor.report import absences, counters
+from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.text import text_screen
 from hypervisor.state import MONITOR_PORTS
 
@@ -72,6 +73,9 @@ def _devices(domain: Domain) -> list[dict[str, Any]]:
 
 def _mode(domain: Domain) -> str:
     snapshot = domain.vga.snapshot()
+    if isinstance(snapshot, LinearSnapshot):
+        shown = snapshot.shown
+        return f"framebuffer, {shown.width} x {shown.height}, {shown.depth} bits a pixel"
     if snapshot.is_text:
         screen = text_screen(snapshot)
         return f"text, {screen.columns} columns, {screen.rows} rows"

@@ -8,11 +8,15 @@ photograph of a real screen does.
 
 from __future__ import annotations
 
+import zlib
+
 from hypercalls.structs import VgaPlain
 from hypervisor.bus import Bus, Device
 from hypervisor.devices import vga_tables
+from hypervisor.devices.framebuffer import Framebuffer
 from hypervisor.memory_map import VGA_TEXT
 from hypervisor.screen.font import font
+from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.snapshot import FONT_PLANE, GLYPH_BYTES, PLANE, VgaSnapshot, plain_window
 from hypervisor.screen.text import screen_text
 
@@ -25,6 +29,10 @@ class Vga(Device):
     """A VGA in colour text mode, 80 columns by 25 rows, until the guest changes that. Its ports are the monitor's."""
 
     name = "VGA"
+
+    def __init__(self, linear: Framebuffer | None = None) -> None:
+        """`linear`: the framebuffer that is shown instead of the VGA's own memory, which a loader has set."""
+        self._linear = linear
 
     def attach(self, bus: Bus) -> None:
         self._memory = bus.memory
@@ -41,16 +49,21 @@ class Vga(Device):
             self._planes[at : at + len(glyph)] = glyph
         bus.memory.write(VGA_TEXT, _BLANK * _CELLS)
 
-    def snapshot(self) -> VgaSnapshot:
-        """The registers and the memory at this moment."""
+    def snapshot(self) -> VgaSnapshot | LinearSnapshot:
+        """All that is needed to draw the screen, at this moment."""
+        if self._linear:
+            return LinearSnapshot.take(self._linear, self._memory)
         return VgaSnapshot.take(bytes(self._state), self._planes, self._memory)
 
     def fingerprint(self) -> object:
         """Differs from that of another moment where the screen may: cheaper than a snapshot. Fonts do not count."""
+        if self._linear:
+            return zlib.crc32(LinearSnapshot.take(self._linear, self._memory).data)
         state = bytes(self._state)
         window = plain_window(self._state)
         return state, self._memory.read(*window) if window else bytes(self._planes)
 
     def text(self) -> str:
         """The screen as text, without trailing spaces and empty lines at the end; empty in graphics modes."""
-        return screen_text(self.snapshot())
+        snapshot = self.snapshot()
+        return screen_text(snapshot) if isinstance(snapshot, VgaSnapshot) else ""

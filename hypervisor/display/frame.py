@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.snapshot import RGB, VgaSnapshot
 from hypervisor.screen.text import TextScreen, text_screen
 
@@ -45,11 +46,11 @@ class Frame:
         return Frame(rows)
 
 
-def frame(snapshot: VgaSnapshot, columns: int, lines: int) -> Frame:
+def frame(snapshot: VgaSnapshot | LinearSnapshot, columns: int, lines: int) -> Frame:
     """The cells for a snapshot; graphics are made to fit `columns` and `lines`."""
     if not snapshot.is_on:
         return Frame([])
-    if snapshot.is_text:
+    if isinstance(snapshot, VgaSnapshot) and snapshot.is_text:
         return _text(text_screen(snapshot))
     return _graphics(snapshot, columns, lines)
 
@@ -69,7 +70,7 @@ def _text(screen: TextScreen) -> Frame:
     return Frame(rows, screen.cursor if screen.cursor_is_shown else None, part)
 
 
-def _graphics(snapshot: VgaSnapshot, columns: int, lines: int) -> Frame:
+def _graphics(snapshot: VgaSnapshot | LinearSnapshot, columns: int, lines: int) -> Frame:
     """A picture of two dots a cell, one above the other, each the dot of the screen in its middle."""
     import numpy as np
 

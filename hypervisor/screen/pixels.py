@@ -1,4 +1,5 @@
-"""The screen as pixels: text with the font of plane 2, 16 colours, 256 colours, 4 colours as on a CGA.
+"""The screen as pixels: text with the font of plane 2, 16 colours, 256 colours, 4 colours as on a CGA;
+and linear framebuffers.
 
 Every dot of the display is a pixel, so that a mode that shows each dot twice gives a picture of twice its
 size. Source: IBM VGA/XGA Technical Reference, chapter 2. Panning by single dots is not done.
@@ -9,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.snapshot import FONT_PLANE, GLYPH_BYTES, PLANE, VgaSnapshot
 from hypervisor.screen.text import text_screen
 
 Pixels = NDArray[np.uint8]  # rows, columns, red green blue
+Snapshot = VgaSnapshot | LinearSnapshot
 
 _HALF_CLOCK, _EIGHT_DOTS = 0x08, 0x01  # sequencer clocking mode
 _SHIFT_256, _SHIFT_CGA = 0x40, 0x20  # graphics mode
@@ -21,10 +24,25 @@ _BOXES = range(0xC0, 0xE0)
 _FONT_STEP = (0x0000, 0x4000, 0x8000, 0xC000, 0x2000, 0x6000, 0xA000, 0xE000)  # character map select
 
 
-def render(snapshot: VgaSnapshot) -> Pixels:
+def render(snapshot: Snapshot) -> Pixels:
     """What the screen shows; cursor and blinking characters as they are while they are seen."""
+    if isinstance(snapshot, LinearSnapshot):
+        return _linear(snapshot)
     pixels = _text(snapshot) if snapshot.is_text else _graphics(snapshot)
     return pixels if snapshot.is_on else np.zeros_like(pixels)
+
+
+def _linear(snapshot: LinearSnapshot) -> Pixels:
+    shown = snapshot.shown
+    size = -(-shown.depth // 8)
+    lines = np.frombuffer(snapshot.data, np.uint8).reshape(shown.height, shown.pitch)
+    parts = lines[:, : shown.width * size].reshape(shown.height, shown.width, size).astype(np.uint32)
+    values = sum(parts[..., byte] << 8 * byte for byte in range(size))
+    components = []
+    for first, bits in shown.colours:
+        highest = (1 << bits) - 1
+        components.append(((values >> first & highest) * 255 + highest // 2) // highest)
+    return np.stack(components, axis=-1).astype(np.uint8)
 
 
 def _fonts(snapshot: VgaSnapshot) -> list[NDArray[np.uint8]]:

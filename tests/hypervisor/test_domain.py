@@ -81,7 +81,7 @@ def test_absent_ports_are_told(tmp_path: Path) -> None:
         domain.build()
         domain.run(Transcript())
         assert domain.bus.absent == {("in", 0x998): 1, ("out", 0x999): 1}
-        assert "probed, absent ports: 0x998 0x999" in statistics(domain)
+        assert "probed, absent ports: 0x998-0x999" in statistics(domain)
         domain.bus.port_out(0xCF8, 4, 0x8000_1A00)
         assert domain.bus.port_in(0xCFC, 4) == 0xFFFF_FFFF
         assert "probed, absent PCI functions: 03.2" in statistics(domain)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.cli.run import _module
-from hypervisor.loaders.boot import ModuleFile
+from hypervisor.loaders.handover import ModuleFile
 from tests.hypervisor import guests
 from tests.hypervisor.cli.commands import refusal, ring3
 from tests.hypervisor.loaders.elves import Part, elf
