@@ -103,6 +103,7 @@ class IdeChannel(Device):
     def reset(self) -> None:
         """Power-on or software reset: the registers show the first drive's signature."""
         self.stop()
+        self.bus.set_irq(self.irq, False)
         self._device_control &= ~SOFT_RESET
         for drive in self.drives:
             if drive:
