@@ -74,7 +74,7 @@ class PortClass(IntEnum):
     POSTED = 3  # writes are queued and seen by the VMM before its next exit
     FIFO = 4  # string data from or to window `index`
     TASK_FILE = 5  # writes go to an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
-    IDE_STATUS = 6  # reads give the status latch of IDE channel `index` and take its interrupt back
+    IDE_STATUS = 6  # status of IDE channel `index` & 1; `index` & 2: the alternate, which leaves the interrupt alone
     BUS_MASTER = 7  # a register of an IDE channel's bus master: index = channel * 8 + register
 
 
@@ -153,6 +153,15 @@ class ConfigFlag(IntFlag):
     """Bits of control.flags, set by the VMM before the start."""
 
     FORCE_SLIDE = 1  # use the mmap_min_addr slide even where address 0 could be mapped
+
+
+class IdeInterrupt(IntEnum):
+    """An IDE channel's interrupt on its way. A drive takes time, which drivers count on: they give a command and only
+    then get ready to be interrupted. So the line rises a little after what it tells of is done."""
+
+    NONE = 0  # or the line is up
+    DUE = 1  # the drive still looks busy
+    SEEN = 2  # the guest has looked at the status, or some time has passed
 
 
 class MonitorError(IntEnum):
@@ -272,7 +281,8 @@ IDE = Struct(
     Field("master_command", "u8", "bus master: bit 0 start, bit 3 direction"),
     Field("master_status", "u8", "bus master: bit 0 active, bit 1 error, bit 2 interrupt"),
     Field("master_enabled", "u8", "1 = the PCI function may reach memory"),
-    Field("reserved", "u8", "", 4),
+    Field("interrupting", "u8", "IdeInterrupt"),
+    Field("reserved", "u8", "", 3),
 )
 
 DISK = Struct(

@@ -270,9 +270,9 @@ class Bus:
         for port in ports:
             self._state.set_port_out(port, PortClass.POSTED, 0)
 
-    def ide_channel(self, registers: dict[int, int], status: int) -> int:
+    def ide_channel(self, registers: dict[int, int], status: int, alternate: int) -> int:
         """An IDE channel's registers, which the monitor keeps: `registers` maps each port to its register, `status`
-        is the status register's. Returns the channel's number, by which `ide_record` finds its record.
+        and `alternate` read the status. Returns the channel's number, by which `ide_record` finds its record.
         """
         channel = self._channels
         if channel == len(self._control.ide):
@@ -281,6 +281,7 @@ class Bus:
         for port, register in registers.items():
             self._state.set_port_out(port, PortClass.TASK_FILE, channel * 8 + register)
         self._state.set_port_in(status, PortClass.IDE_STATUS, channel)
+        self._state.set_port_in(alternate, PortClass.IDE_STATUS, channel | 2)
         return channel
 
     def ide_record(self, channel: int) -> Any:

@@ -24,7 +24,7 @@ from hypervisor.devices.ide import (
     UNCORRECTABLE,
     IdeChannel,
     Places,
-)  # fmt: skip
+)
 
 _WINDOW_SECTORS = FIFO_SIZE // SECTOR
 _SET_TRANSFER_MODE = 0x03
@@ -243,4 +243,4 @@ _COMMANDS: dict[int, Callable[[AtaDrive, IdeChannel], None]] = {
 } | dict.fromkeys(
     # RECALIBRATE, SEEK, IDLE and STANDBY: nothing to move or to stop
     [*range(0x10, 0x20), *range(0x70, 0x80), *range(0x94, 0x98), *range(0xE0, 0xE4)], AtaDrive._succeed
-)  # fmt: skip
+)

@@ -23,7 +23,7 @@ from hypervisor.devices.ide import (
     LBA_MID,
     IdeChannel,
     Places,
-)  # fmt: skip
+)
 
 PACKET_SIZE = 12
 _DMA = 1  # FEATURES of PACKET

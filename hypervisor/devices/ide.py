@@ -2,7 +2,7 @@
 
 Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, protocols in 9.5 to 9.10. What drives make of commands is in
 `hypervisor.devices.ata` (disks) and `hypervisor.devices.atapi` (CD drives). How accesses travel (`hypervisor.bus`):
-status is a latch, the monitor keeps the task file and the bus master's registers, the data register is a FIFO.
+the monitor has the status, keeps the task file and the bus master's registers, the data register is a FIFO.
 Commands that move a disk's sectors the monitor carries out by itself, where the image can be mapped and nothing is
 wrong with them (hypervisor/monitor/ide.c, bus_master.c); all others cost one exit. What is here is the whole device all
 the same: whatever the monitor leaves comes here, and works the same.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hypercalls.structs import IdeInterrupt
 from hypervisor import memory_map
 from hypervisor.bus import Bus, Device
 from hypervisor.devices import bus_master
@@ -86,10 +87,10 @@ class IdeChannel(Device):
 
     def attach(self, bus: Bus) -> None:
         self.bus = bus
-        self._latch = bus.latch([self.base + STATUS, self.control], self._idle_status())
+        self._latch = bus.latch([], self._idle_status())
         self.fifo = bus.fifo(self, self.base + DATA)
         kept = {self.base + register: register for register in range(FEATURES, COMMAND + 1)}
-        self.number = bus.ide_channel(kept | {self.control: 0}, self.base + STATUS)
+        self.number = bus.ide_channel(kept | {self.control: 0}, self.base + STATUS, self.control)
         self.shared = shared = bus.ide_record(self.number)
         for place, drive in enumerate(self.drives):
             if drive:
@@ -102,6 +103,7 @@ class IdeChannel(Device):
     def reset(self) -> None:
         """Power-on or software reset: the registers show the first drive's signature."""
         self.stop()
+        self.bus.set_irq(self.irq, False)
         self._device_control &= ~SOFT_RESET
         for drive in self.drives:
             if drive:
@@ -206,12 +208,13 @@ class IdeChannel(Device):
         self._then = self._dma = None
         self._counts_bytes = False
         self.shared.moving = self.shared.dma = 0
+        self.shared.interrupting = IdeInterrupt.NONE
 
     def interrupt(self) -> None:
-        """Raise INTRQ, which stays up until the guest reads the status or writes a command."""
+        """Have the monitor raise INTRQ, which stays up until the guest reads the status or writes a command."""
         if not self._device_control & NO_INTERRUPT:
             self.shared.master_status |= bus_master.INTERRUPT
-            self.bus.set_irq(self.irq, True)
+            self.shared.interrupting = IdeInterrupt.DUE
 
     def status(self, value: int) -> None:
         """Let the status registers read `value`."""

@@ -280,6 +280,9 @@
 #define ERROR_MEMORY 6
 #define ERROR_BUG 7
 #define ERROR_TIMER 8
+#define INTERRUPT_NONE 0
+#define INTERRUPT_DUE 1
+#define INTERRUPT_SEEN 2
 #define SEQUENCE_CLI 0
 #define SEQUENCE_STI 1
 #define SEQUENCE_PUSHF 2
@@ -409,7 +412,8 @@ struct ide_channel {
 	uint8_t master_command; /* bus master: bit 0 start, bit 3 direction */
 	uint8_t master_status; /* bus master: bit 0 active, bit 1 error, bit 2 interrupt */
 	uint8_t master_enabled; /* 1 = the PCI function may reach memory */
-	uint8_t reserved[4];
+	uint8_t interrupting; /* IdeInterrupt */
+	uint8_t reserved[3];
 };
 _Static_assert(sizeof(struct ide_channel) == 72, "ide_channel");
 

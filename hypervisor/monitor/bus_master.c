@@ -83,12 +83,12 @@ bool master_runs(struct ide_channel *channel)
 
 uint32_t master_in(uint32_t index)
 {
-	const struct ide_channel *channel = &control.ide[index >> 3 & 1];
+	struct ide_channel *channel = &control.ide[index >> 3 & 1];
 	uint32_t reg = index & 7;
 
 	if (reg >= TABLE)
 		return channel->table >> (reg - TABLE) * 8 & 0xff;
-	return reg == COMMAND ? channel->master_command : reg == STATUS ? channel->master_status : 0xff;
+	return reg == COMMAND ? channel->master_command : reg == STATUS ? ide_master_status(channel) : 0xff;
 }
 
 /* Take the write of a byte; false: the VMM is to carry out the transfer that it starts. */

@@ -11,7 +11,7 @@
 #include "sys.h"
 
 enum { CONTROL, FEATURES, COUNT, LBA_LOW, LBA_MID, LBA_HIGH, SELECT, COMMAND };
-enum { LBA_MODE = 0x40, SLAVE = 0x10, NO_INTERRUPT = 2, SOFT_RESET = 4, HIGH_ORDER = 0x80 };
+enum { LBA_MODE = 0x40, SLAVE = 0x10, SOFT_RESET = 4, HIGH_ORDER = 0x80 };
 
 #define SECTOR 512u
 #define WINDOW_SECTORS (FIFO_SIZE / SECTOR)
@@ -72,33 +72,6 @@ static uint8_t *window_of(const struct ide_channel *channel)
 }
 
 static uint32_t selected(const struct ide_channel *channel) { return channel->task[SELECT] & SLAVE ? 1 : 0; }
-
-/* --- Interrupts --------------------------------------------------------------------------------------- */
-
-/* INTRQ stays up until the guest reads the status or writes a command. */
-void ide_interrupt(struct ide_channel *channel)
-{
-	if (channel->task[CONTROL] & NO_INTERRUPT)
-		return;
-	channel->master_status |= MASTER_INTERRUPT;
-	irq_set_line(channel->irq & 15, true);
-}
-
-static void interrupt_back(const struct ide_channel *channel)
-{
-	uint32_t line = channel->irq & 15;
-
-	if (machine.pic[line / 8].lines >> (line & 7) & 1)
-		irq_set_line(line, false);
-}
-
-uint32_t ide_status(uint32_t index)
-{
-	const struct ide_channel *channel = &control.ide[index & 1];
-
-	interrupt_back(channel);
-	return control.latch[channel->latch];
-}
 
 /* A block has passed through the data window `index`, and more follow. */
 void ide_block_done(uint32_t index)
@@ -227,7 +200,7 @@ bool ide_takes(uint32_t index, uint32_t value)
 		channel->task[CONTROL] &= (uint8_t)~HIGH_ORDER;
 	}
 	if (reg == COMMAND) {
-		interrupt_back(channel);
+		ide_interrupt_back(channel);
 		return command(channel, value);
 	}
 	channel->previous[reg] = channel->task[reg];

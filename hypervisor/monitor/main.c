@@ -99,7 +99,7 @@ _Noreturn void monitor_main(void)
 	pit_reset();
 	pm_reset();
 	uart_reset();
-	machine.deadline = ~0ull;
+	machine.deadline = machine.ide_deadline = ~0ull;
 	compare_prepare();
 	signals_install();
 	pool_run();

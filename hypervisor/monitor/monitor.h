@@ -106,6 +106,7 @@ struct machine {
 	uint64_t pm_cleared; /* half periods of the PM timer when its event was cleared */
 	struct uart_state uart;
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
+	uint64_t ide_deadline; /* when IDE interrupts that are due go on; ~0: none are */
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
@@ -368,11 +369,18 @@ bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segm
 /* ide.c: what of IDE needs no exit */
 void ide_map_disks(void);
 bool ide_takes(uint32_t index, uint32_t value);
-uint32_t ide_status(uint32_t index);
 void ide_block_done(uint32_t index);
 bool ide_continues(uint32_t index);
-void ide_interrupt(struct ide_channel *channel);
 uint8_t *ide_sector(const struct ide_channel *channel, uint32_t drive, uint64_t sector);
+
+/* ide_interrupt.c: when it interrupts */
+void ide_interrupt(struct ide_channel *channel);
+void ide_interrupt_back(struct ide_channel *channel);
+void ide_interrupts_poll(void);
+bool ide_interrupts_now(void);
+void ide_timer(uint64_t now);
+uint32_t ide_status(uint32_t index);
+uint32_t ide_master_status(struct ide_channel *channel);
 
 /* bus_master.c: IDE's way to memory */
 #define MASTER_INTERRUPT 4u

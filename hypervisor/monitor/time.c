@@ -48,6 +48,8 @@ void timers_rearm(void)
 
 	if (machine.lapic.deadline < deadline)
 		deadline = machine.lapic.deadline;
+	if (machine.ide_deadline < deadline)
+		deadline = machine.ide_deadline;
 	if (machine.console_deadline < deadline)
 		deadline = machine.console_deadline;
 	if (pm_deadline() < deadline)
@@ -69,6 +71,7 @@ void timers_run(void)
 	pit_timer(now);
 	lapic_timer(now);
 	pm_timer(now);
+	ide_timer(now);
 	if (now >= machine.console_deadline)
 		doorbell();
 	timers_rearm();
@@ -91,6 +94,8 @@ void idle(void)
 	struct timespec64 left = { 0, 0 };
 	bool limited = machine.deadline != ~0ull;
 
+	if (ide_interrupts_now())
+		return;
 	doorbell();
 	if (limited) {
 		uint64_t now = now_ns();

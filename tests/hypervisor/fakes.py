@@ -60,14 +60,23 @@ class GuestPorts:
         from hypercalls.structs import EXIT
 
         self.exits += 1
-        return int(self.bus.handle(EXIT.ctype(**fields)))
+        answer = int(self.bus.handle(EXIT.ctype(**fields)))
+        for channel in self.state.control.ide:
+            self._interrupt(channel)
+        return answer
+
+    def _interrupt(self, channel: Any) -> None:
+        """What the monitor does a little later (ide_interrupt.c)."""
+        if channel.interrupting:
+            channel.interrupting = 0
+            self.bus.set_irq(channel.irq, True)
 
     def in_(self, port: int, size: int = 1) -> int:
         kind, index = self.state.inputs.get(port, (PortClass.EXIT, 0))
         if kind is PortClass.LATCH and size == 1:
             return int(self.state.control.latch[index])
         if kind is PortClass.IDE_STATUS and size == 1:
-            return int(self.state.control.latch[self.state.control.ide[index].latch])
+            return int(self.state.control.latch[self.state.control.ide[index & 1].latch])
         if kind is PortClass.BUS_MASTER:  # byte-wide: the bus splits it
             rest = self.in_(port + 1, size - 1) << 8 if size > 1 else 0
             return self._master_in(index) | rest
@@ -178,4 +187,5 @@ class GuestPorts:
         elif record.position % record.block == 0:
             channel = next(channel for channel in self.state.control.ide if channel.fifo == index)
             if not channel.task[0] & 2:
-                self.bus.set_irq(channel.irq, True)
+                channel.interrupting = 1
+                self._interrupt(channel)

@@ -1,0 +1,103 @@
+/* When an IDE drive interrupts, and what its status says until then.
+ *
+ * Sectors move at once here, where a disk takes time. Drivers count on that time: they give a command, then note that
+ * they wait and sleep; an interrupt within the command's own instruction would come too early. So a drive looks busy
+ * to the first look, and its line rises as soon as the guest halts or looks again, or some time later. */
+#include "monitor.h"
+
+/* The line rises after one of these at least, and two at most. */
+#define SOON_NS 50000u
+#define ALTERNATE 2u
+
+enum { CONTROL = 0, NO_INTERRUPT = 2 };
+
+static void raise(struct ide_channel *channel)
+{
+	if (!channel->interrupting)
+		return;
+	channel->interrupting = INTERRUPT_NONE;
+	irq_set_line(channel->irq & 15, true);
+}
+
+/* The drive has something to tell. */
+void ide_interrupt(struct ide_channel *channel)
+{
+	if (channel->task[CONTROL] & NO_INTERRUPT)
+		return;
+	channel->master_status |= MASTER_INTERRUPT;
+	channel->interrupting = INTERRUPT_DUE;
+	ide_interrupts_poll();
+}
+
+/* The VMM's drives may have something to tell, too: see that it will be heard. */
+void ide_interrupts_poll(void)
+{
+	if (machine.ide_deadline != ~0ull || !(control.ide[0].interrupting | control.ide[1].interrupting))
+		return;
+	machine.ide_deadline = now_ns() + SOON_NS;
+	timers_rearm();
+}
+
+void ide_timer(uint64_t now)
+{
+	bool more = false;
+
+	if (now < machine.ide_deadline)
+		return;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct ide_channel *channel = &control.ide[i];
+
+		if (channel->interrupting == INTERRUPT_DUE) {
+			channel->interrupting = INTERRUPT_SEEN;
+			more = true;
+		} else {
+			raise(channel);
+		}
+	}
+	machine.ide_deadline = more ? now + SOON_NS : ~0ull;
+}
+
+/* The guest has nothing to do: whether that ends here. */
+bool ide_interrupts_now(void)
+{
+	bool any = control.ide[0].interrupting | control.ide[1].interrupting;
+
+	raise(&control.ide[0]);
+	raise(&control.ide[1]);
+	return any;
+}
+
+/* A command, or a read of the status, takes INTRQ back. With interrupts on, a processor would have taken it before. */
+void ide_interrupt_back(struct ide_channel *channel)
+{
+	uint32_t line = channel->irq & 15;
+
+	if (channel->interrupting && interrupts_on())
+		irq_pulse(line);
+	else if (machine.pic[line / 8].lines >> (line & 7) & 1)
+		irq_set_line(line, false);
+	channel->interrupting = INTERRUPT_NONE;
+}
+
+/* What the status port reads; `index` is that of the port's class. */
+uint32_t ide_status(uint32_t index)
+{
+	struct ide_channel *channel = &control.ide[index & 1];
+
+	if (channel->interrupting == INTERRUPT_DUE) {
+		channel->interrupting = INTERRUPT_SEEN;
+		return channel->busy;
+	}
+	if (index & ALTERNATE)
+		raise(channel);
+	else
+		ide_interrupt_back(channel);
+	return control.latch[channel->latch];
+}
+
+/* What the bus master's status reads: whoever looks there waits for the interrupt bit. */
+uint32_t ide_master_status(struct ide_channel *channel)
+{
+	raise(channel);
+	return channel->master_status;
+}
