@@ -1,4 +1,4 @@
-"""``python -m tests.hypervisor.engine.qemu_video``: record what VGA, keyboard and mouse of QEMU's PC answer to scripts."""
+"""``python -m tests.hypervisor.engine.qemu_video``: record what QEMU's VGA, keyboard and mouse answer to scripts."""
 
 from __future__ import annotations
 
