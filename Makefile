@@ -53,6 +53,7 @@ transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
 	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
 	$(BIN)/python -m tests.hypervisor.screen.record
+	$(BIN)/python -m tests.hypervisor.engine.qemu_video
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3
