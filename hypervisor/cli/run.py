@@ -67,7 +67,8 @@ def _parser() -> Parser:
         help="a raw disk image (up to 4). Index 0, the disk that a PC boots from, shows the kernel file unless "
         "given; others follow from 1")  # fmt: skip
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
-    add("--module", action="append", default=[], metavar="FILE[=TEXT]", help="a multiboot module and its string")
+    add("--module", action="append", default=[], metavar="FILE[=TEXT]",
+        help="a multiboot module and its string (default: FILE)")  # fmt: skip
     add("--initrd", type=Path, metavar="FILE", help="Linux's initial RAM disk")
     add("--protocol", choices=[protocol.value for protocol in Protocol], help="how to start the kernel (default: as "
         "its file shows; a vmlinux needs 'linux', unless there is an --initrd)")  # fmt: skip
@@ -144,8 +145,8 @@ def _disk(text: str) -> DiskConfig:
 
 
 def _module(text: str) -> ModuleFile:
-    path, _, arguments = text.partition("=")
-    return ModuleFile(Path(path), f"{path} {arguments}".strip())
+    path, given, string = text.partition("=")
+    return ModuleFile(Path(path), string if given else path)
 
 
 def _address(option: str, text: str | None) -> int | None:

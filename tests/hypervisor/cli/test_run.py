@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.cli.run import _module
+from hypervisor.loaders.handover import ModuleFile
 from tests.hypervisor import guests
 from tests.hypervisor.cli.commands import refusal, ring3
 from tests.hypervisor.loaders.elves import Part, elf
@@ -167,3 +169,11 @@ def test_refused_kernels(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_missing_kernel_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in refusal("run", tmp_path / "kernel")
     assert "cannot be read" in refusal("run", "--unported", tmp_path / "kernel")
+
+
+@pytest.mark.parametrize(
+    ("option", "string"), [("initrd", "initrd"), ("initrd=/boot/x a=b", "/boot/x a=b"), ("initrd=", "")]
+)
+def test_the_string_of_a_module(option: str, string: str) -> None:
+    """GRUB 2 and boot loaders before it differ in whether the file's name is part of it, so kernels do."""
+    assert _module(option) == ModuleFile(Path("initrd"), string)
