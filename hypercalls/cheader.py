@@ -11,12 +11,12 @@ from hypercalls.table import HYPERCALLS, Operand
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.ExitReason, structs.Shutdown, structs.TraceKind,
-    structs.DeviceAccess, structs.ConfigFlag, structs.MonitorError, sequences.Action,
+    structs.DeviceAccess, structs.LostTicks, structs.ConfigFlag, structs.MonitorError, sequences.Action,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "ExitReason": "EXIT", "Shutdown": "SHUTDOWN",
-    "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "ConfigFlag": "CONFIG", "MonitorError": "ERROR",
-    "Action": "SEQUENCE",
+    "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "LostTicks": "TICKS", "ConfigFlag": "CONFIG",
+    "MonitorError": "ERROR", "Action": "SEQUENCE",
 }
 
 

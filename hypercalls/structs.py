@@ -85,6 +85,14 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
+    RTC = 4
+
+
+class LostTicks(IntEnum):
+    """What becomes of a timer's interrupts that came too late for the one before to have been taken."""
+
+    DISCARD = 0  # they are forgotten; the phase is kept
+    SLEW = 1  # they come later, one by one, at a higher rate, until the guest has had them all
 
 
 class ExitReason(IntEnum):
@@ -98,7 +106,7 @@ class ExitReason(IntEnum):
     FIFO_DONE = 5
     MMIO_READ = 6
     MMIO_WRITE = 7
-    CONSOLE_FULL = 8
+    SERIAL_FULL = 8
     SHUTDOWN = 9
     TRIPLE_FAULT = 10
     DEAD_HALT = 11
@@ -211,7 +219,7 @@ EXIT = Struct(
     "exit_record",
     "One question of the monitor to the VMM; the answer goes into `value` and the exit data window.",
     Field("reason", "u32", "ExitReason"),
-    Field("port", "u32", "I/O port, or FIFO window"),
+    Field("port", "u32", "I/O port, or FIFO window, or serial port (SERIAL_FULL)"),
     Field("address", "u64", "guest-physical address (MMIO), pid (NEW_MEMBER, MEMBER_DIED)"),
     Field("size", "u32", "bytes per item: 1, 2 or 4"),
     Field("count", "u32", "items in the exit data window (string I/O)"),
@@ -262,6 +270,17 @@ DISK = Struct(
     Field("bytes", "u64", "length of the image; 0: there is none, or it cannot be mapped"),
     Field("writable", "u32", "1 = mapped for writing, too"),
     Field("reserved", "u32", ""),
+)
+
+SERIAL = Struct(
+    "serial_port",
+    "The far end of a serial port: its rings (layout.py).",
+    Field("present", "u32", "1 = the port exists"),
+    Field("out_head", "u32", "bytes ever written by the guest"),
+    Field("out_tail", "u32", "bytes ever read by the VMM"),
+    Field("in_head", "u32", "bytes ever sent to the guest"),
+    Field("in_tail", "u32", "bytes ever read by the guest"),
+    Field("breaks", "u32", "breaks ever sent to the guest; one is seen behind the bytes sent before"),
 )
 
 POSTED = Struct(
@@ -316,14 +335,14 @@ CONTROL = Struct(
     Field("run_state", "u32", "0 starting, 1 running, 2 halted, 3 asking, 4 ended"),
     Field("current_pid", "u32", "host process that runs the guest"),
     Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
-    Field("doorbell", "u32", "1 = EXIT_FD was rung for console output not yet read"),
+    Field("doorbell", "u32", "1 = EXIT_FD was rung for serial output not yet read"),
     Field("exit", "exit_record", ""),
     Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
     Field("irq_request", "u8", "VMM: pulse this ISA line; cleared by the monitor", 16),
-    Field("console_out_head", "u32", "bytes ever written by the guest"),
-    Field("console_out_tail", "u32", "bytes ever read by the VMM"),
-    Field("console_in_head", "u32", "bytes ever typed"),
-    Field("console_in_tail", "u32", "bytes ever read by the guest"),
+    Field("serial", "serial_port", "by number; the first is the console", 4),
+    Field("cmos", "u8", "CMOS memory; the bytes of the clock are those that it was last stopped or set at", 128),
+    Field("lost_ticks", "u32", "LostTicks"),
+    Field("reserved0", "u32", ""),
     Field("posted_head", "u32", "posted writes ever queued"),
     Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
     Field("recent_head", "u32", "entries ever written to `recent`"),

@@ -202,6 +202,9 @@ class TerminalConsole:
         self._ending.set()
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
+    def _break(self) -> None:
+        self._domain.rings.send_break()
+
     def _info(self) -> None:
         seconds = time.monotonic() - self._started
         self._say(f"{self._domain.name}: running for {seconds:.1f} s\n{statistics(self._domain)}")
@@ -213,6 +216,7 @@ class TerminalConsole:
 _COMMANDS: dict[str, tuple[str, Callable[[TerminalConsole], None]]] = {
     "h": ("this help", TerminalConsole._help),
     "x": ("end the guest", TerminalConsole._quit),
+    "b": ("send a break to the serial port", TerminalConsole._break),
     "i": ("state and counters of the guest", TerminalConsole._info),
     "v": ("text on the guest's VGA screen", TerminalConsole._screen),
 }

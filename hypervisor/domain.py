@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hypercalls import layout
-from hypercalls.structs import ExitReason, MonitorError, Shutdown
+from hypercalls.structs import ExitReason, LostTicks, MonitorError, Shutdown
 from hypervisor import memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.bios import write_firmware_data
-from hypervisor.devices.cmos import Cmos
+from hypervisor.devices.cmos import cmos_memory
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import Drive, ide_channels
@@ -40,8 +40,9 @@ from hypervisor.errors import RingError
 from hypervisor.loaders.boot import ModuleFile, load, set_boot_state
 from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
-from hypervisor.rings import ConsoleRings
-from hypervisor.state import StateFile
+from hypervisor.rings import SerialRings
+from hypervisor.serial import SerialConfig, SerialPort
+from hypervisor.state import SERIAL_PORTS, StateFile
 from hypervisor.trace.recorder import Recorder, TraceConfig
 
 DEFAULT_MEMORY = 256 * memory_map.MIB
@@ -64,6 +65,7 @@ class DomainConfig:
 
     A PC's first disk is the one it booted from, so unless a disk asks for index 0, that place shows the
     kernel file, read-only, and `disks` without an index follow from index 1.
+    `serials`: the serial ports beside the console; others do not exist.
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
     """
 
@@ -76,6 +78,8 @@ class DomainConfig:
     slide: bool = False
     cpu: int | None = None
     keyboard: bool = False
+    serials: tuple[SerialConfig, ...] = ()
+    lost_ticks: LostTicks = LostTicks.DISCARD
     trace: TraceConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
@@ -146,20 +150,36 @@ class Domain:
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
-        self.rings = ConsoleRings(self.shared, self.engine.wake)
+        self.rings = SerialRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga()
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)
         for device in (
-            Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
+            self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
             *ide_channels(drives),
         ):  # fmt: skip
             self.bus.add(device)
+        self._add_serials(held)
+        self.control.cmos[:] = cmos_memory(config.memory)
+        self.control.lost_ticks = config.lost_ticks
         self.engine.disks = [image.fd for image in self.bus.disks]
-        write_firmware_data(self.memory, sum(drive is not None for drive in drives))
+        ports = [SERIAL_PORTS[number] for number in sorted({0, *(serial.number for serial in config.serials)})]
+        write_firmware_data(self.memory, sum(drive is not None for drive in drives), ports)
         write_mp_tables(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.loaded)
         self._set_traps()
+
+    def _add_serials(self, held: contextlib.ExitStack) -> None:
+        self._serials: list[SerialPort] = []
+        for serial in self.config.serials:
+            if self.control.serial[serial.number].present:
+                raise RingError(f"serial port {serial.number + 1} is given twice; leave one of them out")
+            self.shared.add_serial(serial.number)
+            port = SerialPort(serial, SerialRings(self.shared, self.engine.wake, serial.number))
+            held.callback(port.close)
+            self._serials.append(port)
+            if port.notice:
+                self.notices.append(port.notice)
 
     def _command_line(self) -> str:
         return f"{self.config.kernel.name} {self.config.append}".strip()
@@ -232,9 +252,13 @@ class Domain:
             self.engine.start()
             try:
                 console.open(self)
+                for port in self._serials:
+                    port.open()
                 result = self._serve(console)
                 self.bus.settle()
                 self._drain(console)
+                for port in self._serials:
+                    port.drain()
             finally:
                 console.close()
         finally:
@@ -259,7 +283,7 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        control, rings, recorder = self.control, self.rings, self._recorder
+        serial, rings, recorder = self.control.serial[0], self.rings, self._recorder
         try:
             while True:
                 try:
@@ -268,8 +292,10 @@ class Domain:
                     continue  # a signal was handled, for example SIGTSTP: eventfd_read does not go on by itself
                 except RingError as ended:
                     return outcome(Ending.MONITOR, str(ended))
-                if control.console_out_head != rings.tail:
+                if serial.out_head != rings.tail:
                     self._drain(console)
+                for port in self._serials:
+                    port.drain()
                 if record is None:
                     if recorder:
                         recorder.call()

@@ -7,6 +7,7 @@ Source: the IBM PC AT Technical Reference, "BIOS data area"; there is no BIOS co
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hypervisor.memory_map import BASE_END, EBDA, KIB, ROM
@@ -20,32 +21,33 @@ _IRET = b"\xcf"
 _RESET_VECTOR = 0xF_FFF0
 _BIOS_DATE = b"01/01/24\0\xfc"  # at F000:FFF5, then the model byte: AT
 
-COM1 = 0x3F8
-EQUIPMENT = 0x0226  # one serial port, 80x25 colour, FPU, PS/2 mouse port present
+EQUIPMENT = 0x0026  # 80x25 colour, FPU, PS/2 mouse port present; and from bit 9 on the number of serial ports
 VIDEO_MODE = 3  # 80x25 text
 COLUMNS, ROWS = 80, 25
 CRTC_PORT = 0x3D4
 KEYBOARD_BUFFER = 0x1E  # offset from segment 40h
 
 
-def write_firmware_data(memory: GuestMemory, disks: int) -> None:
-    """Fill the first pages and the BIOS area of RAM; `disks`: number of hard disks."""
+def write_firmware_data(memory: GuestMemory, disks: int, serials: Sequence[int]) -> None:
+    """Fill the first pages and the BIOS area of RAM; `disks`: number of hard disks; `serials`: first port of each
+    serial port (up to four)."""
     memory.write(0, struct.pack("<HH", _IRET_OFFSET, ROM >> 4) * 256)
     memory.write(ROM + _IRET_OFFSET, _IRET)
     memory.write(_RESET_VECTOR, b"\xea\xf0\xff\x00\xf0" + _BIOS_DATE)  # jmp to itself, never run
-    memory.write(BDA, _data_area(disks))
+    memory.write(BDA, _data_area(disks, serials))
     memory.write(EBDA, struct.pack("<B", (BASE_END - EBDA) // KIB))
 
 
-def _data_area(disks: int) -> bytes:
+def _data_area(disks: int, serials: Sequence[int]) -> bytes:
     area = bytearray(256)
 
     def word(address: int, value: int) -> None:
         struct.pack_into("<H", area, address - BDA, value)
 
-    word(0x400, COM1)
+    for place, port in enumerate(serials):
+        word(0x400 + 2 * place, port)
     word(0x40E, EBDA >> 4)
-    word(0x410, EQUIPMENT)
+    word(0x410, EQUIPMENT | len(serials) << 9)
     word(0x413, EBDA // KIB)
     word(0x41A, KEYBOARD_BUFFER)  # head and tail: empty
     word(0x41C, KEYBOARD_BUFFER)

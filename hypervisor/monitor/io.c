@@ -60,6 +60,7 @@ static uint32_t monitor_in(uint32_t device, uint32_t port)
 	switch (device) {
 	case DEVICE_PIC: case DEVICE_ELCR: return pic_in(port);
 	case DEVICE_PIT: return pit_in(port);
+	case DEVICE_RTC: return rtc_in(port);
 	default: return uart_in(port);
 	}
 }
@@ -69,6 +70,7 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t value)
 	switch (device) {
 	case DEVICE_PIC: case DEVICE_ELCR: pic_out(port, value); break;
 	case DEVICE_PIT: pit_out(port, value); break;
+	case DEVICE_RTC: rtc_out(port, value); break;
 	default: uart_out(port, value); break;
 	}
 }

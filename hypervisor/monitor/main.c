@@ -98,6 +98,7 @@ _Noreturn void monitor_main(void)
 	ioapic_reset();
 	pit_reset();
 	uart_reset();
+	rtc_reset();
 	machine.deadline = ~0ull;
 	compare_prepare();
 	signals_install();

@@ -29,8 +29,11 @@ static int requested(const struct pic_chip *pic)
 {
 	uint32_t waiting = first_of(pic, pic->irr & ~pic->imr);
 	uint32_t served = first_of(pic, pic->special_mask ? pic->isr & ~pic->imr : pic->isr);
+	uint32_t line = (pic->priority + waiting) & 7;
+	/* In special fully nested mode the slave may ask again while it is being served. */
+	bool again = pic->fully_nested && pic == &machine.pic[0] && line == CASCADE && waiting == served && waiting < 8;
 
-	return waiting < served ? (int)((pic->priority + waiting) & 7) : -1;
+	return waiting < served || again ? (int)line : -1;
 }
 
 static void cascade(void)
@@ -65,8 +68,10 @@ static void enter_service(struct pic_chip *pic, uint32_t line)
 {
 	uint8_t bit = (uint8_t)(1u << line);
 
-	if (!(pic->elcr & bit))
+	pic->lines &= (uint8_t)~(pic->pulsed & bit);
+	if (!(pic->elcr & ~pic->pulsed & bit))
 		pic->irr &= (uint8_t)~bit;
+	pic->pulsed &= (uint8_t)~bit;
 	if (!pic->auto_eoi)
 		pic->isr |= bit;
 	else if (pic->rotate)
@@ -93,10 +98,12 @@ uint32_t pic_acknowledge(void)
 	return slave->base + (uint32_t)second;
 }
 
-/* Non-specific EOI, with rotation where bit 2 of the command says so. */
+/* Non-specific EOI, with rotation where bit 2 of the command says so. A level that special mask mode lets
+ * pass is not the one that ends. */
 static void end_of_interrupt(struct pic_chip *pic, uint32_t command)
 {
-	uint32_t served = first_of(pic, pic->isr), line = (pic->priority + served) & 7;
+	uint32_t served = first_of(pic, pic->special_mask ? pic->isr & ~pic->imr : pic->isr);
+	uint32_t line = (pic->priority + served) & 7;
 
 	if (served == 8)
 		return;
@@ -124,10 +131,11 @@ static void write_ocw2(struct pic_chip *pic, uint32_t value)
 
 static void write_command(struct pic_chip *pic, uint32_t value)
 {
-	if (value & 0x10) { /* ICW1 */
-		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines;
+	if (value & 0x10) { /* ICW1; the level bit is ELCR's business in a PC */
+		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines, pulsed = pic->pulsed;
 
-		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .init = 1, .icw4 = value & 1 };
+		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .pulsed = pulsed,
+					  .irr = lines & elcr, .init = 2, .single = value >> 1 & 1, .icw4 = value & 1 };
 		timers_rearm(); /* all lines are open now */
 	} else if (value & 8) { /* OCW3 */
 		if (value & 4)
@@ -143,16 +151,19 @@ static void write_command(struct pic_chip *pic, uint32_t value)
 
 static void write_data(struct pic_chip *pic, uint32_t value)
 {
-	switch (pic->init) {
-	case 1:
+	uint8_t last = pic->icw4 ? 4 : 0;
+
+	switch (pic->init) { /* the command word that is due; 0: none */
+	case 2:
 		pic->base = value & 0xf8;
-		pic->init = 2;
+		pic->init = pic->single ? last : 3;
 		break;
-	case 2: /* ICW3: the cascade is wired as in every PC */
-		pic->init = pic->icw4 ? 3 : 0;
+	case 3: /* the cascade is wired as in every PC */
+		pic->init = last;
 		break;
-	case 3:
+	case 4:
 		pic->auto_eoi = value >> 1 & 1;
+		pic->fully_nested = value >> 4 & 1;
 		pic->init = 0;
 		break;
 	default:
@@ -179,13 +190,18 @@ uint32_t pic_in(uint32_t port)
 	}
 	if (port & 1)
 		return pic->imr;
+	if (!pic->read_isr)
+		pit_timer(now_ns()); /* whose line may be masked: nobody else waits for it */
 	return pic->read_isr ? pic->isr : pic->irr;
 }
 
 void pic_out(uint32_t port, uint32_t value)
 {
 	if (port >= ELCR_MASTER) {
-		machine.pic[port & 1].elcr = (uint8_t)value & (port & 1 ? 0xde : 0xf8);
+		struct pic_chip *pic = &machine.pic[port & 1];
+
+		pic->elcr = (uint8_t)value & (port & 1 ? 0xde : 0xf8);
+		pic->irr = (pic->irr & ~pic->elcr) | (pic->lines & pic->elcr);
 	} else {
 		struct pic_chip *pic = &machine.pic[port >= SLAVE_COMMAND];
 

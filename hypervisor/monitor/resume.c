@@ -62,7 +62,7 @@ void devices_poll(void)
 {
 	timers_run();
 	take_requests();
-	uart_update();
+	uarts_update();
 	irq_update();
 }
 
