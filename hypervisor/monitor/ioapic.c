@@ -95,6 +95,7 @@ void ioapic_write(uint32_t offset, uint32_t value)
 		uint64_t *entry = &machine.ioapic_redirection[(reg - 0x10) / 2];
 		const uint64_t read_only = ENTRY_REMOTE_IRR | 1ull << 12;
 
+		pit_masked();
 		if (reg & 1)
 			*entry = (*entry & 0xffffffffu) | ((uint64_t)value << 32 & ENTRY_DESTINATION);
 		else

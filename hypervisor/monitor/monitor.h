@@ -92,7 +92,7 @@ struct lapic_state {
 
 struct uart_state {
 	uint8_t ier, lcr, mcr, scr, dll, dlm, fcr, errors, modem_changes, thr_interrupt, line, timed_out;
-	uint8_t received[16], first, count;
+	uint8_t received[16], first, count, holding; /* holding: without FIFO, what DATA reads until more comes */
 	uint32_t breaks;
 	uint64_t timeout_at; /* ns */
 };
@@ -443,6 +443,7 @@ void pit_reset(void);
 uint32_t pit_in(uint32_t port);
 void pit_out(uint32_t port, uint32_t value);
 void pit_timer(uint64_t now);
+void pit_masked(void);
 uint64_t pit_deadline(void);
 void uart_reset(void);
 uint32_t uart_in(uint32_t port);

@@ -36,14 +36,19 @@ static int requested(const struct pic_chip *pic)
 	return waiting < served || again ? (int)line : -1;
 }
 
+/* The slave's request is an edge at the master. */
 static void cascade(void)
 {
 	struct pic_chip *master = &machine.pic[0];
+	uint8_t bit = 1u << CASCADE;
 
-	if (requested(&machine.pic[1]) >= 0)
-		master->irr |= 1u << CASCADE;
-	else
-		master->irr &= (uint8_t)~(1u << CASCADE);
+	if (requested(&machine.pic[1]) < 0) {
+		master->irr &= (uint8_t)~bit;
+		master->lines &= (uint8_t)~bit;
+	} else if (!(master->lines & bit)) {
+		master->irr |= bit;
+		master->lines |= bit;
+	}
 }
 
 void pic_set_line(uint32_t line, bool high)
@@ -76,6 +81,8 @@ static void enter_service(struct pic_chip *pic, uint32_t line)
 		pic->isr |= bit;
 	else if (pic->rotate)
 		pic->priority = (uint8_t)((line + 1) & 7);
+	if (pic == &machine.pic[1])
+		machine.pic[0].lines &= (uint8_t)~(1u << CASCADE); /* the request falls, and rises for the next */
 }
 
 /* INTA: the vector of the highest request; a request that has gone is spurious (line 7). */
@@ -205,6 +212,7 @@ void pic_out(uint32_t port, uint32_t value)
 	} else {
 		struct pic_chip *pic = &machine.pic[port >= SLAVE_COMMAND];
 
+		pit_masked();
 		if (port & 1)
 			write_data(pic, value);
 		else

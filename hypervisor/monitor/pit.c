@@ -1,5 +1,6 @@
 /* The 8254 interval timer (Intel 8254 data sheet) and port 0x61. Its clock is the host's, in ticks since that
- * began; a count that is written is loaded at once, not at the next tick. */
+ * began; a count that is written is loaded at once, not at the next tick. An output that rises because of a new
+ * mode alone is no interrupt. */
 #include "monitor.h"
 
 #define PIT_HZ 1193182ull
@@ -143,6 +144,13 @@ void pit_timer(uint64_t ns)
 	}
 	if (ticks_due(&c->ticks, count, irq_unserved(0), ns, ns_of(c->count)))
 		irq_pulse(0);
+}
+
+/* What opens a line is about to change: an edge at a masked one comes before that. */
+void pit_masked(void)
+{
+	if (machine.pit[0].unwatched)
+		pit_timer(now_ns());
 }
 
 /* What channel 0 has done so far counts, before it is made to do something else. */

@@ -74,7 +74,6 @@ static uint64_t character_ns(const struct uart_state *u)
 /* The FIFO's clock starts anew whenever a character comes or goes. */
 static void restart_timeout(struct uart_state *u)
 {
-	u->timed_out = 0;
 	if (u->fcr & FCR_ON && u->count)
 		u->timeout_at = now_ns() + TIMEOUT_CHARACTERS * character_ns(u);
 }
@@ -87,6 +86,8 @@ static void receive(struct uart_state *u, uint8_t byte)
 			return;
 		u->count = 0; /* the register holds the last one */
 	}
+	if (!(u->fcr & FCR_ON))
+		u->holding = byte;
 	u->received[(u->first + u->count) % sizeof(u->received)] = byte;
 	u->count++;
 	restart_timeout(u);
@@ -113,10 +114,15 @@ static uint8_t next_received(struct uart_state *u)
 {
 	uint8_t byte = u->received[u->first];
 
+	if (!(u->fcr & FCR_ON)) {
+		u->count = 0;
+		return u->holding;
+	}
 	if (!u->count)
 		return 0;
 	u->first = (u->first + 1) % sizeof(u->received);
 	u->count--;
+	u->timed_out = 0;
 	restart_timeout(u);
 	return byte;
 }
