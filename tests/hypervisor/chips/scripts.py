@@ -65,8 +65,8 @@ def pic(random: Random) -> Script:
     if level:
         script.append(out(0x4D0, 0x18))
     special_mask = [False, False]
-    # Where the slave's request can be withdrawn, QEMU's master keeps it: either the slave has requests, or it is
-    # given commands.
+    # Where the slave's request can be withdrawn, or is taken by a poll of the master alone, QEMU's master keeps it, or
+    # does not see it again: either the slave has requests, or these commands are given.
     slave = random.random() < 0.5
     script.append(out(0xA1, 0 if slave else 0xFF))
     for _ in range(200):
@@ -85,7 +85,7 @@ def pic(random: Random) -> Script:
             commands = [0, 3, 4, 6, 7] if special_mask[chip] else range(8)
             script.append(out(command, random.choice(commands) << 5 | random.randrange(8)))
         elif kind == 6:
-            value = 0x08 | random.choice([0, 2, 3, 4, 0x40, 0x60, 0x62, 0x43])
+            value = 0x08 | random.choice([0, 2, 3, *([] if slave else [4]), 0x40, 0x60, 0x62, 0x43])
             if value & 0x40:
                 special_mask[chip] = bool(value & 0x20)
             script.append(out(command, value))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypercalls.structs import ExitReason
 from hypervisor.bus import MachineStop
 from hypervisor.devices.bios import write_firmware_data
-from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import Drive, ide_channels
@@ -141,8 +140,9 @@ def test_mp_tables_are_found_and_sum_to_zero() -> None:
 
 def test_the_bios_data_area() -> None:
     memory = FakeMemory()
-    write_firmware_data(memory, disks=2)
+    write_firmware_data(memory, disks=2, serials=[0x3F8, 0x3E8])
     word = lambda at: int.from_bytes(memory.read(at, 2), "little")  # noqa: E731
+    assert (word(0x402), word(0x404), word(0x410) >> 9 & 7) == (0x3E8, 0, 2)
     assert (word(0x400), word(0x413), word(0x40E), word(0x463)) == (0x3F8, 639, 0x9FC0, 0x3D4)
     assert word(0x41A) == word(0x41C), "the keyboard buffer is empty"
     assert memory.read(0x475, 1) == b"\2" and memory.read(0x449, 1) == b"\3"
@@ -177,7 +177,7 @@ accesses = st.lists(
 @given(accesses)
 def test_no_access_breaks_a_device(disk: Path, actions: list[tuple[int, int, int, int, int]]) -> None:
     image = DiskImage(disk)
-    devices = (I8042(), Cmos(32 * MIB), Vga(), PostCode(), DebugExit(), ResetControl(), PowerOff())
+    devices = (I8042(), Vga(), PostCode(), DebugExit(), ResetControl(), PowerOff())
     guest = Machine(*devices, *ide_channels([Drive(image, "S"), None]))
     try:
         for reason, port, size, value, count in actions:
