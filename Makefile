@@ -2,11 +2,13 @@
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
-#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them
+#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them;
+#                      give each device ACCESSES (1000000) random ones
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
-#   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386)
+#   make transcripts   record anew what the sample kernels print on a PC, and what its devices answer (needs
+#                      qemu-system-i386)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,8 +34,10 @@ test: $(VENV)/test monitor
 
 COUNT := 100000
 SEED := $(shell date +%s)
-fuzz: $(VENV)/test
+ACCESSES := 1000000
+fuzz: $(VENV)/test monitor
 	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
+	$(BIN)/python -m tests.hypervisor.fuzz.run $(ACCESSES) $(SEED)
 
 bench: $(VENV)/ring3 monitor
 	$(BIN)/python bench/run.py
@@ -47,6 +51,7 @@ generated: $(VENV)/ring3
 
 transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
+	$(BIN)/python -m tests.hypervisor.chips.record
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3

@@ -10,8 +10,10 @@ bool ticks_due(struct ticks *ticks, uint64_t count, bool unserved, uint64_t now,
 	uint64_t fresh = count - ticks->seen;
 
 	ticks->seen = count;
-	if (control.lost_ticks != TICKS_SLEW)
+	if (control.lost_ticks != TICKS_SLEW) {
+		ticks->owed = 0;
 		return fresh != 0;
+	}
 	ticks->owed += fresh;
 	bool raise = ticks->owed && !unserved;
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hypervisor.serial import SerialConfig
 from tests.hypervisor.chips import chips
 from tests.hypervisor.chips.chips import Step
 from tests.hypervisor.engine import guests
@@ -142,8 +143,6 @@ def in_chips(script: Sequence[Action], answers: Sequence[Answer], chip: chips.Ch
 
 def in_ring3(script: Sequence[Action], folder: Path) -> list[Answer]:
     """What ring3's whole machine answers to `script`; its time is the host's."""
-    from hypervisor.serial import SerialConfig
-
     kernel = _kernel(script, folder / "ring3", ported=True)
     console = guests.Recorder()
     guests.run(kernel, console=console, seconds=30, serials=tuple(SerialConfig(number, "null") for number in (1, 2, 3)))

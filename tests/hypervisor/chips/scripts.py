@@ -20,8 +20,8 @@ Script = list[Action]
 
 
 def _initialise_pics(icw4: int = 1) -> Script:
-    return [out(0x20, 0x11), out(0x21, 0x20), out(0x21, 4), out(0x21, icw4), out(0x21, 0xFF),
-            out(0xA0, 0x11), out(0xA1, 0x28), out(0xA1, 2), out(0xA1, icw4), out(0xA1, 0xFF), out(0x4D0, 0), out(0x4D1, 0)]
+    return [out(0x20, 0x11), out(0x21, 0x20), out(0x21, 4), out(0x21, icw4), out(0x21, 0xFF), out(0xA0, 0x11),
+            out(0xA1, 0x28), out(0xA1, 2), out(0xA1, icw4), out(0xA1, 0xFF), out(0x4D0, 0), out(0x4D1, 0)]
 
 
 def _cmos(index: int, value: int) -> Script:
@@ -95,7 +95,8 @@ def pic(random: Random) -> Script:
             # Not with a slave that asks: to QEMU's master, its line then rises once more.
             special_mask[chip] = False
             with_icw4 = random.random() < 0.8
-            script += [out(command, 0x10 | with_icw4), out(data, random.choice([0x20, 0x40, 0x71])), out(data, 2 if chip else 4)]
+            script += [out(command, 0x10 | with_icw4), out(data, random.choice([0x20, 0x40, 0x71])),
+                       out(data, 2 if chip else 4)]
             if with_icw4:
                 script.append(out(data, random.choice([1, 1, 3])))
         elif kind <= 9:
@@ -219,7 +220,8 @@ def uart(random: Random) -> Script:
     # Level-triggered, so that the requests of a line that fell are not what is compared (see `_edge`).
     script = [*_quiet(), out(0x4D0, 0x18), out(0x21, 0xE7)]
     base = random.choice([COM1, COM2, 0x3E8, 0x2E8])
-    script += [out(base + 3, 0x80), out(base, random.choice([1, 2])), out(base + 1, 0), out(base + 3, 3), out(base + 4, 0x1B)]
+    script += [out(base + 3, 0x80), out(base, random.choice([1, 2])), out(base + 1, 0), out(base + 3, 3),
+               out(base + 4, 0x1B)]
     for _ in range(220):
         kind = random.randrange(14)
         if kind <= 2:
@@ -257,8 +259,9 @@ def rtc(random: Random) -> Script:
     for _ in range(16):
         kind = random.randrange(8)
         if kind == 0:
-            fields = (random.randrange(60), random.choice([58, 59]), random.choice([0, 11, 12, 23]), random.choice([1, 28]),
-                      random.choice([1, 2, 12]), random.randrange(100), 20)  # before 1970 QEMU rounds seconds up
+            # In this century: before 1970 QEMU rounds seconds up.
+            fields = (random.randrange(60), random.choice([58, 59]), random.choice([0, 11, 12, 23]),
+                      random.choice([1, 28]), random.choice([1, 2, 12]), random.randrange(100), 20)
             script += _cmos(0x0B, 0x82)
             for index, value in zip(clock, fields, strict=True):
                 script += _cmos(index, bcd(value))

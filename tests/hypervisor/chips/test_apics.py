@@ -1,4 +1,4 @@
-"""The APICs where the recorded scripts do not go: errors, the disabled APIC, destinations, LINT0, the timer's counts."""
+"""The APICs where the recorded scripts do not go: errors, the disabled APIC, destinations, LINT0, the timer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def read(register: int) -> Step:
 
 
 def route(pin: int, low: int, high: int = 0) -> list[Step]:
-    return [store(IOAPIC, 0x11 + 2 * pin), store(IOAPIC + 0x10, high), store(IOAPIC, 0x10 + 2 * pin), store(IOAPIC + 0x10, low)]
+    return [store(IOAPIC, 0x11 + 2 * pin), store(IOAPIC + 0x10, high), store(IOAPIC, 0x10 + 2 * pin),
+            store(IOAPIC + 0x10, low)]
 
 
 def entry(pin: int) -> list[Step]:
@@ -53,15 +54,16 @@ def test_errors_show_once_esr_is_written(chips: Chips, steps: list[Step], errors
 
 
 def test_a_disabled_apic_masks_its_vectors_and_lets_the_8259_through(chips: Chips) -> None:
-    answers = chips.run([write(TIMER, 0x30), write(SVR, 0xFF), read(TIMER), write(TIMER, 0x30), read(TIMER), read(LINT0),
-                         write(ICR_LOW, 0x40040), acknowledge(), out(0x21, 0xFE), line(0, True), acknowledge(),
-                         write(SVR, 0x1FF), read(TIMER), write(TIMER, 0x30), read(TIMER)])
+    answers = chips.run([write(TIMER, 0x30), write(SVR, 0xFF), read(TIMER), write(TIMER, 0x30), read(TIMER),
+                         read(LINT0), write(ICR_LOW, 0x40040), acknowledge(), out(0x21, 0xFE), line(0, True),
+                         acknowledge(), write(SVR, 0x1FF), read(TIMER), write(TIMER, 0x30), read(TIMER)])
     assert answers == [0x30 | MASKED, 0x30 | MASKED, 0x700 | MASKED, NONE, 8, 0x30 | MASKED, 0x30]
 
 
 def test_lint0_as_a_fixed_interrupt(chips: Chips) -> None:
-    answers = chips.run([write(LINT0, 0x44), out(0x21, 0xF7), line(3, True), acknowledge(), acknowledge(), write(EOI, 0),
-                         acknowledge(), write(LINT0, MASKED), line(3, False), line(3, True), acknowledge()])
+    answers = chips.run([write(LINT0, 0x44), out(0x21, 0xF7), line(3, True), acknowledge(), acknowledge(),
+                         write(EOI, 0), acknowledge(), write(LINT0, MASKED), line(3, False), line(3, True),
+                         acknowledge()])
     assert answers == [0x44, NONE, NONE, NONE]
 
 
@@ -83,28 +85,28 @@ def test_physical_destinations(chips: Chips, destination: int, arrives: bool) ->
 
 
 def test_a_level_that_lasts_comes_again_after_eoi(chips: Chips) -> None:
-    answers = chips.run([*route(5, 0x8040), line(5, True), *entry(5), acknowledge(), acknowledge(), write(EOI, 0), *entry(5),
-                         acknowledge(), line(5, False), write(EOI, 0), *entry(5), acknowledge()])
+    answers = chips.run([*route(5, 0x8040), line(5, True), *entry(5), acknowledge(), acknowledge(), write(EOI, 0),
+                         *entry(5), acknowledge(), line(5, False), write(EOI, 0), *entry(5), acknowledge()])
     assert answers == [0xC040, 0x40, NONE, 0xC040, 0x40, 0x8040, NONE]
 
 
 def test_an_edge_at_a_masked_pin_is_lost(chips: Chips) -> None:
-    answers = chips.run([*route(5, 0x40 | MASKED), line(5, True), *route(5, 0x40), acknowledge(), line(5, False), line(5, True),
-                         acknowledge()])
+    answers = chips.run([*route(5, 0x40 | MASKED), line(5, True), *route(5, 0x40), acknowledge(), line(5, False),
+                         line(5, True), acknowledge()])
     assert answers == [NONE, 0x40]
 
 
 def test_the_timer_of_the_8254_arrives_at_pin_2(chips: Chips) -> None:
-    answers = chips.run([*route(2, 0x40), out(0x43, 0x34), out(0x40, 0xA9), out(0x40, 4), advance(1_000_000), acknowledge(),
-                         write(EOI, 0), advance(1_000_000), acknowledge()])
+    answers = chips.run([*route(2, 0x40), out(0x43, 0x34), out(0x40, 0xA9), out(0x40, 4), advance(1_000_000),
+                         acknowledge(), write(EOI, 0), advance(1_000_000), acknowledge()])
     assert answers == [0x40, 0x40]
 
 
 @pytest.mark.parametrize(("code", "divider"), [(0, 2), (1, 4), (2, 8), (3, 16), (8, 32), (9, 64), (0xA, 128), (0xB, 1)])
 def test_the_timer_counts_at_its_divider(chips: Chips, code: int, divider: int) -> None:
-    answers = chips.run([write(DIVIDE, code), write(TIMER, 0x30), write(INITIAL, 1000), read(CURRENT), advance(divider * 400),
-                         read(CURRENT), advance(divider * 600 - 1), acknowledge(), advance(1), acknowledge(), read(CURRENT),
-                         advance(divider * 1000), write(EOI, 0), acknowledge()])
+    answers = chips.run([write(DIVIDE, code), write(TIMER, 0x30), write(INITIAL, 1000), read(CURRENT),
+                         advance(divider * 400), read(CURRENT), advance(divider * 600 - 1), acknowledge(), advance(1),
+                         acknowledge(), read(CURRENT), advance(divider * 1000), write(EOI, 0), acknowledge()])
     assert answers == [1000, 600, NONE, 0x30, 0, NONE]
 
 
@@ -119,14 +121,15 @@ def test_a_periodic_timer_keeps_true_to_time(chips: Chips) -> None:
 
 
 def test_the_divider_changes_while_it_counts(chips: Chips) -> None:
-    answers = chips.run([write(DIVIDE, BY_ONE), write(TIMER, 0x30), write(INITIAL, 1000), advance(400), write(DIVIDE, 0),
-                         read(CURRENT), advance(1199), acknowledge(), advance(1), acknowledge()])
+    answers = chips.run([write(DIVIDE, BY_ONE), write(TIMER, 0x30), write(INITIAL, 1000), advance(400),
+                         write(DIVIDE, 0), read(CURRENT), advance(1199), acknowledge(), advance(1), acknowledge()])
     assert answers == [600, NONE, 0x30]
 
 
 def test_a_masked_timer_counts_and_is_silent(chips: Chips) -> None:
-    answers = chips.run([write(DIVIDE, BY_ONE), write(TIMER, PERIODIC | MASKED | 0x30), write(INITIAL, 1000), advance(3300),
-                         read(CURRENT), acknowledge(), write(TIMER, PERIODIC | 0x30), acknowledge(), advance(700), acknowledge()])
+    answers = chips.run([write(DIVIDE, BY_ONE), write(TIMER, PERIODIC | MASKED | 0x30), write(INITIAL, 1000),
+                         advance(3300), read(CURRENT), acknowledge(), write(TIMER, PERIODIC | 0x30), acknowledge(),
+                         advance(700), acknowledge()])
     assert answers == [700, NONE, NONE, 0x30]
 
 

@@ -153,10 +153,11 @@ class Pair:
 lines_used = st.sampled_from([1, 3, 4, 6, 7, 9, 11, 12, 15])
 initialise = st.tuples(st.just("initialise"), st.integers(0, 1), st.sampled_from([0x10, 0x11, 0x12, 0x13]),
                        st.sampled_from([1, 3, 0x11, 0x13]))
+ocw2 = st.builds(lambda kind, number: kind << 5 | number, st.integers(0, 7), st.integers(0, 3))
 moves = st.one_of(
     st.tuples(st.just("line"), lines_used, st.booleans()),
     st.tuples(st.just("line"), lines_used, st.just(True)),
-    st.tuples(st.just("command"), st.integers(0, 1), st.integers(0, 0x0F).map(lambda value: (value & 7) << 5 | value & 3)),
+    st.tuples(st.just("command"), st.integers(0, 1), ocw2),
     st.tuples(st.just("command"), st.integers(0, 1), st.sampled_from([0x20, 0x20, 0x60 | 3, 0x62, 0xC5, 0xA0, 0xE4])),
     st.tuples(st.just("command"), st.integers(0, 1), st.sampled_from([0x0A, 0x0B, 0x0C, 0x68, 0x48])),
     st.tuples(st.just("mask"), st.integers(0, 1), st.one_of(st.just(0), st.integers(0, 255))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,7 +87,8 @@ class Play:
             return
         self.script.append(out(0x43, 0xC0 | 2 << self.channel))
         self.script += [in_(0x40 + self.channel)] * (3 if self.access == BOTH else 2)
-        self.expected.append(counter.output << 7 | counter.null << 6 | self.access << 4 | counter.mode << 1 | counter.bcd)
+        flags = counter.output << 7 | counter.null << 6
+        self.expected.append(flags | self.access << 4 | counter.mode << 1 | counter.bcd)
         halves = [counter.value & 0xFF, counter.value >> 8]
         known = counter.count is not None
         for half in halves[self.access == HIGH : 1 + (self.access != LOW)]:
@@ -141,7 +144,7 @@ def test_the_speaker_output_measures_time(chips: Chips) -> None:
 
 def test_the_refresh_request_toggles(chips: Chips) -> None:
     answers = chips.run([step for _ in range(100) for step in (in_(0x61), advance(ns_at(18)))])
-    assert sum(a != b for a, b in zip(answers, answers[1:], strict=False)) in range(90, 100)
+    assert sum(a != b for a, b in pairwise(answers)) in range(90, 100)
     assert chips.run([out(0x61, 0xFF), in_(0x61)])[0] & 0xCF == 0x0F, "two more bits are kept"
 
 
@@ -164,8 +167,9 @@ def test_interrupts_keep_true_to_time(chips: Chips, divisor: int, mode: int) -> 
 
 def late(policy_value: int) -> list[Step]:
     """A guest at 1000 Hz that does not run for 100 ms, and then for 100 ms does."""
-    return [*OPEN, policy(policy_value), out(0x43, 0x34), out(0x40, 1193 & 0xFF), out(0x40, 1193 >> 8), jump(SECOND // 10),
-            acknowledge(), *[step for _ in range(10_000) for step in (advance(10_000), acknowledge())]]
+    return [*OPEN, policy(policy_value), out(0x43, 0x34), out(0x40, 1193 & 0xFF), out(0x40, 1193 >> 8),
+            jump(SECOND // 10), acknowledge(),
+            *[step for _ in range(10_000) for step in (advance(10_000), acknowledge())]]
 
 
 def test_lost_ticks_are_forgotten_or_handed_in(chips: Chips) -> None:
@@ -176,9 +180,10 @@ def test_lost_ticks_are_forgotten_or_handed_in(chips: Chips) -> None:
 
 def test_ticks_that_the_guest_does_not_take_are_lost_ticks(chips: Chips) -> None:
     def untaken(policy_value: int) -> int:
-        return counted(chips, [*OPEN, policy(policy_value), out(0x43, 0x34), out(0x40, 1193 & 0xFF), out(0x40, 1193 >> 8),
-                               advance(SECOND // 10), *[step for _ in range(300) for step in
-                                                        (acknowledge(), advance(SECOND // 3000))], acknowledge()])
+        return counted(chips, [*OPEN, policy(policy_value), out(0x43, 0x34), out(0x40, 1193 & 0xFF),
+                               out(0x40, 1193 >> 8), advance(SECOND // 10),
+                               *[step for _ in range(300) for step in (acknowledge(), advance(SECOND // 3000))],
+                               acknowledge()])
 
     due = 200_000_000 * HZ // SECOND // 1193
     assert untaken(SLEW) == due and untaken(DISCARD) == due - 99

@@ -87,8 +87,8 @@ def test_a_time_that_does_not_exist_changes_nothing(chips: Chips, index: int, va
 
 
 def test_an_update_is_flagged_at_the_end_of_each_second(chips: Chips) -> None:
-    answers = chips.run([*read(10), advance(SECOND - 3_000_000), *read(10), advance(2_000_000), *read(10), *write(11, 0x82),
-                         *read(10)])
+    answers = chips.run([*read(10), advance(SECOND - 3_000_000), *read(10), advance(2_000_000), *read(10),
+                         *write(11, 0x82), *read(10)])
     assert answers == [0x26, 0x26, 0xA6, 0x26]
 
 
@@ -119,7 +119,8 @@ def test_periodic_interrupts(chips: Chips, select: int, per_second: int) -> None
 
 def test_no_further_interrupt_before_the_flags_are_read(chips: Chips) -> None:
     answers = chips.run([*open_line(), *write(10, 0x23), *write(11, 0x42), advance(SECOND), acknowledge(),
-                         *end_of_interrupt(), advance(SECOND), acknowledge(), *read(12), advance(200_000), acknowledge()])
+                         *end_of_interrupt(), advance(SECOND), acknowledge(), *read(12), advance(200_000),
+                         acknowledge()])
     assert answers == [IRQ8, NONE, 0xD0, IRQ8]
 
 
@@ -148,6 +149,6 @@ def test_an_alarm_with_hours_of_the_afternoon(chips: Chips) -> None:
 
 
 def test_battery_index_and_other_bytes(chips: Chips) -> None:
-    answers = chips.run([*read(13), *write(13, 0), *read(13), *write(12, 0xFF), *write(0x0F, 0x0A), out(0x70, 0x8F), in_(0x71),
-                         in_(0x70)])
+    answers = chips.run([*read(13), *write(13, 0), *read(13), *write(12, 0xFF), *write(0x0F, 0x0A), out(0x70, 0x8F),
+                         in_(0x71), in_(0x70)])
     assert answers == [0x80, 0x80, 0x0A, 0xFF], "bit 7 of the index masks NMI only"

@@ -16,8 +16,9 @@ CHARACTER = 7 * 1_000_000_000 // 9600  # ns: 5 data bits, as after reset, start 
 @pytest.mark.parametrize("number", range(4))
 def test_bytes_go_both_ways(chips: Chips, number: int) -> None:
     base = PORTS[number]
-    answers = chips.run([out(base, 0x55), out(base, 0xAA), *[take(port) for port in range(4)], take(number), take(number),
-                         in_(base + LSR), send(number, 0x42), in_(base + LSR), in_(base), in_(base + LSR), in_(base)])
+    answers = chips.run([out(base, 0x55), out(base, 0xAA), *[take(port) for port in range(4)], take(number),
+                         take(number), in_(base + LSR), send(number, 0x42), in_(base + LSR), in_(base), in_(base + LSR),
+                         in_(base)])
     first = [0x55 if port == number else NONE for port in range(4)]
     assert answers == [*first, 0xAA, NONE, IDLE, IDLE | READY, 0x42, IDLE, 0x42], "the register keeps the last"
 
@@ -31,13 +32,14 @@ def test_a_byte_that_comes_interrupts(chips: Chips, number: int) -> None:
 
 
 def test_two_ports_share_a_line(chips: Chips) -> None:
-    answers = chips.run([out(0x3F9, 1), out(0x3E9, 1), send(0, 1), send(2, 2), lines(), in_(0x3F8), lines(), in_(0x3E8), lines()])
+    answers = chips.run([out(0x3F9, 1), out(0x3E9, 1), send(0, 1), send(2, 2), lines(), in_(0x3F8), lines(), in_(0x3E8),
+                         lines()])
     assert answers == [0x10, 1, 0x10, 2, 0]
 
 
 def test_a_transmitter_that_is_empty_asks_until_that_was_seen(chips: Chips) -> None:
-    answers = chips.run([out(0x3F9, 2), lines(), in_(0x3FA), lines(), in_(0x3FA), out(0x3F8, 1), lines(), in_(0x3FA), lines(),
-                         out(0x3F8, 1), out(0x3F9, 0), lines()])
+    answers = chips.run([out(0x3F9, 2), lines(), in_(0x3FA), lines(), in_(0x3FA), out(0x3F8, 1), lines(), in_(0x3FA),
+                         lines(), out(0x3F8, 1), out(0x3F9, 0), lines()])
     assert answers == [0x10, 2, 0, 1, 0x10, 2, 0, 0]
 
 
@@ -62,8 +64,8 @@ def test_the_fifo_asks_at_its_trigger(chips: Chips, trigger: int, level: int) ->
 def test_the_fifo_times_out(chips: Chips) -> None:
     """Four characters after the last one came or was read."""
     wait = [advance(4 * CHARACTER - 2), in_(0x3FA), advance(2), in_(0x3FA), lines()]
-    answers = chips.run([*fifo(), send(0, 1), send(0, 2), advance(CHARACTER), send(0, 3), *wait, in_(0x3F8), in_(0x3FA), *wait,
-                         in_(0x3F8), in_(0x3F8), advance(10 * CHARACTER), in_(0x3FA), lines()])
+    answers = chips.run([*fifo(), send(0, 1), send(0, 2), advance(CHARACTER), send(0, 3), *wait, in_(0x3F8), in_(0x3FA),
+                         *wait, in_(0x3F8), in_(0x3F8), advance(10 * CHARACTER), in_(0x3FA), lines()])
     assert answers == [0xC1, 0xCC, 0x10, 1, 0xC1, 0xC1, 0xCC, 0x10, 2, 3, 0xC1, 0]
 
 
@@ -75,8 +77,8 @@ def test_what_the_fifo_cannot_hold_waits_at_the_far_end(chips: Chips) -> None:
 @pytest.mark.parametrize("fifos", [False, True])
 def test_a_break_comes_behind_what_was_sent_before(chips: Chips, fifos: bool) -> None:
     script = fifo() if fifos else [out(0x3F9, 1)]
-    answers = chips.run([*script, out(0x3F9, 5), send(0, 0x41), send_break(0), in_(0x3F8), in_(0x3FA), in_(0x3FD), in_(0x3F8),
-                         in_(0x3FD)])
+    answers = chips.run([*script, out(0x3F9, 5), send(0, 0x41), send_break(0), in_(0x3F8), in_(0x3FA), in_(0x3FD),
+                         in_(0x3F8), in_(0x3FD)])
     status = IDLE | READY | BREAK | (FIFO_ERROR if fifos else 0)
     assert answers == [0x41, 0xC6 if fifos else 6, status, 0, IDLE]
 
@@ -99,6 +101,7 @@ def test_modem_lines(chips: Chips) -> None:
 
 
 def test_divisor_format_and_scratch_are_kept(chips: Chips) -> None:
-    answers = chips.run([out(0x3FB, 0x83), out(0x3F8, 0x34), out(0x3F9, 0x12), in_(0x3F8), in_(0x3F9), in_(0x3FB), out(0x3FB, 3),
-                         in_(0x3F9), out(0x3FF, 0x5A), in_(0x3FF), out(0x3FC, 0xEB), in_(0x3FC), take(0)])
+    answers = chips.run([out(0x3FB, 0x83), out(0x3F8, 0x34), out(0x3F9, 0x12), in_(0x3F8), in_(0x3F9), in_(0x3FB),
+                         out(0x3FB, 3), in_(0x3F9), out(0x3FF, 0x5A), in_(0x3FF), out(0x3FC, 0xEB), in_(0x3FC),
+                         take(0)])
     assert answers == [0x34, 0x12, 0x83, 0, 0x5A, 0x0B, NONE]

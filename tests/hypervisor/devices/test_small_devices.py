@@ -19,7 +19,6 @@ from hypervisor.devices.mptable import POINTER, write_mp_tables
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
-from hypervisor.memory_map import MIB
 from tests.hypervisor.devices.machine import Machine
 from tests.hypervisor.fakes import FakeMemory
 
