@@ -111,7 +111,7 @@ static bool run(const struct step *step, uint64_t *answer)
 	case LINE: irq_set_line(step->address, step->value); return false;
 	case PULSE: irq_pulse(step->address); return false;
 	case ACKNOWLEDGE: *answer = (uint64_t)(int64_t)irq_acknowledge(); return true;
-	case INTA: *answer = pic_acknowledge(); return true;
+	case INTA: *answer = pic_acknowledge(); irq_update(); return true;
 	case PENDING: *answer = !shared.not_pending; return true;
 	case LINES: *answer = machine.pic[0].lines | (uint32_t)machine.pic[1].lines << 8; return true;
 	case SEND: send(step->address, (uint8_t)step->value); return false;
