@@ -85,7 +85,7 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
-    RTC = 4
+    RTC = 5
 
 
 class LostTicks(IntEnum):

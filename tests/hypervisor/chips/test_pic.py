@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hypervisor.chips.chips import NONE, Chips, Step, acknowledge, in_, inta, line, out, pending
+from tests.hypervisor.chips.chips import NONE, Chips, acknowledge, in_, inta, line, out, pending
 
 CASCADE = 2
 
@@ -169,7 +169,7 @@ moves = st.one_of(
 
 @given(st.lists(moves, max_size=60))
 def test_they_do_what_the_data_sheet_says(chips: Chips, script: list[tuple[object, ...]]) -> None:
-    pair, steps, expected = Pair(), list[Step](), list[int]()
+    pair, steps, expected = Pair(), [out(0x4D0, 0), out(0x4D1, 0)], list[int]()
 
     def write(which: int, data: bool, value: int) -> None:
         steps.append(out((0xA0 if which else 0x20) + data, value))
