@@ -233,7 +233,7 @@
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
 #define DEVICE_ELCR 3
-#define DEVICE_RTC 4
+#define DEVICE_RTC 5
 #define EXIT_NONE 0
 #define EXIT_PORT_IN 1
 #define EXIT_PORT_OUT 2
