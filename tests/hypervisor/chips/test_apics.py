@@ -133,5 +133,12 @@ def test_a_masked_timer_counts_and_is_silent(chips: Chips) -> None:
     assert answers == [700, NONE, NONE, 0x30]
 
 
+@pytest.mark.parametrize(("priority", "shown"), [(0x35, 0x40), (0x45, 0x45), (0x40, 0x40), (0x50, 0x50)])
+def test_the_processor_s_priority(chips: Chips, priority: int, shown: int) -> None:
+    """The higher of the task's and the interrupt's in service; the task's where both are of one class."""
+    answers = chips.run([write(ICR_LOW, 0x40047), acknowledge(), write(TPR, priority), read(PPR)])
+    assert answers == [0x47, shown]
+
+
 def test_there_is_no_deadline_mode(chips: Chips) -> None:
     assert chips.run([write(TIMER, 0xFFFF_FFFF), read(TIMER)]) == [0x300FF]
