@@ -2,8 +2,8 @@
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
-#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them,
-#                      and make ACCESSES (1000000) random accesses to devices
+#   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them;
+#                      give each device ACCESSES (1000000) random ones
 #   make bench         measure, against this host and (where installed) QEMU and user-mode Linux
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
@@ -35,9 +35,11 @@ test: $(VENV)/test monitor
 COUNT := 100000
 ACCESSES := 1000000
 SEED := $(shell date +%s)
-fuzz: $(VENV)/test
+ACCESSES := 1000000
+fuzz: $(VENV)/test monitor
 	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
 	$(BIN)/python -m tests.hypervisor.devices.fuzz $(ACCESSES) $(SEED)
+	$(BIN)/python -m tests.hypervisor.fuzz.run $(ACCESSES) $(SEED)
 
 bench: $(VENV)/ring3 monitor
 	$(BIN)/python bench/run.py
@@ -54,6 +56,7 @@ transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
 	$(BIN)/python -m tests.hypervisor.screen.record
 	$(BIN)/python -m tests.hypervisor.engine.qemu_video
+	$(BIN)/python -m tests.hypervisor.chips.record
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3

@@ -11,12 +11,13 @@ from hypercalls.table import HYPERCALLS, Operand
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.VgaPlain, structs.ExitReason, structs.Shutdown, structs.TraceKind,
-    structs.DeviceAccess, structs.ConfigFlag, structs.MonitorError, structs.IdeInterrupt, sequences.Action,
+    structs.DeviceAccess, structs.LostTicks, structs.ConfigFlag, structs.MonitorError, structs.IdeInterrupt,
+    sequences.Action,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "VgaPlain": "VGA_PLAIN", "ExitReason": "EXIT",
     "Shutdown": "SHUTDOWN", "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "ConfigFlag": "CONFIG",
-    "MonitorError": "ERROR", "Action": "SEQUENCE", "IdeInterrupt": "INTERRUPT",
+    "LostTicks": "TICKS", "MonitorError": "ERROR", "Action": "SEQUENCE", "IdeInterrupt": "INTERRUPT",
 }
 
 

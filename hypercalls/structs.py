@@ -85,7 +85,8 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
-    PM = 5  # ACPI's PM1 events and timer: accesses are not split into bytes
+    PM = 4  # ACPI's PM1 events and timer: accesses are not split into bytes
+    RTC = 5
     VGA = 6
 
 
@@ -95,6 +96,13 @@ class VgaPlain(IntEnum):
     NONE = 0  # they must be worked out byte by byte
     ODD_EVEN = 1  # text: even addresses in plane 0, odd ones in plane 1
     CHAIN4 = 2  # 256 colours: the lower two bits of the address are the plane
+
+
+class LostTicks(IntEnum):
+    """What becomes of a timer's interrupts that came too late for the one before to have been taken."""
+
+    DISCARD = 0  # they are forgotten; the phase is kept
+    SLEW = 1  # they come later, one by one, at a higher rate, until the guest has had them all
 
 
 class ExitReason(IntEnum):
@@ -108,7 +116,7 @@ class ExitReason(IntEnum):
     FIFO_DONE = 5
     MMIO_READ = 6
     MMIO_WRITE = 7
-    CONSOLE_FULL = 8
+    SERIAL_FULL = 8
     SHUTDOWN = 9
     TRIPLE_FAULT = 10
     DEAD_HALT = 11
@@ -230,7 +238,7 @@ EXIT = Struct(
     "exit_record",
     "One question of the monitor to the VMM; the answer goes into `value` and the exit data window.",
     Field("reason", "u32", "ExitReason"),
-    Field("port", "u32", "I/O port, or FIFO window"),
+    Field("port", "u32", "I/O port, or FIFO window, or serial port (SERIAL_FULL)"),
     Field("address", "u64", "guest-physical address (MMIO), pid (NEW_MEMBER, MEMBER_DIED)"),
     Field("size", "u32", "bytes per item: 1, 2 or 4"),
     Field("count", "u32", "items in the exit data window (string I/O)"),
@@ -320,6 +328,17 @@ VGA = Struct(
     Field("window_size", "u32", "bytes"),
 )
 
+SERIAL = Struct(
+    "serial_port",
+    "The far end of a serial port: its rings (layout.py).",
+    Field("present", "u32", "1 = the port exists"),
+    Field("out_head", "u32", "bytes ever written by the guest"),
+    Field("out_tail", "u32", "bytes ever read by the VMM"),
+    Field("in_head", "u32", "bytes ever sent to the guest"),
+    Field("in_tail", "u32", "bytes ever read by the guest"),
+    Field("breaks", "u32", "breaks ever sent to the guest; one is seen behind the bytes sent before"),
+)
+
 POSTED = Struct(
     "posted_write",
     "One queued port write.",
@@ -372,14 +391,14 @@ CONTROL = Struct(
     Field("run_state", "u32", "0 starting, 1 running, 2 halted, 3 asking, 4 ended"),
     Field("current_pid", "u32", "host process that runs the guest"),
     Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
-    Field("doorbell", "u32", "1 = EXIT_FD was rung for console output not yet read"),
+    Field("doorbell", "u32", "1 = EXIT_FD was rung for serial output not yet read"),
     Field("exit", "exit_record", ""),
     Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
     Field("irq_request", "u8", "VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor", 16),
-    Field("console_out_head", "u32", "bytes ever written by the guest"),
-    Field("console_out_tail", "u32", "bytes ever read by the VMM"),
-    Field("console_in_head", "u32", "bytes ever typed"),
-    Field("console_in_tail", "u32", "bytes ever read by the guest"),
+    Field("serial", "serial_port", "by number; the first is the console", 4),
+    Field("cmos", "u8", "CMOS memory; the bytes of the clock are those that it was last stopped or set at", 128),
+    Field("lost_ticks", "u32", "LostTicks"),
+    Field("reserved0", "u32", ""),
     Field("posted_head", "u32", "posted writes ever queued"),
     Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
     Field("recent_head", "u32", "entries ever written to `recent`"),

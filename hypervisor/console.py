@@ -220,6 +220,9 @@ class TerminalConsole:
         self._ending.set()
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
+    def _break(self) -> None:
+        self._domain.rings.send_break()
+
     def _info(self) -> None:
         seconds = time.monotonic() - self._started
         self._say(f"{self._domain.name}: running for {seconds:.1f} s\n{statistics(self._domain)}")

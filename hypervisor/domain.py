@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from hypercalls import layout
-from hypercalls.structs import ExitReason, MonitorError, Shutdown
+from hypercalls.structs import ExitReason, LostTicks, MonitorError, Shutdown
 from hypervisor import memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.atapi import PacketDrive
-from hypervisor.devices.cmos import Cmos
+from hypervisor.devices.cmos import cmos_memory
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i440fx import ISA_SLOT, pci_bus
 from hypervisor.devices.i8042 import I8042
@@ -45,8 +45,9 @@ from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
 from hypervisor.memory import GuestMemory
 from hypervisor.outcome import Ending, Outcome, outcome
-from hypervisor.rings import ConsoleRings
-from hypervisor.state import StateFile
+from hypervisor.rings import SerialRings
+from hypervisor.serial import SerialConfig, SerialPort
+from hypervisor.state import SERIAL_PORTS, StateFile
 from hypervisor.trace.recorder import Recorder, TraceConfig
 
 DEFAULT_MEMORY = 256 * memory_map.MIB
@@ -74,6 +75,7 @@ class DomainConfig:
 
     A PC's first disk is the one it booted from, so unless a disk asks for index 0, that place shows the
     kernel file, read-only, and `disks` without an index follow from index 1.
+    `serials`: the serial ports beside the console; others do not exist.
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
     """
 
@@ -90,6 +92,8 @@ class DomainConfig:
     slide: bool = False
     cpu: int | None = None
     keyboard: bool = False
+    serials: tuple[SerialConfig, ...] = ()
+    lost_ticks: LostTicks = LostTicks.DISCARD
     trace: TraceConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
@@ -159,7 +163,8 @@ class Domain:
         config = self.config
         memory_map.check_size(config.memory)
         places = self._disk_places()
-        firmware = make_firmware(config.memory, sum(disk is not None and not disk.cdrom for disk in places))
+        ports = [SERIAL_PORTS[number] for number in sorted({0, *(serial.number for serial in config.serials)})]
+        firmware = make_firmware(config.memory, sum(disk is not None and not disk.cdrom for disk in places), ports)
         machine = BootMachine(config.memory, firmware.rsdp_address, firmware.rsdp, firmware.smbios_entry)
         self.boot = plan_boot(config.boot_request, machine)
         video = self.boot.framebuffer.size if self.boot.framebuffer else 0
@@ -173,21 +178,36 @@ class Domain:
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
-        self.rings = ConsoleRings(self.shared, self.engine.wake)
+        self.rings = SerialRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga(self.boot.framebuffer)
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)
         channels, pci = ide_channels(drives), pci_bus()
         pci.plug(PiixIde(channels), ISA_SLOT, 1)
         for device in (
-            Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
+            self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
             *channels, pci,
         ):  # fmt: skip
             self.bus.add(device)
+        self._add_serials(held)
+        self.control.cmos[:] = cmos_memory(config.memory)
+        self.control.lost_ticks = config.lost_ticks
         self.engine.disks = [image.fd for image in self.bus.disks]
         firmware.write(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.boot)
         self._set_traps()
+
+    def _add_serials(self, held: contextlib.ExitStack) -> None:
+        self._serials: list[SerialPort] = []
+        for serial in self.config.serials:
+            if self.control.serial[serial.number].present:
+                raise RingError(f"serial port {serial.number + 1} is given twice; leave one of them out")
+            self.shared.add_serial(serial.number)
+            port = SerialPort(serial, SerialRings(self.shared, self.engine.wake, serial.number))
+            held.callback(port.close)
+            self._serials.append(port)
+            if port.notice:
+                self.notices.append(port.notice)
 
     def _disk_places(self) -> list[DiskConfig | None]:
         """Which disk is where. Raises RingError where two want one place, or one cannot be."""
@@ -277,9 +297,13 @@ class Domain:
             self.engine.start()
             try:
                 console.open(self)
+                for port in self._serials:
+                    port.open()
                 result = self._serve(console)
                 self.bus.settle()
                 self._drain(console)
+                for port in self._serials:
+                    port.drain()
             finally:
                 console.close()
         finally:
@@ -304,7 +328,7 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        control, rings, recorder = self.control, self.rings, self._recorder
+        serial, rings, recorder = self.control.serial[0], self.rings, self._recorder
         try:
             while True:
                 try:
@@ -313,8 +337,10 @@ class Domain:
                     continue  # a signal was handled, for example SIGTSTP: eventfd_read does not go on by itself
                 except RingError as ended:
                     return outcome(Ending.MONITOR, str(ended))
-                if control.console_out_head != rings.tail:
+                if serial.out_head != rings.tail:
                     self._drain(console)
+                for port in self._serials:
+                    port.drain()
                 if record is None:
                     if recorder:
                         recorder.call()

@@ -20,7 +20,7 @@ MONITOR_PORTS = (
     (0x4D0, 0x4D1, MonitorDevice.ELCR),
     (0x40, 0x43, MonitorDevice.PIT),
     (0x61, 0x61, MonitorDevice.PIT),
-    (0x3F8, 0x3FF, MonitorDevice.UART),
+    (0x70, 0x71, MonitorDevice.RTC),
     (0x600, 0x603, MonitorDevice.PM),
     (0x608, 0x60B, MonitorDevice.PM),
     (0x3B4, 0x3B5, MonitorDevice.VGA),
@@ -29,6 +29,8 @@ MONITOR_PORTS = (
     (0x3D4, 0x3D5, MonitorDevice.VGA),
     (0x3DA, 0x3DA, MonitorDevice.VGA),
 )
+SERIAL_PORTS = (0x3F8, 0x2F8, 0x3E8, 0x2E8)  # first port of each UART, as in every PC
+_UART_PORTS = 8
 IA32_PAT_RESET = 0x0007_0406_0007_0406  # SDM vol. 3, 11.12.4
 IA32_APIC_BASE_RESET = 0xFEE0_0900  # enabled, boot CPU
 
@@ -54,9 +56,19 @@ class StateFile:
         self.vcpu.misc_enable = 1
         self.vcpu.a20 = 1
         for first, last, device in MONITOR_PORTS:
-            for port in range(first, last + 1):
-                self.set_port_in(port, PortClass.MONITOR, device)
-                self.set_port_out(port, PortClass.MONITOR, device)
+            self._monitor_serves(range(first, last + 1), device)
+        self.add_serial(0)
+
+    def _monitor_serves(self, ports: range, device: MonitorDevice) -> None:
+        for port in ports:
+            self.set_port_in(port, PortClass.MONITOR, device)
+            self.set_port_out(port, PortClass.MONITOR, device)
+
+    def add_serial(self, number: int) -> None:
+        """Let the machine have serial port `number`, 0 to 3. It has the first, the console, from the start."""
+        first = SERIAL_PORTS[number]
+        self._monitor_serves(range(first, first + _UART_PORTS), MonitorDevice.UART)
+        self.control.serial[number].present = 1
 
     def window(self, offset: int, size: int) -> memoryview:
         """Bytes [offset, offset + size) of the state file, writable."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hypercalls.structs import LostTicks
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
@@ -21,6 +22,7 @@ from hypervisor.loaders.handover import ModuleFile, Protocol
 from hypervisor.memory_map import parse_size
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
+from hypervisor.serial import parse_serial
 from hypervisor.trace.format import ALL_KINDS, parse_kinds
 from hypervisor.trace.recorder import TraceConfig
 
@@ -65,6 +67,7 @@ def _run_again_and_again(
         if result.ending is not Ending.RESET or options.no_reboot:
             return result.status
         _tell(f"{result.cause}; the guest starts again")
+        config = replace(config, serials=tuple(replace(serial, append=True) for serial in config.serials))
         if config.trace:
             config = replace(config, trace=replace(config.trace, append=True))
 
@@ -102,6 +105,10 @@ def _parser() -> Parser:
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
     add("--display", action="store_true",
         help="show the guest's VGA screen on the terminal, with its keyboard and mouse; Ctrl-A s shows the serial line")
+    add("--serial", action="append", default=[], metavar="N=END", help="give the machine serial port N (2 to 4; 1 is "
+        "this terminal), connected to END: file:PATH (output), pty (a pseudo terminal, whose name is told) or null")
+    add("--lost-ticks", choices=[policy.name.lower() for policy in LostTicks], default="discard", help="timer "
+        "interrupts that came too late: discard forgets them, slew hands them in later, faster (default discard)")
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
     add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
         "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
@@ -134,6 +141,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         slide=options.slide,
         cpu=_cpu(options.cpu),
         keyboard=options.keyboard,
+        serials=tuple(parse_serial(text) for text in options.serial),
+        lost_ticks=LostTicks[options.lost_ticks.upper()],
         trace=_trace(options) if options.trace else None,
         traps=_traps(options.kernel) if options.unported else (),
     )

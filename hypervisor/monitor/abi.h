@@ -34,6 +34,11 @@
 #define CONSOLE_IN_SIZE 0x1000
 #define POSTED_OFFSET 0xe1000
 #define POSTED_COUNT 0x100
+#define SERIAL_COUNT 0x4
+#define SERIAL_OUT_OFFSET 0xe4000
+#define SERIAL_OUT_SIZE 0x4000
+#define SERIAL_IN_OFFSET 0xf0000
+#define SERIAL_IN_SIZE 0x1000
 #define LAPIC_PAGE_OFFSET 0xe3000
 #define FIFO_OFFSET 0x100000
 #define FIFO_SIZE 0x20000
@@ -233,7 +238,8 @@
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
 #define DEVICE_ELCR 3
-#define DEVICE_PM 5
+#define DEVICE_PM 4
+#define DEVICE_RTC 5
 #define DEVICE_VGA 6
 #define VGA_PLAIN_NONE 0
 #define VGA_PLAIN_ODD_EVEN 1
@@ -246,7 +252,7 @@
 #define EXIT_FIFO_DONE 5
 #define EXIT_MMIO_READ 6
 #define EXIT_MMIO_WRITE 7
-#define EXIT_CONSOLE_FULL 8
+#define EXIT_SERIAL_FULL 8
 #define EXIT_SHUTDOWN 9
 #define EXIT_TRIPLE_FAULT 10
 #define EXIT_DEAD_HALT 11
@@ -270,6 +276,8 @@
 #define ACCESSED_MMIO_WRITE 1
 #define ACCESSED_PORT_IN 2
 #define ACCESSED_PORT_OUT 3
+#define TICKS_DISCARD 0
+#define TICKS_SLEW 1
 #define CONFIG_FORCE_SLIDE 1
 #define ERROR_NONE 0
 #define ERROR_MAP 1
@@ -363,7 +371,7 @@ _Static_assert(sizeof(struct vcpu) == 232, "vcpu");
 /* One question of the monitor to the VMM; the answer goes into `value` and the exit data window. */
 struct exit_record {
 	uint32_t reason; /* ExitReason */
-	uint32_t port; /* I/O port, or FIFO window */
+	uint32_t port; /* I/O port, or FIFO window, or serial port (SERIAL_FULL) */
 	uint64_t address; /* guest-physical address (MMIO), pid (NEW_MEMBER, MEMBER_DIED) */
 	uint32_t size; /* bytes per item: 1, 2 or 4 */
 	uint32_t count; /* items in the exit data window (string I/O) */
@@ -454,6 +462,17 @@ struct vga_state {
 };
 _Static_assert(sizeof(struct vga_state) == 888, "vga_state");
 
+/* The far end of a serial port: its rings (layout.py). */
+struct serial_port {
+	uint32_t present; /* 1 = the port exists */
+	uint32_t out_head; /* bytes ever written by the guest */
+	uint32_t out_tail; /* bytes ever read by the VMM */
+	uint32_t in_head; /* bytes ever sent to the guest */
+	uint32_t in_tail; /* bytes ever read by the guest */
+	uint32_t breaks; /* breaks ever sent to the guest; one is seen behind the bytes sent before */
+};
+_Static_assert(sizeof(struct serial_port) == 24, "serial_port");
+
 /* One queued port write. */
 struct posted_write {
 	uint16_t port;
@@ -508,14 +527,14 @@ struct control_block {
 	uint32_t run_state; /* 0 starting, 1 running, 2 halted, 3 asking, 4 ended */
 	uint32_t current_pid; /* host process that runs the guest */
 	uint32_t exit_pending; /* 1 = the monitor waits for an answer */
-	uint32_t doorbell; /* 1 = EXIT_FD was rung for console output not yet read */
+	uint32_t doorbell; /* 1 = EXIT_FD was rung for serial output not yet read */
 	struct exit_record exit;
 	uint32_t vmm_pid; /* the process that the monitor must not outlive */
 	uint8_t irq_request[16]; /* VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor */
-	uint32_t console_out_head; /* bytes ever written by the guest */
-	uint32_t console_out_tail; /* bytes ever read by the VMM */
-	uint32_t console_in_head; /* bytes ever typed */
-	uint32_t console_in_tail; /* bytes ever read by the guest */
+	struct serial_port serial[4]; /* by number; the first is the console */
+	uint8_t cmos[128]; /* CMOS memory; the bytes of the clock are those that it was last stopped or set at */
+	uint32_t lost_ticks; /* LostTicks */
+	uint32_t reserved0;
 	uint32_t posted_head; /* posted writes ever queued */
 	uint32_t posted_tail; /* posted writes ever seen by the VMM */
 	uint32_t recent_head; /* entries ever written to `recent` */
@@ -540,7 +559,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 7120, "control_block");
+_Static_assert(sizeof(struct control_block) == 7336, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

@@ -9,11 +9,19 @@ static void ring(void)
 	syscall3(SYS_write, EXIT_FD, &one, 8);
 }
 
-/* Console output waits for the VMM; tell it once. */
+static bool output_waits(void)
+{
+	for (uint32_t i = 0; i < SERIAL_COUNT; i++)
+		if (control.serial[i].out_head != control.serial[i].out_tail)
+			return true;
+	return false;
+}
+
+/* Serial output waits for the VMM; tell it once. */
 void doorbell(void)
 {
 	machine.console_deadline = ~0ull;
-	if (control.doorbell || control.console_out_head == control.console_out_tail)
+	if (control.doorbell || !output_waits())
 		return;
 	control.doorbell = 1;
 	ring();

@@ -104,14 +104,13 @@ static uint32_t console_io(void)
 		if (vcpu.ebx == 0) {
 			if (!guest_read(vcpu.edx + done, &byte, 1, 0))
 				return (uint32_t)-XEN_EFAULT;
-			console_put(byte);
+			serial_put(0, byte);
 		} else {
-			if (control.console_in_head == control.console_in_tail)
-				break;
-			byte = state[CONSOLE_IN_OFFSET + control.console_in_tail % CONSOLE_IN_SIZE];
-			if (!guest_write(vcpu.edx + done, &byte, 1, 0))
+			if (!guest_probe_write(vcpu.edx + done, 1, 0))
 				return (uint32_t)-XEN_EFAULT;
-			control.console_in_tail++;
+			if (!serial_get(0, &byte))
+				break;
+			guest_write(vcpu.edx + done, &byte, 1, 0);
 		}
 	}
 	return done;

@@ -62,6 +62,7 @@ static uint32_t monitor_in(uint32_t device, uint32_t port, uint32_t size)
 	case DEVICE_PIC: case DEVICE_ELCR: return pic_in(port);
 	case DEVICE_PIT: return pit_in(port);
 	case DEVICE_VGA: return vga_in(port);
+	case DEVICE_RTC: return rtc_in(port);
 	default: return uart_in(port);
 	}
 }
@@ -75,6 +76,7 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t size, uint32_t 
 	case DEVICE_PIC: case DEVICE_ELCR: pic_out(port, value); break;
 	case DEVICE_PIT: pit_out(port, value); break;
 	case DEVICE_VGA: vga_out(port, value); break;
+	case DEVICE_RTC: rtc_out(port, value); break;
 	default: uart_out(port, value); break;
 	}
 }

@@ -14,18 +14,34 @@ void irq_set_line(uint32_t line, bool high)
 	irq_update();
 }
 
-/* An edge. */
+/* An edge. The PIC forgets a request whose line falls, so the latch of an edge is kept here; one on a line
+ * that the PIC takes for level-triggered stays until it is taken. */
 void irq_pulse(uint32_t line)
 {
+	struct pic_chip *pic = &machine.pic[line / 8];
+	uint8_t bit = (uint8_t)(1u << (line & 7));
+
 	irq_set_line(line, false);
 	irq_set_line(line, true);
-	if (!(machine.pic[line / 8].elcr >> (line & 7) & 1)) {
-		/* The PIC forgets a request whose line falls; the latch of an edge is kept here. */
-		machine.pic[line / 8].lines &= (uint8_t)~(1u << (line & 7));
-		machine.ioapic_lines &= ~(1u << pin_of(line));
-	} else {
-		irq_set_line(line, false);
-	}
+	machine.ioapic_lines &= ~(1u << pin_of(line));
+	if (pic->elcr & bit)
+		pic->pulsed |= bit;
+	else
+		pic->lines &= (uint8_t)~bit;
+}
+
+/* Is a request of this line still waiting, so that another would be lost in it? */
+bool irq_unserved(uint32_t line)
+{
+	const struct pic_chip *pic = &machine.pic[line / 8];
+
+	return (pic->irr & ~pic->imr) >> (line & 7) & 1 || ioapic_unserved(pin_of(line));
+}
+
+/* Can a request of this line reach anything? */
+bool irq_open(uint32_t line)
+{
+	return !(machine.pic[line / 8].imr >> (line & 7) & 1) || ioapic_open(pin_of(line));
 }
 
 static bool pic_reaches_cpu(void) { return pic_pending() && lapic_accepts_extint(); }
@@ -33,7 +49,10 @@ static bool pic_reaches_cpu(void) { return pic_pending() && lapic_accepts_extint
 /* Publish whether an interrupt waits, where inline sti and popf look. */
 void irq_update(void)
 {
-	bool pending = lapic_pending() || pic_reaches_cpu();
+	bool wire = pic_pending(), pending;
+
+	lapic_wire(wire);
+	pending = lapic_pending() || (wire && lapic_accepts_extint());
 
 	shared.not_pending = !pending;
 	if (pending && interrupts_on())

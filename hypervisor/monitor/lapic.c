@@ -9,12 +9,21 @@
 enum { ID = 0x20, VERSION = 0x30, TPR = 0x80, APR = 0x90, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0,
        SVR = 0xf0, ISR = 0x100, TMR = 0x180, IRR = 0x200, ESR = 0x280, ICR_LOW = 0x300, ICR_HIGH = 0x310,
        LVT_TIMER = 0x320, LVT_ERROR = 0x370, INITIAL_COUNT = 0x380, CURRENT_COUNT = 0x390, DIVIDE = 0x3e0 };
-enum { LVT_TIMER_INDEX = 0, LVT_LINT0_INDEX = 3, LVT_LINT1_INDEX = 4, READS_BEFORE_IMAGE = 64 };
+enum { LVT_TIMER_INDEX = 0, LVT_LINT0_INDEX = 3, LVT_LINT1_INDEX = 4, LVT_ERROR_INDEX = 5, READS_BEFORE_IMAGE = 64 };
+
+/* Writable bits of the LVT registers, in their order: timer, thermal, performance, LINT0, LINT1, error. The
+ * timer has no TSC-deadline mode. */
+static const uint32_t lvt_writable[6] = { 0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
 
 #define LVT_MASKED 0x10000u
 #define LVT_PERIODIC 0x20000u
 #define SVR_ENABLED 0x100u
+#define ICR_LOGICAL 0x800u
+#define ESR_SEND_ILLEGAL 0x20u
+#define ESR_RECEIVED_ILLEGAL 0x40u
+#define ESR_ILLEGAL_REGISTER 0x80u
 #define MODE(lvt) ((lvt) >> 8 & 7)
+#define MODE_FIXED 0u
 #define MODE_NMI 4u
 #define MODE_EXTINT 7u
 #define APIC_VERSION 0x00050014u
@@ -49,8 +58,6 @@ static uint32_t divider(void)
 	return code == 7 ? 1 : 2u << code;
 }
 
-static uint64_t period(void) { return (uint64_t)apic.initial_count * divider() * NS_PER_COUNT; }
-
 static uint32_t register_value(uint32_t offset)
 {
 	switch (offset) {
@@ -77,15 +84,25 @@ static uint32_t register_value(uint32_t offset)
 	return 0;
 }
 
+/* The registers that interrupts change. */
+static void refresh_interrupts(void)
+{
+	*image(TPR) = apic.tpr;
+	*image(APR) = *image(PPR) = processor_priority();
+	for (uint32_t word = 0; word < 8; word++) {
+		*image(ISR + word * 0x10) = apic.isr[word];
+		*image(TMR + word * 0x10) = apic.tmr[word];
+		*image(IRR + word * 0x10) = apic.irr[word];
+	}
+}
+
 static void refresh(void)
 {
-	static const uint16_t fixed[] = { ID, VERSION, TPR, APR, PPR, LDR, DFR, SVR, ESR, ICR_LOW, ICR_HIGH,
-					  INITIAL_COUNT, DIVIDE };
+	static const uint16_t fixed[] = { ID, VERSION, LDR, DFR, SVR, ESR, ICR_LOW, ICR_HIGH, INITIAL_COUNT, DIVIDE };
 
+	refresh_interrupts();
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		*image(fixed[i]) = register_value(fixed[i]);
-	for (uint32_t offset = ISR; offset < ESR; offset += 0x10)
-		*image(offset) = register_value(offset);
 	for (uint32_t offset = LVT_TIMER; offset <= LVT_ERROR; offset += 0x10)
 		*image(offset) = register_value(offset);
 }
@@ -101,7 +118,7 @@ void lapic_reset(void)
 	apic.svr |= SVR_ENABLED;
 	apic.lvt[LVT_LINT0_INDEX] = MODE_EXTINT << 8;
 	apic.lvt[LVT_LINT1_INDEX] = MODE_NMI << 8;
-	apic.deadline = ~0ull;
+	ticks_forget(&apic.ticks, 0);
 	refresh();
 }
 
@@ -126,16 +143,20 @@ uint32_t lapic_acknowledge(void)
 
 	apic.irr[vector / 32] &= ~(1u << vector % 32);
 	apic.isr[vector / 32] |= 1u << vector % 32;
-	refresh();
+	refresh_interrupts();
 	return vector;
 }
 
-void lapic_inject(uint32_t vector, bool level)
+bool lapic_waits(uint32_t vector) { return apic.irr[vector / 32] >> vector % 32 & 1; }
+
+static void error(uint32_t bit);
+
+static void accept(uint32_t vector, bool level)
 {
 	if (!enabled())
 		return;
 	if (vector < 16) {
-		apic.esr_new |= 0x40; /* received illegal vector */
+		error(ESR_RECEIVED_ILLEGAL);
 		return;
 	}
 	apic.irr[vector / 32] |= 1u << vector % 32;
@@ -143,8 +164,47 @@ void lapic_inject(uint32_t vector, bool level)
 		apic.tmr[vector / 32] |= 1u << vector % 32;
 	else
 		apic.tmr[vector / 32] &= ~(1u << vector % 32);
-	refresh();
+	refresh_interrupts();
+}
+
+/* An error shows in ESR once the guest has written there. Its own interrupt may have an illegal vector, too:
+ * that error is then noted already. */
+static void error(uint32_t bit)
+{
+	bool known = apic.esr_new & bit;
+	uint32_t lvt = apic.lvt[LVT_ERROR_INDEX];
+
+	apic.esr_new |= bit;
+	if (!known && !(lvt & LVT_MASKED))
+		accept(lvt & 0xff, false);
+}
+
+void lapic_inject(uint32_t vector, bool level)
+{
+	accept(vector, level);
 	irq_update();
+}
+
+/* LINT0, where the PIC's request arrives; as a fixed interrupt it is an edge. */
+void lapic_wire(bool high)
+{
+	uint32_t lvt = apic.lvt[LVT_LINT0_INDEX];
+
+	if (high && !apic.wire && !(lvt & LVT_MASKED) && MODE(lvt) == MODE_FIXED)
+		accept(lvt & 0xff, false);
+	apic.wire = high;
+}
+
+/* Does `destination` name this local APIC? */
+bool lapic_is(uint32_t destination, bool logical)
+{
+	uint32_t own = apic.ldr >> 24;
+
+	if (!logical || destination == 0xff)
+		return destination == apic.id || destination == 0xff;
+	if (apic.dfr >> 28 == 0xf)
+		return destination & own;
+	return (destination >> 4 == own >> 4 || destination >> 4 == 0xf) && destination & own & 0xf; /* cluster */
 }
 
 static void end_of_interrupt(void)
@@ -158,57 +218,146 @@ static void end_of_interrupt(void)
 		ioapic_eoi((uint32_t)vector);
 }
 
-static uint32_t current_count(void)
-{
-	uint64_t elapsed;
+/* --- The timer: it counts down from `left` at `start`, then, if periodic, from the initial count ------------ */
 
-	if (!apic.initial_count || apic.deadline == ~0ull)
+static bool is_periodic(void) { return apic.lvt[LVT_TIMER_INDEX] & LVT_PERIODIC && apic.initial_count; }
+static uint64_t ns_of(uint64_t counts) { return counts * divider() * NS_PER_COUNT; }
+static uint64_t counted(uint64_t now) { return (now - apic.start) / divider() / NS_PER_COUNT; }
+
+static uint32_t current_count(uint64_t now)
+{
+	uint64_t done = counted(now);
+
+	if (done < apic.left)
+		return apic.left - (uint32_t)done;
+	if (!apic.left || !is_periodic())
 		return 0;
-	elapsed = now_ns() - apic.start;
-	if (elapsed >= period())
-		return apic.lvt[LVT_TIMER_INDEX] & LVT_PERIODIC ?
-		       apic.initial_count - (uint32_t)(elapsed % period() / divider() / NS_PER_COUNT) : 0;
-	return apic.initial_count - (uint32_t)(elapsed / divider() / NS_PER_COUNT);
+	return apic.initial_count - (uint32_t)((done - apic.left) % apic.initial_count);
 }
 
-static void start_timer(uint32_t count)
+/* Times that it has reached 0 since `start`. */
+static uint64_t expired(uint64_t now)
 {
-	apic.initial_count = count;
-	apic.start = now_ns();
-	apic.deadline = count ? apic.start + period() : ~0ull;
-	timers_rearm();
+	uint64_t done = counted(now);
+
+	if (!apic.left || done < apic.left)
+		return 0;
+	return is_periodic() ? 1 + (done - apic.left) / apic.initial_count : 1;
 }
 
-/* The deadline has passed, perhaps several times: one interrupt, and the phase is kept. */
+static void start_timer(uint32_t left, uint64_t now)
+{
+	apic.left = left;
+	apic.start = now;
+	ticks_forget(&apic.ticks, 0);
+}
+
+/* When the timer interrupts next, ns; ~0: not. */
+uint64_t lapic_deadline(void)
+{
+	uint64_t times = apic.ticks.seen, regular = ~0ull;
+
+	if (apic.lvt[LVT_TIMER_INDEX] & LVT_MASKED)
+		return ~0ull;
+	if (apic.left && (!times || is_periodic()))
+		regular = apic.start + ns_of(apic.left + times * apic.initial_count);
+	return ticks_deadline(&apic.ticks, regular);
+}
+
+/* Interrupt if the timer has run out, perhaps several times. */
 void lapic_timer(uint64_t now)
 {
 	uint32_t lvt = apic.lvt[LVT_TIMER_INDEX];
+	uint64_t times = expired(now);
 
-	if (now < apic.deadline)
-		return;
-	if (lvt & LVT_PERIODIC && period()) {
-		uint64_t missed = (now - apic.start) / period();
-
-		apic.start += missed * period();
-		apic.deadline = apic.start + period();
-	} else {
-		apic.deadline = ~0ull;
-	}
-	if (!(lvt & LVT_MASKED))
+	if (lvt & LVT_MASKED)
+		ticks_forget(&apic.ticks, times);
+	else if (ticks_due(&apic.ticks, times, lapic_waits(lvt & 0xff), now, ns_of(apic.initial_count)))
 		lapic_inject(lvt & 0xff, false);
 }
+
+/* What changes how the timer counts: it goes on from where it is. */
+static void change_timer(uint32_t *reg, uint32_t value)
+{
+	uint64_t now = now_ns();
+
+	lapic_timer(now);
+	start_timer(current_count(now), now);
+	*reg = value;
+	timers_rearm();
+}
+
+/* --- Registers ----------------------------------------------------------------------------------------------- */
 
 /* An interprocessor interrupt: this CPU is the only one, so only those to itself arrive. */
 static void send(uint32_t command)
 {
-	uint32_t shorthand = command >> 18 & 3, target = apic.icr_high >> 24;
+	uint32_t shorthand = command >> 18 & 3, vector = command & 0xff;
 	bool to_self = shorthand == 1 || shorthand == 2 ||
-		       (shorthand == 0 && (target == apic.id || target == 0xff ||
-					   (command & 0x800 && target & apic.ldr >> 24)));
+		       (shorthand == 0 && lapic_is(apic.icr_high >> 24, command & ICR_LOGICAL));
 
-	apic.icr_low = command & ~0x1000u; /* delivered at once */
-	if (to_self && MODE(command) < 2)
-		lapic_inject(command & 0xff, false);
+	apic.icr_low = command & 0xccfffu; /* delivered at once: never busy */
+	if (MODE(command) > 1)
+		return;
+	if (vector < 16)
+		error(ESR_SEND_ILLEGAL);
+	else if (to_self)
+		accept(vector, false);
+}
+
+static void write_lvt(uint32_t index, uint32_t value)
+{
+	value &= lvt_writable[index];
+	if (!(apic.svr & SVR_ENABLED))
+		value |= LVT_MASKED;
+	if (index == LVT_TIMER_INDEX)
+		change_timer(&apic.lvt[index], value);
+	else
+		apic.lvt[index] = value;
+}
+
+static void write_svr(uint32_t value)
+{
+	apic.svr = value & 0x3ff;
+	if (apic.svr & SVR_ENABLED)
+		return;
+	for (uint32_t i = 0; i < 6; i++)
+		write_lvt(i, apic.lvt[i]);
+}
+
+static bool is_register(uint32_t offset)
+{
+	if (offset & 0xf)
+		return false;
+	return offset == ID || offset == VERSION || (offset >= TPR && offset <= EOI) || (offset >= LDR && offset <= ESR) ||
+	       (offset >= ICR_LOW && offset <= CURRENT_COUNT) || offset == DIVIDE;
+}
+
+static void write_register(uint32_t offset, uint32_t value)
+{
+	switch (offset) {
+	case ID: apic.id = value >> 24; break;
+	case LDR: apic.ldr = value & 0xff000000; break;
+	case DFR: apic.dfr = value | 0x0fffffff; break;
+	case SVR: write_svr(value); break;
+	case ESR:
+		apic.esr = apic.esr_new;
+		apic.esr_new = 0;
+		break;
+	case ICR_LOW: send(value); break;
+	case ICR_HIGH: apic.icr_high = value & 0xff000000; break;
+	case INITIAL_COUNT:
+		apic.initial_count = value;
+		start_timer(value, now_ns());
+		timers_rearm();
+		break;
+	case DIVIDE: change_timer(&apic.divide, value & 0xb); break;
+	default:
+		if (offset >= LVT_TIMER && offset <= LVT_ERROR && !(offset & 0xf))
+			write_lvt((offset - LVT_TIMER) / 0x10, value);
+		else if (!is_register(offset))
+			error(ESR_ILLEGAL_REGISTER);
+	}
 }
 
 uint32_t lapic_read(uint32_t offset)
@@ -216,7 +365,11 @@ uint32_t lapic_read(uint32_t offset)
 	apic.reads++;
 	if (offset == CURRENT_COUNT) {
 		apic.count_was_read = 1;
-		return current_count();
+		return current_count(now_ns());
+	}
+	if (!is_register(offset)) {
+		error(ESR_ILLEGAL_REGISTER);
+		irq_update();
 	}
 	return register_value(offset);
 }
@@ -229,26 +382,10 @@ bool lapic_page_readable(void)
 void lapic_write(uint32_t offset, uint32_t value)
 {
 	switch (offset) {
-	case ID: apic.id = value >> 24; break;
 	case TPR: apic.tpr = value & 0xff; break;
 	case EOI: end_of_interrupt(); break;
-	case LDR: apic.ldr = value & 0xff000000; break;
-	case DFR: apic.dfr = value | 0x0fffffff; break;
-	case SVR: apic.svr = value & 0x3ff; break;
-	case ESR:
-		apic.esr = apic.esr_new;
-		apic.esr_new = 0;
-		break;
-	case ICR_LOW: send(value); break;
-	case ICR_HIGH: apic.icr_high = value & 0xff000000; break;
-	case INITIAL_COUNT: start_timer(value); break;
-	case DIVIDE: apic.divide = value & 0xb; break;
-	default:
-		if (offset >= LVT_TIMER && offset <= LVT_ERROR && !(offset & 0xf))
-			apic.lvt[(offset - LVT_TIMER) / 0x10] = value & 0x310ff;
-		if (offset >= LVT_TIMER && offset <= LVT_ERROR && offset != LVT_TIMER && !(offset & 0xf))
-			apic.lvt[(offset - LVT_TIMER) / 0x10] = value & 0x1a7ff;
+	default: write_register(offset, value); refresh(); irq_update(); return;
 	}
-	refresh();
+	refresh_interrupts();
 	irq_update();
 }

@@ -99,6 +99,7 @@ _Noreturn void monitor_main(void)
 	pit_reset();
 	pm_reset();
 	uart_reset();
+	rtc_reset();
 	machine.deadline = machine.ide_deadline = ~0ull;
 	compare_prepare();
 	signals_install();

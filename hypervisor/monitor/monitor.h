@@ -12,6 +12,7 @@
 
 #define PAGE_MASK 0xfffu
 #define MEMBERS_MAX 128
+#define NS 1000000000ull /* in a second */
 
 /* Flags */
 #define FLAG_CF 0x1u
@@ -53,14 +54,29 @@ extern struct control_block control;
 /* --- What all processes of one guest share, behind the vCPU in the state file --------------------- */
 
 struct pic_chip {
-	uint8_t irr, isr, imr, base, icw4, init, read_isr, auto_eoi, rotate, special_mask, poll, lines, elcr;
-	uint8_t priority, reserved;
+	uint8_t irr, isr, imr, base, init, single, icw4, read_isr, auto_eoi, fully_nested, rotate, special_mask, poll;
+	uint8_t lines, elcr, priority;
+	uint8_t pulsed; /* level lines that are high until they are taken */
+};
+
+/* Interrupts of a timer: how many are accounted for, and how many the guest is still to get. */
+struct ticks {
+	uint64_t seen, owed, again; /* again: when the next of those owed comes; ns */
 };
 
 struct pit_channel {
-	uint32_t reload, latched, latch_valid, access, mode, bcd, write_low, write_half, read_half, gate;
-	uint32_t status, status_valid, armed, output;
-	uint64_t start; /* ns when the count was loaded */
+	uint32_t count, next_count; /* 1 to 65536 (BCD: 10000); next_count: from `next_at` on, 0: none */
+	uint8_t mode, access, bcd, gate;
+	uint8_t loaded;	   /* a count was written since the mode was set, and triggered where the mode wants that */
+	uint8_t unloaded;  /* a count was written that is not counted yet ("null count") */
+	uint8_t write_half, write_low, read_half, latched_reads, status_latched, status;
+	uint32_t latched;
+	uint64_t start;	   /* tick when counting began */
+	uint64_t held;	   /* ticks counted before the gate closed */
+	uint64_t next_at;  /* ticks from `start` */
+	uint64_t edges;	   /* rising edges of the output before `start` */
+	struct ticks ticks;
+	bool unwatched;	   /* the line was masked everywhere */
 };
 
 struct lapic_state {
@@ -68,12 +84,25 @@ struct lapic_state {
 	uint32_t id, ldr, dfr, svr, tpr, esr, esr_new, icr_low, icr_high;
 	uint32_t lvt[6]; /* timer, thermal, performance, LINT0, LINT1, error */
 	uint32_t initial_count, divide;
-	uint64_t start, deadline;
-	uint32_t reads, count_was_read;
+	uint32_t left;	/* count at `start`; 0: the timer stands */
+	uint32_t reads, count_was_read, wire; /* wire: the PIC asks at LINT0 */
+	uint64_t start; /* ns */
+	struct ticks ticks;
 };
 
 struct uart_state {
-	uint8_t ier, lcr, mcr, scr, dll, dlm, fcr, thr_interrupt, loop, loop_valid, line;
+	uint8_t ier, lcr, mcr, scr, dll, dlm, fcr, errors, modem_changes, thr_interrupt, line, timed_out;
+	uint8_t received[16], first, count, holding; /* holding: without FIFO, what DATA reads until more comes */
+	uint32_t breaks;
+	uint64_t timeout_at; /* ns */
+};
+
+struct rtc_state {
+	uint8_t index, flags, line, stopped;
+	int64_t offset;	   /* s: the guest's time minus the host's */
+	uint64_t fraction; /* ns, added first */
+	uint64_t seen;	   /* second up to which updates and alarms are accounted for */
+	struct ticks ticks;
 };
 
 struct member {
@@ -104,8 +133,10 @@ struct machine {
 	uint32_t ioapic_id, ioapic_select, ioapic_lines;
 	uint32_t pm_enable, pm_raised; /* PM1 event enable; those that hold the SCI */
 	uint64_t pm_cleared; /* half periods of the PM timer when its event was cleared */
-	struct uart_state uart;
-	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
+	struct uart_state uart[SERIAL_COUNT];
+	struct rtc_state rtc;
+	uint64_t rtc_deadline, uart_deadline; /* ns; ~0: none */
+	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest of all devices, ~0: none */
 	uint64_t ide_deadline; /* when IDE interrupts that are due go on; ~0: none are */
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
@@ -398,6 +429,8 @@ _Noreturn void guest_ends(uint32_t reason, uint32_t code);
 
 /* irqchip: pic.c, lapic.c, ioapic.c, interrupt lines */
 void irq_set_line(uint32_t line, bool high);
+bool irq_unserved(uint32_t line);
+bool irq_open(uint32_t line);
 void irq_pulse(uint32_t line);
 int irq_acknowledge(void);
 void irq_update(void);
@@ -415,10 +448,16 @@ void lapic_inject(uint32_t vector, bool level);
 uint32_t lapic_read(uint32_t offset);
 void lapic_write(uint32_t offset, uint32_t value);
 bool lapic_page_readable(void);
+bool lapic_is(uint32_t destination, bool logical);
+bool lapic_waits(uint32_t vector);
+void lapic_wire(bool high);
+uint64_t lapic_deadline(void);
 void lapic_timer(uint64_t now);
 void ioapic_reset(void);
 void ioapic_set_line(uint32_t line, bool high);
 void ioapic_eoi(uint32_t vector);
+bool ioapic_open(uint32_t pin);
+bool ioapic_unserved(uint32_t pin);
 uint32_t ioapic_read(uint32_t offset);
 void ioapic_write(uint32_t offset, uint32_t value);
 
@@ -430,17 +469,24 @@ void pm_out(uint32_t port, uint32_t size, uint32_t value);
 void pm_timer(uint64_t now);
 uint64_t pm_deadline(void);
 
-/* pit.c, uart.c: devices that kernels use all the time */
+/* pit.c, uart.c, rtc.c: devices that kernels use all the time */
 void pit_reset(void);
 uint32_t pit_in(uint32_t port);
 void pit_out(uint32_t port, uint32_t value);
 void pit_timer(uint64_t now);
+void pit_masked(void);
 uint64_t pit_deadline(void);
 void uart_reset(void);
 uint32_t uart_in(uint32_t port);
 void uart_out(uint32_t port, uint32_t value);
-void uart_update(void);
-void console_put(uint8_t byte);
+void uarts_update(void);
+void uart_timer(uint64_t now);
+void serial_put(uint32_t number, uint8_t byte);
+bool serial_get(uint32_t number, uint8_t *byte);
+void rtc_reset(void);
+uint32_t rtc_in(uint32_t port);
+void rtc_out(uint32_t port, uint32_t value);
+void rtc_timer(void);
 
 /* vga.c: the registers of the VGA; vga_memory.c: its memory, and when that is plain RAM */
 uint32_t vga_in(uint32_t port);
@@ -453,11 +499,27 @@ static inline bool vga_decodes(uint32_t physical) { return physical - control.vg
 static inline bool vga_is_plain(uint32_t physical) { return control.vga.plain && vga_decodes(physical); }
 static inline uint32_t vga_window_end(void) { return control.vga.window + control.vga.window_size; }
 
-/* time.c: host time, the next deadline, idling */
-uint64_t now_ns(void);
-void timers_create(void);
+/* calendar.c */
+struct date {
+	uint32_t year, month, day; /* month and day from 1 on */
+};
+void date_of(uint32_t day, struct date *date);
+bool day_of(const struct date *date, uint32_t *day);
+
+/* ticks.c: interrupts of timers that come too late */
+bool ticks_due(struct ticks *ticks, uint64_t count, bool unserved, uint64_t now, uint64_t period);
+void ticks_forget(struct ticks *ticks, uint64_t count);
+uint64_t ticks_deadline(const struct ticks *ticks, uint64_t regular);
+
+/* timers.c: the deadlines of the devices */
 void timers_run(void);
 void timers_rearm(void);
+
+/* time.c: host time, idling */
+uint64_t now_ns(void);
+uint64_t wall_ns(void);
+void host_timer(uint64_t deadline);
+void timers_create(void);
 void timer_soon(void);
 void idle(void);
 

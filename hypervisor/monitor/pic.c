@@ -27,18 +27,26 @@ static int requested(const struct pic_chip *pic)
 {
 	uint32_t waiting = first_of(pic, pic->irr & ~pic->imr);
 	uint32_t served = first_of(pic, pic->special_mask ? pic->isr & ~pic->imr : pic->isr);
+	uint32_t line = (pic->priority + waiting) & 7;
+	/* In special fully nested mode the slave may ask again while it is being served. */
+	bool again = pic->fully_nested && pic == &machine.pic[0] && line == CASCADE && waiting == served && waiting < 8;
 
-	return waiting < served ? (int)((pic->priority + waiting) & 7) : -1;
+	return waiting < served || again ? (int)line : -1;
 }
 
+/* The slave's request is an edge at the master. */
 static void cascade(void)
 {
 	struct pic_chip *master = &machine.pic[0];
+	uint8_t bit = 1u << CASCADE;
 
-	if (requested(&machine.pic[1]) >= 0)
-		master->irr |= 1u << CASCADE;
-	else
-		master->irr &= (uint8_t)~(1u << CASCADE);
+	if (requested(&machine.pic[1]) < 0) {
+		master->irr &= (uint8_t)~bit;
+		master->lines &= (uint8_t)~bit;
+	} else if (!(master->lines & bit)) {
+		master->irr |= bit;
+		master->lines |= bit;
+	}
 }
 
 void pic_set_line(uint32_t line, bool high)
@@ -63,12 +71,16 @@ static void enter_service(struct pic_chip *pic, uint32_t line)
 {
 	uint8_t bit = (uint8_t)(1u << line);
 
-	if (!(pic->elcr & bit))
+	pic->lines &= (uint8_t)~(pic->pulsed & bit);
+	if (!(pic->elcr & ~pic->pulsed & bit))
 		pic->irr &= (uint8_t)~bit;
+	pic->pulsed &= (uint8_t)~bit;
 	if (!pic->auto_eoi)
 		pic->isr |= bit;
 	else if (pic->rotate)
 		pic->priority = (uint8_t)((line + 1) & 7);
+	if (pic == &machine.pic[1])
+		machine.pic[0].lines &= (uint8_t)~(1u << CASCADE); /* the request falls, and rises for the next */
 }
 
 /* INTA: the vector of the highest request; a request that has gone is spurious (line 7). */
@@ -91,10 +103,12 @@ uint32_t pic_acknowledge(void)
 	return slave->base + (uint32_t)second;
 }
 
-/* Non-specific EOI, with rotation where bit 2 of the command says so. */
+/* Non-specific EOI, with rotation where bit 2 of the command says so. A level that special mask mode lets
+ * pass is not the one that ends. */
 static void end_of_interrupt(struct pic_chip *pic, uint32_t command)
 {
-	uint32_t served = first_of(pic, pic->isr), line = (pic->priority + served) & 7;
+	uint32_t served = first_of(pic, pic->special_mask ? pic->isr & ~pic->imr : pic->isr);
+	uint32_t line = (pic->priority + served) & 7;
 
 	if (served == 8)
 		return;
@@ -122,10 +136,11 @@ static void write_ocw2(struct pic_chip *pic, uint32_t value)
 
 static void write_command(struct pic_chip *pic, uint32_t value)
 {
-	if (value & 0x10) { /* ICW1 */
-		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines;
+	if (value & 0x10) { /* ICW1; the level bit is ELCR's business in a PC */
+		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines, pulsed = pic->pulsed;
 
-		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .init = 1, .icw4 = value & 1 };
+		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .pulsed = pulsed,
+					  .irr = lines & elcr, .init = 2, .single = value >> 1 & 1, .icw4 = value & 1 };
 		timers_rearm(); /* all lines are open now */
 	} else if (value & 8) { /* OCW3 */
 		if (value & 4)
@@ -141,16 +156,19 @@ static void write_command(struct pic_chip *pic, uint32_t value)
 
 static void write_data(struct pic_chip *pic, uint32_t value)
 {
-	switch (pic->init) {
-	case 1:
+	uint8_t last = pic->icw4 ? 4 : 0;
+
+	switch (pic->init) { /* the command word that is due; 0: none */
+	case 2:
 		pic->base = value & 0xf8;
-		pic->init = 2;
+		pic->init = pic->single ? last : 3;
 		break;
-	case 2: /* ICW3: the cascade is wired as in every PC */
-		pic->init = pic->icw4 ? 3 : 0;
+	case 3: /* the cascade is wired as in every PC */
+		pic->init = last;
 		break;
-	case 3:
+	case 4:
 		pic->auto_eoi = value >> 1 & 1;
+		pic->fully_nested = value >> 4 & 1;
 		pic->init = 0;
 		break;
 	default:
@@ -177,16 +195,22 @@ uint32_t pic_in(uint32_t port)
 	}
 	if (port & 1)
 		return pic->imr;
+	if (!pic->read_isr)
+		pit_timer(now_ns()); /* whose line may be masked: nobody else waits for it */
 	return pic->read_isr ? pic->isr : pic->irr;
 }
 
 void pic_out(uint32_t port, uint32_t value)
 {
 	if (port >= ELCR_MASTER) {
-		machine.pic[port & 1].elcr = (uint8_t)value & (port & 1 ? 0xde : 0xf8);
+		struct pic_chip *pic = &machine.pic[port & 1];
+
+		pic->elcr = (uint8_t)value & (port & 1 ? 0xde : 0xf8);
+		pic->irr = (pic->irr & ~pic->elcr) | (pic->lines & pic->elcr);
 	} else {
 		struct pic_chip *pic = &machine.pic[port >= SLAVE_COMMAND];
 
+		pit_masked();
 		if (port & 1)
 			write_data(pic, value);
 		else

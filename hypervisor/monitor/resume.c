@@ -69,7 +69,7 @@ void devices_poll(void)
 	timers_run();
 	take_requests();
 	ide_interrupts_poll();
-	uart_update();
+	uarts_update();
 	irq_update();
 }
 

@@ -1,22 +1,28 @@
-/* Host time, device deadlines, idling.
+/* Host time and idling.
  *
  * Each process has a timer of its own (timers are not inherited by fork). It is armed for the earliest
  * device deadline and never disarmed: a process that has handed the vCPU on takes one spurious signal. */
 #include "monitor.h"
 #include "sys.h"
 
-enum { CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
+enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
 
 static int32_t timer;
 static uint64_t armed; /* deadline this process's timer is set to; 0: none */
 
-uint64_t now_ns(void)
+static uint64_t clock_ns(uint32_t clock)
 {
 	struct timespec64 time;
 
-	syscall3(SYS_clock_gettime, CLOCK_MONOTONIC, &time, 0);
+	syscall3(SYS_clock_gettime, clock, &time, 0);
 	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
 }
+
+/* What devices count by. */
+uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+/* The time of day: ns since 1970, UTC. */
+uint64_t wall_ns(void) { return clock_ns(CLOCK_REALTIME); }
 
 void timers_create(void)
 {
@@ -31,57 +37,24 @@ void timers_create(void)
 	armed = 0;
 }
 
-static void arm(uint64_t deadline)
+/* Set this process's timer; ~0: the guest waits for nothing. */
+void host_timer(uint64_t deadline)
 {
 	struct {
 		struct timespec64 interval, value;
 	} setting = { { 0, 0 }, { (int64_t)(deadline / NS_PER_SECOND), (int64_t)(deadline % NS_PER_SECOND) } };
 
+	if (deadline == ~0ull || deadline == armed)
+		return;
 	armed = deadline;
 	syscall4(SYS_timer_settime, timer, TIMER_ABSTIME, &setting, 0);
-}
-
-/* The devices' deadlines may have changed: set this process's timer. */
-void timers_rearm(void)
-{
-	uint64_t deadline = pit_deadline();
-
-	if (machine.lapic.deadline < deadline)
-		deadline = machine.lapic.deadline;
-	if (machine.ide_deadline < deadline)
-		deadline = machine.ide_deadline;
-	if (machine.console_deadline < deadline)
-		deadline = machine.console_deadline;
-	if (pm_deadline() < deadline)
-		deadline = pm_deadline();
-	machine.deadline = deadline;
-	if (deadline != ~0ull && deadline != armed)
-		arm(deadline);
-}
-
-/* Give devices the time; those whose deadline has passed raise their lines. */
-void timers_run(void)
-{
-	if (machine.deadline == ~0ull)
-		return;
-	uint64_t now = now_ns();
-
-	if (now < machine.deadline)
-		return;
-	pit_timer(now);
-	lapic_timer(now);
-	pm_timer(now);
-	ide_timer(now);
-	if (now >= machine.console_deadline)
-		doorbell();
-	timers_rearm();
 }
 
 /* An interrupt could not be delivered at this instruction: come back in a moment. */
 void timer_soon(void)
 {
-	arm(now_ns() + 20000);
-	machine.deadline = armed;
+	machine.deadline = now_ns() + 20000;
+	host_timer(machine.deadline);
 }
 
 /* Wait for a deadline or the VMM's wake. */

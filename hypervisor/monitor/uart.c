@@ -1,137 +1,334 @@
-/* A 16550A UART at 0x3f8 (National PC16550D data sheet). What the guest sends goes into the console
- * ring of the state file, what the user types comes out of the other. */
+/* Up to four 16550A UARTs (National PC16550D data sheet). What the guest sends goes into a ring of the state
+ * file, what is sent to it comes out of another; the first port's are the console. The line's speed only
+ * says how long a character takes for the FIFO's timeout; its format changes nothing. */
 #include "monitor.h"
 
-enum { DATA = 0, IER = 1, IIR_FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7, LINE = 4 };
-enum { IER_RX = 1, IER_TX = 2, LCR_DLAB = 0x80, MCR_LOOP = 0x10, LSR_READY = 1, LSR_TX_EMPTY = 0x60 };
+enum { DATA = 0, IER = 1, IIR_FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
+enum { IER_RX = 1, IER_TX = 2, IER_LINE = 4, IER_MODEM = 8, FCR_ON = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4,
+       LCR_DLAB = 0x80, MCR_LOOP = 0x10, LSR_READY = 1, LSR_OVERRUN = 2, LSR_BREAK = 0x10, LSR_TX_EMPTY = 0x60,
+       LSR_ERROR_IN_FIFO = 0x80, MSR_CONNECTED = 0xb0, MSR_RING = 0x40 };
+enum { ID_MODEM = 0, ID_NONE = 1, ID_TX = 2, ID_RX = 4, ID_LINE = 6, ID_TIMEOUT = 12, ID_FIFO = 0xc0 };
 
-#define uart machine.uart
 /* Output waits this long for more before the VMM is told. */
 #define CONSOLE_DELAY_NS 1000000u
+#define DIVISOR_ONE_HZ 115200u
+#define TIMEOUT_CHARACTERS 4u
 
-void uart_reset(void)
-{
-	uart = (struct uart_state){ .dll = 1 };
-	machine.console_deadline = ~0ull;
-}
+/* --- The far end ------------------------------------------------------------------------------------------ */
 
-static bool ready(void)
-{
-	return uart.loop_valid || control.console_in_head != control.console_in_tail;
-}
+static const uint16_t lines[SERIAL_COUNT] = { 4, 3, 4, 3 };
 
-void console_put(uint8_t byte)
+static uint32_t number_of(uint32_t port) { return (port & 0x100 ? 0 : 1) + (port & 0x10 ? 0 : 2); }
+
+void serial_put(uint32_t number, uint8_t byte)
 {
-	while (control.console_out_head - control.console_out_tail >= CONSOLE_OUT_SIZE) {
-		exit_prepare(0, 0, 0, 0, 0);
-		exit_to_vmm(EXIT_CONSOLE_FULL);
+	struct serial_port *wire = &control.serial[number];
+	uint32_t size = number ? SERIAL_OUT_SIZE : CONSOLE_OUT_SIZE;
+	uint32_t ring = number ? SERIAL_OUT_OFFSET + (number - 1) * SERIAL_OUT_SIZE : CONSOLE_OUT_OFFSET;
+
+	while (wire->out_head - wire->out_tail >= size) {
+		exit_prepare(number, 0, 0, 0, 0);
+		exit_to_vmm(EXIT_SERIAL_FULL);
 	}
-	state[CONSOLE_OUT_OFFSET + control.console_out_head % CONSOLE_OUT_SIZE] = byte;
-	__atomic_store_n(&control.console_out_head, control.console_out_head + 1, __ATOMIC_RELEASE);
+	state[ring + wire->out_head % size] = byte;
+	__atomic_store_n(&wire->out_head, wire->out_head + 1, __ATOMIC_RELEASE);
 	if (machine.console_deadline == ~0ull && !control.doorbell) {
 		machine.console_deadline = now_ns() + CONSOLE_DELAY_NS;
 		timers_rearm();
 	}
 }
 
-static uint32_t interrupt_identity(void)
+bool serial_get(uint32_t number, uint8_t *byte)
 {
-	uint32_t fifo = uart.fcr & 1 ? 0xc0 : 0;
+	struct serial_port *wire = &control.serial[number];
+	uint32_t tail = wire->in_tail;
 
-	if (uart.ier & IER_RX && ready())
-		return fifo | 4;
-	if (uart.ier & IER_TX && uart.thr_interrupt)
-		return fifo | 2;
-	return fifo | 1;
+	if (wire->in_head == tail)
+		return false;
+	*byte = number ? state[SERIAL_IN_OFFSET + (number - 1) * SERIAL_IN_SIZE + tail % SERIAL_IN_SIZE]
+		       : state[CONSOLE_IN_OFFSET + tail % CONSOLE_IN_SIZE];
+	__atomic_store_n(&wire->in_tail, tail + 1, __ATOMIC_RELEASE);
+	return true;
 }
 
-/* Bring the interrupt line up to date; called after each access and each event. */
-void uart_update(void)
+/* --- Receiving ---------------------------------------------------------------------------------------------- */
+
+static uint32_t depth(const struct uart_state *u) { return u->fcr & FCR_ON ? sizeof(u->received) : 1; }
+
+static uint32_t trigger(const struct uart_state *u)
+{
+	static const uint8_t levels[4] = { 1, 4, 8, 14 };
+
+	return u->fcr & FCR_ON ? levels[u->fcr >> 6] : 1;
+}
+
+/* Start bit, data, parity, stop bits, at the divisor's speed. */
+static uint64_t character_ns(const struct uart_state *u)
+{
+	uint32_t divisor = u->dlm << 8 | u->dll;
+	uint32_t bits = 1 + 5 + (u->lcr & 3) + (u->lcr >> 3 & 1) + 1 + (u->lcr >> 2 & 1);
+
+	return (uint64_t)bits * (divisor ? divisor : 0x10000) * NS / DIVISOR_ONE_HZ;
+}
+
+/* The FIFO's clock starts anew whenever a character comes or goes. */
+static void restart_timeout(struct uart_state *u)
+{
+	if (u->fcr & FCR_ON && u->count)
+		u->timeout_at = now_ns() + TIMEOUT_CHARACTERS * character_ns(u);
+}
+
+static void receive(struct uart_state *u, uint8_t byte)
+{
+	if (u->count == depth(u)) {
+		u->errors |= LSR_OVERRUN;
+		if (u->fcr & FCR_ON)
+			return;
+		u->count = 0; /* the register holds the last one */
+	}
+	if (!(u->fcr & FCR_ON))
+		u->holding = byte;
+	u->received[(u->first + u->count) % sizeof(u->received)] = byte;
+	u->count++;
+	restart_timeout(u);
+}
+
+/* Take what the far end has sent, as far as there is room: it waits for us. */
+static void listen(uint32_t number)
+{
+	struct uart_state *u = &machine.uart[number];
+	uint8_t byte;
+
+	if (u->mcr & MCR_LOOP)
+		return;
+	while (u->count < depth(u) && serial_get(number, &byte))
+		receive(u, byte);
+	if (u->breaks != control.serial[number].breaks && u->count < depth(u)) {
+		u->breaks++;
+		u->errors |= LSR_BREAK;
+		receive(u, 0);
+	}
+}
+
+static uint8_t next_received(struct uart_state *u)
+{
+	uint8_t byte = u->received[u->first];
+
+	if (!(u->fcr & FCR_ON)) {
+		u->count = 0;
+		return u->holding;
+	}
+	if (!u->count)
+		return 0;
+	u->first = (u->first + 1) % sizeof(u->received);
+	u->count--;
+	u->timed_out = 0;
+	restart_timeout(u);
+	return byte;
+}
+
+/* --- Interrupts ------------------------------------------------------------------------------------------- */
+
+static uint32_t interrupt_identity(const struct uart_state *u)
+{
+	if (u->ier & IER_LINE && u->errors)
+		return ID_LINE;
+	if (u->ier & IER_RX && u->count >= trigger(u))
+		return ID_RX;
+	if (u->ier & IER_RX && u->timed_out)
+		return ID_TIMEOUT;
+	if (u->ier & IER_TX && u->thr_interrupt)
+		return ID_TX;
+	return u->ier & IER_MODEM && u->modem_changes ? ID_MODEM : ID_NONE;
+}
+
+static bool waits_for_timeout(const struct uart_state *u)
+{
+	return u->ier & IER_RX && u->fcr & FCR_ON && u->count && u->count < trigger(u) && !u->timed_out;
+}
+
+static void find_deadline(void)
+{
+	uint64_t deadline = ~0ull;
+
+	for (uint32_t i = 0; i < SERIAL_COUNT; i++) {
+		const struct uart_state *u = &machine.uart[i];
+
+		if (waits_for_timeout(u) && u->timeout_at < deadline)
+			deadline = u->timeout_at;
+	}
+	if (deadline == machine.uart_deadline)
+		return;
+	machine.uart_deadline = deadline;
+	timers_rearm();
+}
+
+/* Bring the interrupt line up to date; two ports share one. */
+static void update(uint32_t number)
 {
 	/* On old PCs MCR's OUT2 gates the line; chip sets (and QEMU) have none of that, and kernels that
 	 * never set it rely on them. */
-	bool high = !(interrupt_identity() & 1);
+	struct uart_state *u = &machine.uart[number];
+	bool high = interrupt_identity(u) != ID_NONE;
 
-	if (high == uart.line)
+	if (waits_for_timeout(u) || machine.uart_deadline != ~0ull)
+		find_deadline();
+	if (high == u->line)
 		return;
-	uart.line = high;
-	irq_set_line(LINE, high);
+	u->line = high;
+	irq_set_line(lines[number], high || machine.uart[number ^ 2].line);
 }
 
-static uint32_t receive(void)
+/* Called after each event that may have come from the VMM. */
+void uarts_update(void)
 {
-	if (uart.loop_valid) {
-		uart.loop_valid = 0;
-		return uart.loop;
+	for (uint32_t i = 0; i < SERIAL_COUNT; i++) {
+		if (!control.serial[i].present)
+			continue;
+		listen(i);
+		update(i);
 	}
-	uint32_t tail = control.console_in_tail;
+}
 
-	if (control.console_in_head == tail)
-		return 0;
-	__atomic_store_n(&control.console_in_tail, tail + 1, __ATOMIC_RELEASE);
-	return state[CONSOLE_IN_OFFSET + tail % CONSOLE_IN_SIZE];
+void uart_timer(uint64_t now)
+{
+	for (uint32_t i = 0; i < SERIAL_COUNT; i++) {
+		struct uart_state *u = &machine.uart[i];
+
+		if (waits_for_timeout(u) && now >= u->timeout_at)
+			u->timed_out = 1;
+		update(i);
+	}
+}
+
+/* --- Registers ------------------------------------------------------------------------------------------------ */
+
+void uart_reset(void)
+{
+	for (uint32_t i = 0; i < SERIAL_COUNT; i++)
+		machine.uart[i] = (struct uart_state){ .dll = 12, .mcr = 8 };
+	machine.console_deadline = machine.uart_deadline = ~0ull;
+}
+
+/* CTS, DSR, RI and DCD: of a far end that is always there, or, looped, RTS, DTR, OUT1 and OUT2. */
+static uint32_t modem_lines(const struct uart_state *u)
+{
+	if (!(u->mcr & MCR_LOOP))
+		return MSR_CONNECTED;
+	return (u->mcr & 0xcu) << 4 | (u->mcr & 2u) << 3 | (u->mcr & 1u) << 5;
+}
+
+static void write_mcr(struct uart_state *u, uint32_t value)
+{
+	uint32_t before = modem_lines(u), changed;
+
+	u->mcr = value & 0x1f;
+	changed = before ^ modem_lines(u);
+	if (!(before & MSR_RING))
+		changed &= ~(uint32_t)MSR_RING; /* only the end of a ring is noted */
+	u->modem_changes |= (uint8_t)(changed >> 4);
+}
+
+static void write_fcr(struct uart_state *u, uint32_t value)
+{
+	if ((value ^ u->fcr) & FCR_ON)
+		value |= FCR_CLEAR_RX | FCR_CLEAR_TX;
+	u->fcr = value & FCR_ON ? value & 0xc9 : 0;
+	if (value & FCR_CLEAR_RX) {
+		u->count = u->timed_out = 0;
+		u->errors &= (uint8_t)~LSR_BREAK;
+	}
+	if (value & FCR_CLEAR_TX)
+		u->thr_interrupt = 1;
+}
+
+static void transmit(uint32_t number, uint32_t value)
+{
+	struct uart_state *u = &machine.uart[number];
+
+	if (u->mcr & MCR_LOOP)
+		receive(u, (uint8_t)value);
+	else
+		serial_put(number, (uint8_t)value);
+	u->thr_interrupt = 1; /* sent at once: empty again */
+	if (u->line && interrupt_identity(u) == ID_TX) {
+		/* A new cause on a line that is up: the edge must be seen again. */
+		u->line = 0;
+		irq_set_line(lines[number], machine.uart[number ^ 2].line);
+	}
+}
+
+static uint32_t line_status(struct uart_state *u)
+{
+	uint32_t value = LSR_TX_EMPTY | u->errors | (u->count ? LSR_READY : 0);
+
+	if (u->fcr & FCR_ON && u->errors & LSR_BREAK)
+		value |= LSR_ERROR_IN_FIFO;
+	u->errors = 0;
+	return value;
 }
 
 uint32_t uart_in(uint32_t port)
 {
-	uint32_t value = 0;
+	uint32_t number = number_of(port), value = 0;
+	struct uart_state *u = &machine.uart[number];
+	uint8_t count = u->count;
 
+	listen(number);
 	switch (port & 7) {
-	case DATA: value = uart.lcr & LCR_DLAB ? uart.dll : receive(); break;
-	case IER: value = uart.lcr & LCR_DLAB ? uart.dlm : uart.ier; break;
+	case DATA: value = u->lcr & LCR_DLAB ? u->dll : next_received(u); break;
+	case IER: value = u->lcr & LCR_DLAB ? u->dlm : u->ier; break;
 	case IIR_FCR:
-		value = interrupt_identity();
-		if ((value & 0xf) == 2)
-			uart.thr_interrupt = 0;
+		value = interrupt_identity(u);
+		if (value == ID_TX)
+			u->thr_interrupt = 0;
+		if (u->fcr & FCR_ON)
+			value |= ID_FIFO;
 		break;
-	case LCR: value = uart.lcr; break;
-	case MCR: value = uart.mcr; break;
-	case LSR: return LSR_TX_EMPTY | (ready() ? LSR_READY : 0);
-	case MSR: value = uart.mcr & MCR_LOOP ? (uart.mcr & 0xc) << 4 | (uart.mcr & 2) << 3 | (uart.mcr & 1) << 5 : 0xb0; break;
-	case SCR: value = uart.scr; break;
+	case LCR: value = u->lcr; break;
+	case MCR: value = u->mcr; break;
+	case LSR:
+		if (!u->errors && u->count == count)
+			return LSR_TX_EMPTY | (count ? LSR_READY : 0); /* what transmitters poll */
+		value = line_status(u);
+		break;
+	case MSR:
+		value = modem_lines(u) | u->modem_changes;
+		u->modem_changes = 0;
+		break;
+	case SCR: value = u->scr; break;
 	}
-	uart_update();
+	listen(number);
+	update(number);
 	return value;
-}
-
-static void transmit(uint32_t value)
-{
-	if (uart.mcr & MCR_LOOP) {
-		uart.loop = (uint8_t)value;
-		uart.loop_valid = 1;
-	} else {
-		console_put((uint8_t)value);
-	}
-	uart.thr_interrupt = 1; /* sent at once: empty again */
-	if (uart.line) {
-		/* A new cause on a line that is up: the edge must be seen again. */
-		uart.line = 0;
-		irq_set_line(LINE, false);
-	}
 }
 
 void uart_out(uint32_t port, uint32_t value)
 {
+	uint32_t number = number_of(port);
+	struct uart_state *u = &machine.uart[number];
+
 	switch (port & 7) {
 	case DATA:
-		if (uart.lcr & LCR_DLAB)
-			uart.dll = (uint8_t)value;
+		if (u->lcr & LCR_DLAB)
+			u->dll = (uint8_t)value;
 		else
-			transmit(value);
+			transmit(number, value);
 		break;
 	case IER:
-		if (uart.lcr & LCR_DLAB) {
-			uart.dlm = (uint8_t)value;
+		if (u->lcr & LCR_DLAB) {
+			u->dlm = (uint8_t)value;
 			break;
 		}
-		if (value & IER_TX && !(uart.ier & IER_TX))
-			uart.thr_interrupt = 1;
-		uart.ier = value & 0xf;
+		/* An empty transmitter asks as soon as it may, and no longer once it may not. */
+		if ((value ^ u->ier) & IER_TX)
+			u->thr_interrupt = value >> 1 & 1;
+		u->ier = value & 0xf;
 		break;
-	case IIR_FCR: uart.fcr = (uint8_t)value; break;
-	case LCR: uart.lcr = (uint8_t)value; break;
-	case MCR: uart.mcr = value & 0x1f; break;
-	case SCR: uart.scr = (uint8_t)value; break;
+	case IIR_FCR: write_fcr(u, value); break;
+	case LCR: u->lcr = (uint8_t)value; break;
+	case MCR: write_mcr(u, value); break;
+	case SCR: u->scr = (uint8_t)value; break;
 	}
-	uart_update();
+	update(number);
 }

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from hypercalls.structs import ExitReason
 from hypervisor.bus import MachineStop
 from hypervisor.devices.ata import AtaDrive
-from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import ide_channels
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
-from hypervisor.memory_map import MIB
 from tests.hypervisor.devices.machine import Machine
 
 # --- power
@@ -92,7 +90,7 @@ accesses = st.lists(
 @given(accesses)
 def test_no_access_breaks_a_device(disk: Path, actions: list[tuple[int, int, int, int, int]]) -> None:
     image = DiskImage(disk)
-    devices = (I8042(), Cmos(32 * MIB), PostCode(), DebugExit(), ResetControl(), PowerOff())
+    devices = (I8042(), PostCode(), DebugExit(), ResetControl(), PowerOff())
     guest = Machine(*devices, *ide_channels([AtaDrive(image, "S"), None]))
     try:
         for reason, port, size, value, count in actions:

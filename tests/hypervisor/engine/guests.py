@@ -74,13 +74,13 @@ def silent_instructions(kernel: Path) -> tuple[tuple[int, int], ...]:
     )
 
 
-def run(kernel: Path, *, seconds: float = SECONDS, **config: Any) -> Run:
+def run(kernel: Path, *, seconds: float = SECONDS, console: Recorder | None = None, **config: Any) -> Run:
     """Run a guest to its end. TimeIsUp where that takes longer than `seconds`."""
 
     def alarm(_number: int, _frame: Any) -> None:
         raise TimeIsUp
 
-    console = Recorder()
+    console = console or Recorder()
     before = signal.signal(signal.SIGALRM, alarm)
     try:
         with Domain(DomainConfig(kernel, **{"memory": MEMORY, **config})) as domain:
