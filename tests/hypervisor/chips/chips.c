@@ -23,6 +23,7 @@ static uint64_t now = 1000000000, wall = 1709219045ull * NS;
 uint64_t now_ns(void) { return now; }
 uint64_t wall_ns(void) { return wall; }
 void host_timer(uint64_t deadline) { (void)deadline; }
+void ide_timer(uint64_t when) { (void)when; }
 void doorbell(void) { machine.console_deadline = ~0ull; }
 void exit_prepare(uint32_t port, uint64_t address, uint32_t size, uint32_t count, uint32_t value)
 {
@@ -45,6 +46,7 @@ static uint32_t in(uint32_t port)
 	case 0x20: case 0x21: case 0xa0: case 0xa1: case 0x4d0: case 0x4d1: return pic_in(port);
 	case 0x40 ... 0x43: case 0x61: return pit_in(port);
 	case 0x70: case 0x71: return rtc_in(port);
+	case 0x600 ... 0x603: case 0x608 ... 0x60b: return pm_in(port, 1);
 	default: return uart_in(port);
 	}
 }
@@ -55,6 +57,7 @@ static void out(uint32_t port, uint32_t value)
 	case 0x20: case 0x21: case 0xa0: case 0xa1: case 0x4d0: case 0x4d1: pic_out(port, value); break;
 	case 0x40 ... 0x43: case 0x61: pit_out(port, value); break;
 	case 0x70: case 0x71: rtc_out(port, value); break;
+	case 0x600 ... 0x603: case 0x608 ... 0x60b: pm_out(port, 1, value); break;
 	default: uart_out(port, value);
 	}
 }
@@ -153,8 +156,10 @@ int main(void)
 	lapic_reset();
 	ioapic_reset();
 	pit_reset();
+	pm_reset();
 	uart_reset();
 	rtc_reset();
+	machine.ide_deadline = ~0ull;
 	timers_rearm();
 	while (fread(&step, sizeof(step), 1, stdin) == 1) {
 		uint64_t answer;

@@ -15,7 +15,7 @@ from hypervisor.monitor.build import SOURCES
 from native.build import compiler
 
 HERE = Path(__file__).resolve().parent
-CHIPS = ("pic", "pit", "lapic", "ioapic", "irq", "uart", "rtc", "calendar", "ticks", "timers")
+CHIPS = ("pic", "pit", "lapic", "ioapic", "irq", "uart", "rtc", "calendar", "ticks", "timers", "acpi")
 # Undefined behaviour and accesses behind an array's end are traps: the program dies.
 FLAGS = ("-O1", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 SECONDS = 120

@@ -13,6 +13,7 @@ CHIPS: dict[str, tuple[range, ...]] = {
     "8254": (range(0x40, 0x44), range(0x61, 0x62)),
     "16550A": (range(0x3F8, 0x400), range(0x2F8, 0x300), range(0x3E8, 0x3F0), range(0x2E8, 0x2F0)),
     "MC146818A": (range(0x70, 0x72),),
+    "ACPI": (range(0x600, 0x604), range(0x608, 0x60C)),
     "local APIC": (range(chips.LAPIC, chips.LAPIC + 0x1000),),
     "I/O APIC": (range(chips.IOAPIC, chips.IOAPIC + 0x1000),),
 }
