@@ -85,7 +85,7 @@ class MonitorDevice(IntEnum):
     PIT = 1
     UART = 2
     ELCR = 3
-    PM = 5  # ACPI's PM1 events and timer: accesses are not split into bytes
+    PM = 4  # ACPI's PM1 events and timer: accesses are not split into bytes
 
 
 class ExitReason(IntEnum):

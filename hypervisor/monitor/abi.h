@@ -228,7 +228,7 @@
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
 #define DEVICE_ELCR 3
-#define DEVICE_PM 5
+#define DEVICE_PM 4
 #define EXIT_NONE 0
 #define EXIT_PORT_IN 1
 #define EXIT_PORT_OUT 2
