@@ -238,8 +238,9 @@ class DisplayConsole(TerminalConsole):
 
     @property
     def commands(self) -> dict[str, tuple[str, Callable[[], None]]]:
-        """Those of the plain console, and what a screen and a keyboard bring along."""
-        return super().commands | {
+        """Those of the plain console but the one for the screen, and what a screen and a keyboard bring along."""
+        plain = {key: command for key, command in super().commands.items() if key != "v"}
+        return plain | {
             "s": ("switch between the screen and the serial line", self._switch),
             "d": ("press Ctrl-Alt-Delete", self._control_alt_delete),
         }

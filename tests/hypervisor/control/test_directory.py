@@ -28,7 +28,7 @@ def test_the_directory_is_ours_alone(home: Path) -> None:
 
 def test_without_a_runtime_directory_it_is_a_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert location() == tmp_path / f"ring3-{os.geteuid()}"
 
 
