@@ -40,10 +40,13 @@ def name_from(text: str) -> str:
 
 
 def location() -> Path:
-    """Where the sockets are, whether that exists or not."""
+    """Where the sockets are, whether that exists or not. Under sudo the variable names another user's directory."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "ring3"
+    if runtime:
+        with contextlib.suppress(OSError):
+            found = os.stat(runtime)
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                return Path(runtime) / "ring3"
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"ring3-{os.geteuid()}"
 
 
