@@ -110,7 +110,7 @@ class DisplayConsole(TerminalConsole):
                 self._held -= len(self._serial.popleft())
 
     def close(self) -> None:
-        """Put the terminal back, and write the serial output that was held."""
+        """Put the terminal back, and leave on it the serial output that was held, or else the screen's last text."""
         self._ignore_signals()
         self._ending.set()
         if self._painter_thread:
@@ -118,7 +118,10 @@ class DisplayConsole(TerminalConsole):
         with self._painting:  # a command that changes the terminal is over, or comes to nothing
             pass
         super().close()
-        self._release_serial()
+        if self._serial or self._tty != self._out:
+            self._release_serial()
+        elif self._painter_thread:
+            super().write("".join(f"{line}\n" for line in self._domain.vga.text().splitlines()).encode())
 
     def _release_serial(self) -> None:
         while self._serial:

@@ -215,6 +215,16 @@ def test_every_end_restores_the_terminal(tmp_path: Path, code: bytes, options: t
         session.close()
 
 
+def test_the_last_screen_stays_where_there_was_no_serial_output(tmp_path: Path) -> None:
+    code = bytes.fromhex("66c70500800b004207 66c70502800b007907 66c70504800b006507") + guests.POWEROFF
+    session = Screen(guests.write(tmp_path, code))
+    try:
+        assert session.wait() == 0 and session.is_restored()
+        assert session.output.endswith(BACK + b"Bye\r\n")
+    finally:
+        session.close()
+
+
 def test_serial_output_goes_elsewhere_at_once(desk: Path, tmp_path: Path) -> None:
     """Standard output in a file: the screen is drawn on the terminal that the keys come from."""
     with (tmp_path / "serial").open("wb") as serial:
