@@ -34,6 +34,7 @@ _FRAME_SECONDS = 1 / 30
 _ESCAPE_SECONDS = 0.05  # a sequence comes at once; what stands alone so long is the Escape key
 _STUCK_SECONDS = 1.0  # for a terminal that takes nothing any more
 _HELD = 1 << 20  # bytes of serial output held at most: the last ones
+_UNKNOWN = (80, 25)  # columns and lines of a terminal that does not tell them
 _CELL = (8, 16)  # counts of the mouse for a column and a row
 _READ_SIZE = 1024
 
@@ -73,6 +74,9 @@ class DisplayConsole(TerminalConsole):
         super().__init__()
         if not os.isatty(self._in):
             raise RingError("--display needs a terminal; run ring3 in one, or leave the option out")
+        if os.environ.get("TERM", "dumb") == "dumb":
+            raise RingError("--display needs a terminal with a cursor, and TERM names none; set it, or leave the option "
+                            "out")
         self._tty = self._out if os.isatty(self._out) else self._in
         self._screen_terminal = ScreenTerminal(self._in, self._tty)
         self._terminal = self._screen_terminal
@@ -136,11 +140,12 @@ class DisplayConsole(TerminalConsole):
         while not self._ending.wait(pause):
             started = time.monotonic()
             try:
-                size = os.get_terminal_size(self._tty)
-                now = self._domain.vga.fingerprint(), tuple(self._message), size, self._screen_terminal.entered, \
-                    self._domain.keyboard.mouse.is_reporting  # fmt: skip
+                columns, lines = os.get_terminal_size(self._tty)
+                columns, lines = columns or _UNKNOWN[0], lines or _UNKNOWN[1]
+                now = (self._domain.vga.fingerprint(), tuple(self._message), columns, lines,
+                       self._screen_terminal.entered, self._domain.keyboard.mouse.is_reporting)  # fmt: skip
                 if now != seen:
-                    self._paint(size.columns, size.lines)
+                    self._paint(columns, lines)
                     seen = now
             except OSError:
                 return  # the terminal is gone

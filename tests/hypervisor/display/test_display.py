@@ -239,5 +239,23 @@ def test_serial_output_goes_elsewhere_at_once(desk: Path, tmp_path: Path) -> Non
         terminal.close()
 
 
+def test_a_terminal_that_tells_no_size_counts_for_80_by_25(desk: Path) -> None:
+    session = Terminal(desk, "--display", size=(0, 0))
+    try:
+        session.expect(b"blink")
+    finally:
+        session.close()
+
+
+def test_a_terminal_without_a_cursor_is_refused(desk: Path) -> None:
+    session = Terminal(desk, "--display", TERM="dumb")
+    try:
+        assert session.wait() == 2 and session.is_restored()
+        assert session.output.startswith(b"ring3: --display needs a terminal with a cursor")
+        assert ALTERNATE not in session.output
+    finally:
+        session.close()
+
+
 def test_without_a_terminal_it_is_refused(desk: Path) -> None:
     assert "--display needs a terminal" in refusal("run", "--display", desk)
