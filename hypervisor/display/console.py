@@ -75,8 +75,7 @@ class DisplayConsole(TerminalConsole):
         if not os.isatty(self._in):
             raise RingError("--display needs a terminal; run ring3 in one, or leave the option out")
         if os.environ.get("TERM", "dumb") == "dumb":
-            raise RingError("--display needs a terminal with a cursor, and TERM names none; set it, or leave the option "
-                            "out")
+            raise RingError("--display needs a terminal with a cursor, and TERM names none; set TERM or leave it out")
         self._tty = self._out if os.isatty(self._out) else self._in
         self._screen_terminal = ScreenTerminal(self._in, self._tty)
         self._terminal = self._screen_terminal
