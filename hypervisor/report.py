@@ -40,16 +40,20 @@ _PLAIN_COUNTERS = ("tlb_fills", "tlb_pages", "tlb_drops", "switches", "low_unmap
 
 
 def absences(bus: Bus) -> list[tuple[str, int, int, int]]:
-    """What the guest asked for and did not find, once each: ("port" or "page", address, reads, writes)."""
+    """What the guest asked for and did not find, once each: (kind, address, reads, writes).
+
+    The kind is "port", "page" or what a device calls it (`Bus.absent`).
+    """
     found: dict[tuple[str, int], list[int]] = {}
     for (what, address), count in list(bus.absent.items()):
-        kind, writing = _ABSENT[what]
+        kind, writing = _ABSENT.get(what, (what, 0))
         found.setdefault((kind, address), [0, 0])[writing] += count
     return [(kind, address, reads, writes) for (kind, address), (reads, writes) in sorted(found.items())]
 
 
+_PCI = "PCI function"
 _ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": ("page", 1),
-           "pci": ("PCI function", 0)}  # what -> kind, writing  # fmt: skip
+           "pci": (_PCI, 0)}  # what -> kind, writing  # fmt: skip
 
 
 def statistics(domain: Domain) -> str:
@@ -72,15 +76,15 @@ def counter_lines(count: dict[str, Any]) -> list[str]:
 def absence_lines(absent: Sequence[tuple[str, int, int, int]]) -> list[str]:
     """`absences` for people: neighbouring ports are one entry."""
     lines = []
-    for kind, step in (("port", 1), ("page", 0x1000)):
+    for kind in sorted({found for found, *_ in absent}):
+        step = 0x1000 if kind == "page" else 1
         addresses = [address for found, address, _, _ in absent if found == kind]
-        if addresses:
+        if kind == _PCI:
+            runs = " ".join(f"{place >> 3:02x}.{place & 7}" for place in addresses)
+        else:
             runs = " ".join(f"{first:#x}" if first == last else f"{first:#x}-{last:#x}"
                             for first, last in _runs(addresses, step))  # fmt: skip
-            lines.append(f"probed, absent {kind}s: {runs}")
-    functions = [f"{place >> 3:02x}.{place & 7}" for found, place, _, _ in absent if found == "PCI function"]
-    if functions:
-        lines.append("probed, absent PCI functions: " + " ".join(functions))
+        lines.append(f"probed, absent {kind}s: {runs}")
     return lines
 
 

@@ -15,7 +15,6 @@ import os
 import re
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +40,18 @@ def name_from(text: str) -> str:
 
 
 def location() -> Path:
-    """Where the sockets are, whether that exists or not."""
+    """Where the sockets are, whether that exists or not. Under sudo the variable names another user's directory."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "ring3"
-    return Path(tempfile.gettempdir()) / f"ring3-{os.geteuid()}"
+    if runtime:
+        with contextlib.suppress(OSError):
+            found = os.stat(runtime)
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                return Path(runtime) / "ring3"
+    return Path(os.environ.get("TMPDIR") or "/tmp") / f"ring3-{os.geteuid()}"
+
+
+class NameTaken(RingError):
+    """Another guest has the name."""
 
 
 class Directory:
@@ -122,7 +128,7 @@ class Directory:
     def claim(self, name: str, exactly: bool) -> tuple[str, socket.socket]:
         """Take `name` for a guest, or `name`-2 and so on unless it is wanted `exactly`; a listening socket with it.
 
-        Raises RingError where another guest has the name.
+        Raises NameTaken where another guest has it, RingError where no socket can be made.
         """
         with self._locked():
             for number in range(1, 10_000):
@@ -134,7 +140,7 @@ class Directory:
                 taken.close()
                 if exactly:
                     break
-        raise RingError(f"there is a guest named '{name}' already; choose another --name, or end it: ring3 stop {name}")
+        raise NameTaken(f"there is a guest named '{name}' already; choose another --name, or end it: ring3 stop {name}")
 
     def _listen(self, name: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)

@@ -7,7 +7,6 @@ the main thread and wait for none of this.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -17,8 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hypervisor.control import VERSION
-from hypervisor.control.answers import COMMANDS
-from hypervisor.control.directory import Directory, check_name, name_from
+from hypervisor.control.directory import Directory, NameTaken, check_name, name_from
 from hypervisor.errors import RingError
 
 if TYPE_CHECKING:
@@ -53,9 +51,12 @@ class ControlServer:
             return
         try:
             self.name, self._listener = self._directory.claim(self.name, exactly=bool(wanted))
-        except RingError:
+        except RingError as error:
             self._directory.__exit__()
-            raise
+            if isinstance(error, NameTaken):
+                raise
+            self.problem = f"no control socket: {error}"
+            return
         threading.Thread(target=self._accept, name="control", daemon=True).start()
 
     def __enter__(self) -> ControlServer:
@@ -106,25 +107,35 @@ class ControlServer:
     def _converse(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as lines:
             while line := lines.readline(_LONGEST_REQUEST):
-                answer = {"version": VERSION} | self._answer(line)
-                connection.sendall(json.dumps(answer).encode() + b"\n")
-                if answer.get("stops"):
+                answer, stops = self._answer(line)
+                connection.sendall(answer)
+                if stops:
                     self.stop()
                     connection.settimeout(None)  # the client waits for our end
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes) -> tuple[bytes, bool]:
+        """The answer, a line, and whether the guest is to be ended."""
+        import json  # not before somebody asks: guests start faster
+
+        answer: dict[str, Any]
         try:
             request = json.loads(line)
-            version, command = request["version"], request["command"]
+            answer = self._respond(request["version"], request["command"])
         except (ValueError, KeyError, TypeError):
-            return _refusal("a request is an object in one line of JSON with 'version' and 'command'")
+            answer = _refusal("a request is an object in one line of JSON with 'version' and 'command'")
+        return json.dumps({"version": VERSION} | answer).encode() + b"\n", bool(answer.get("stops"))
+
+    def _respond(self, version: object, command: object) -> dict[str, Any]:
+        from hypervisor.control.answers import COMMANDS
+
         if version != VERSION:
             return _refusal(f"version {version} is not spoken here, only {VERSION}")
-        if command not in COMMANDS:
+        answer = COMMANDS.get(command) if isinstance(command, str) else None
+        if answer is None:
             return _refusal(f"there is no command '{command}'; there are {', '.join(COMMANDS)}")
         if self.domain is None:
             return _refusal(f"guest {self.name} is only starting; ask again")
-        return {"ok": True, "stops": command == "stop", "result": COMMANDS[command](self.domain, self.started)}
+        return {"ok": True, "stops": command == "stop", "result": answer(self.domain, self.started)}
 
 
 def _refusal(reason: str) -> dict[str, Any]:

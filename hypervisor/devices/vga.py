@@ -44,9 +44,8 @@ class Vga(Device):
         state.misc, state.feature, state.dac_mask = vga_tables.MISC, vga_tables.FEATURE, vga_tables.DAC_MASK
         state.attribute_index = vga_tables.ATTRIBUTE_INDEX
         state.plain, state.window, state.window_size = VgaPlain.ODD_EVEN, VGA_TEXT, _TEXT_WINDOW
-        for character, glyph in enumerate(font()):
-            at = FONT_PLANE * PLANE + character * GLYPH_BYTES
-            self._planes[at : at + len(glyph)] = glyph
+        shapes = b"".join(glyph.ljust(GLYPH_BYTES, b"\0") for glyph in font())
+        self._planes[FONT_PLANE * PLANE : FONT_PLANE * PLANE + len(shapes)] = shapes
         bus.memory.write(VGA_TEXT, _BLANK * _CELLS)
 
     def snapshot(self) -> VgaSnapshot | LinearSnapshot:

@@ -34,6 +34,7 @@ _FRAME_SECONDS = 1 / 30
 _ESCAPE_SECONDS = 0.05  # a sequence comes at once; what stands alone so long is the Escape key
 _STUCK_SECONDS = 1.0  # for a terminal that takes nothing any more
 _HELD = 1 << 20  # bytes of serial output held at most: the last ones
+_UNKNOWN = (80, 25)  # columns and lines of a terminal that does not tell them
 _CELL = (8, 16)  # counts of the mouse for a column and a row
 _READ_SIZE = 1024
 
@@ -73,6 +74,8 @@ class DisplayConsole(TerminalConsole):
         super().__init__()
         if not os.isatty(self._in):
             raise RingError("--display needs a terminal; run ring3 in one, or leave the option out")
+        if os.environ.get("TERM", "dumb") == "dumb":
+            raise RingError("--display needs a terminal with a cursor, and TERM names none; set TERM or leave it out")
         self._tty = self._out if os.isatty(self._out) else self._in
         self._screen_terminal = ScreenTerminal(self._in, self._tty)
         self._terminal = self._screen_terminal
@@ -110,7 +113,7 @@ class DisplayConsole(TerminalConsole):
                 self._held -= len(self._serial.popleft())
 
     def close(self) -> None:
-        """Put the terminal back, and write the serial output that was held."""
+        """Put the terminal back, and leave on it the serial output that was held, or else the screen's last text."""
         self._ignore_signals()
         self._ending.set()
         if self._painter_thread:
@@ -118,7 +121,10 @@ class DisplayConsole(TerminalConsole):
         with self._painting:  # a command that changes the terminal is over, or comes to nothing
             pass
         super().close()
-        self._release_serial()
+        if self._serial or self._tty != self._out:
+            self._release_serial()
+        elif self._painter_thread:
+            super().write("".join(f"{line}\n" for line in self._domain.vga.text().splitlines()).encode())
 
     def _release_serial(self) -> None:
         while self._serial:
@@ -133,11 +139,12 @@ class DisplayConsole(TerminalConsole):
         while not self._ending.wait(pause):
             started = time.monotonic()
             try:
-                size = os.get_terminal_size(self._tty)
-                now = self._domain.vga.fingerprint(), tuple(self._message), size, self._screen_terminal.entered, \
-                    self._domain.keyboard.mouse.is_reporting  # fmt: skip
+                columns, lines = os.get_terminal_size(self._tty)
+                columns, lines = columns or _UNKNOWN[0], lines or _UNKNOWN[1]
+                now = (self._domain.vga.fingerprint(), tuple(self._message), columns, lines,
+                       self._screen_terminal.entered, self._domain.keyboard.mouse.is_reporting)  # fmt: skip
                 if now != seen:
-                    self._paint(size.columns, size.lines)
+                    self._paint(columns, lines)
                     seen = now
             except OSError:
                 return  # the terminal is gone
@@ -238,8 +245,9 @@ class DisplayConsole(TerminalConsole):
 
     @property
     def commands(self) -> dict[str, tuple[str, Callable[[], None]]]:
-        """Those of the plain console, and what a screen and a keyboard bring along."""
-        return super().commands | {
+        """Those of the plain console but the one for the screen, and what a screen and a keyboard bring along."""
+        plain = {key: command for key, command in super().commands.items() if key != "v"}
+        return plain | {
             "s": ("switch between the screen and the serial line", self._switch),
             "d": ("press Ctrl-Alt-Delete", self._control_alt_delete),
         }

@@ -15,6 +15,7 @@ from hypervisor.screen.text import CHARACTERS
 
 HEIGHT = 16
 _FIRST, _BAND = 0x20, 16
+_DOTS = str.maketrans(".#", "01")
 _FRAME = (0, 0, 0x7C, *[0x44] * 10, 0x7C, 0, 0)
 _ACCENTS = {  # combining accent -> its two lines
     "\u0300": (0x20, 0x10), "\u0301": (0x08, 0x10), "\u0302": (0x10, 0x28), "\u0303": (0x34, 0x58),
@@ -41,9 +42,9 @@ def _letters() -> dict[str, list[int]]:
     bands = (Path(__file__).parent / "font.txt").read_text().strip().split("\n\n")
     letters = {}
     for number, band in enumerate(bands):
-        lines = [line.split() for line in band.splitlines()]
+        lines = [line.split() for line in band.translate(_DOTS).splitlines()]
         for column in range(_BAND):
-            rows = [int("".join("1" if dot == "#" else "0" for dot in line[column]), 2) << 2 for line in lines]
+            rows = [int(line[column], 2) << 2 for line in lines]
             letters[CHARACTERS[_FIRST + number * _BAND + column]] = [row for row in rows for _ in (0, 1)]
     return letters
 

@@ -32,7 +32,7 @@ class Terminal:
         self.output = b""
         self.process = subprocess.Popen(
             [*RING3, "run", *options, str(kernel)], stdin=self.slave, stdout=stdout or self.slave, stderr=self.slave,
-            env=environment() | variables, start_new_session=True,
+            env=environment() | {"TERM": "xterm"} | variables, start_new_session=True,
         )  # fmt: skip
 
     def resize(self, rows: int, columns: int) -> None:

@@ -28,8 +28,16 @@ def test_the_directory_is_ours_alone(home: Path) -> None:
 
 def test_without_a_runtime_directory_it_is_a_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert location() == tmp_path / f"ring3-{os.geteuid()}"
+
+
+def test_another_user_s_runtime_directory_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = os.stat_result((0o40700, 0, 0, 1, os.geteuid() + 1, 0, 0, 0, 0, 0))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    monkeypatch.setattr("hypervisor.control.directory.os.stat", lambda path: other)
+    assert location() == Path(f"/var/tmp/ring3-{os.geteuid()}")
 
 
 def test_a_directory_open_to_others_is_refused(home: Path) -> None:

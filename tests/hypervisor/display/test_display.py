@@ -215,6 +215,16 @@ def test_every_end_restores_the_terminal(tmp_path: Path, code: bytes, options: t
         session.close()
 
 
+def test_the_last_screen_stays_where_there_was_no_serial_output(tmp_path: Path) -> None:
+    code = bytes.fromhex("66c70500800b004207 66c70502800b007907 66c70504800b006507") + guests.POWEROFF
+    session = Screen(guests.write(tmp_path, code))
+    try:
+        assert session.wait() == 0 and session.is_restored()
+        assert session.output.endswith(BACK + b"Bye\r\n")
+    finally:
+        session.close()
+
+
 def test_serial_output_goes_elsewhere_at_once(desk: Path, tmp_path: Path) -> None:
     """Standard output in a file: the screen is drawn on the terminal that the keys come from."""
     with (tmp_path / "serial").open("wb") as serial:
@@ -227,6 +237,24 @@ def test_serial_output_goes_elsewhere_at_once(desk: Path, tmp_path: Path) -> Non
         assert (tmp_path / "serial").read_bytes() == b"serial\nk10k90"
     finally:
         terminal.close()
+
+
+def test_a_terminal_that_tells_no_size_counts_for_80_by_25(desk: Path) -> None:
+    session = Terminal(desk, "--display", size=(0, 0))
+    try:
+        session.expect(b"blink")
+    finally:
+        session.close()
+
+
+def test_a_terminal_without_a_cursor_is_refused(desk: Path) -> None:
+    session = Terminal(desk, "--display", TERM="dumb")
+    try:
+        assert session.wait() == 2 and session.is_restored()
+        assert session.output.startswith(b"ring3: --display needs a terminal with a cursor")
+        assert ALTERNATE not in session.output
+    finally:
+        session.close()
 
 
 def test_without_a_terminal_it_is_refused(desk: Path) -> None:
