@@ -15,13 +15,9 @@ void pic_reset(void)
 /* Highest-priority bit of `bits` by the chip's rotation; 8 if none. */
 static uint32_t first_of(const struct pic_chip *pic, uint32_t bits)
 {
-	for (uint32_t i = 0; i < 8; i++) {
-		uint32_t line = (pic->priority + i) & 7;
+	uint32_t turned = ((bits & 0xff) * 0x101 >> (pic->priority & 7) & 0xff) | 0x100;
 
-		if (bits >> line & 1)
-			return i;
-	}
-	return 8;
+	return (uint32_t)__builtin_ctz(turned);
 }
 
 /* Line that the chip asks for, or -1. */
@@ -139,6 +135,7 @@ static void write_ocw2(struct pic_chip *pic, uint32_t value)
 static void write_command(struct pic_chip *pic, uint32_t value)
 {
 	if (value & 0x10) { /* ICW1; the level bit is ELCR's business in a PC */
+		pit_masked();
 		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines, pulsed = pic->pulsed;
 
 		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .pulsed = pulsed,
@@ -160,6 +157,7 @@ static void write_data(struct pic_chip *pic, uint32_t value)
 {
 	uint8_t last = pic->icw4 ? 4 : 0;
 
+	pit_masked();
 	switch (pic->init) { /* the command word that is due; 0: none */
 	case 2:
 		pic->base = value & 0xf8;
@@ -212,7 +210,6 @@ void pic_out(uint32_t port, uint32_t value)
 	} else {
 		struct pic_chip *pic = &machine.pic[port >= SLAVE_COMMAND];
 
-		pit_masked();
 		if (port & 1)
 			write_data(pic, value);
 		else
