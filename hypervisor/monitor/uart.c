@@ -111,17 +111,21 @@ static bool arrives(uint32_t number)
 /* Take what the far end has sent, as far as there is room: it waits for us. */
 static void listen(uint32_t number)
 {
+	const struct serial_port *wire = &control.serial[number];
 	struct uart_state *u = &machine.uart[number];
 	uint8_t byte;
 
 	if (u->mcr & MCR_LOOP)
 		return;
-	while (u->count < depth(u) && serial_get(number, &byte))
+	while (u->count < depth(u)) {
+		if (u->breaks != wire->breaks && (int32_t)(wire->in_tail - wire->break_at) >= 0) {
+			u->breaks = wire->breaks;
+			u->errors |= LSR_BREAK;
+			byte = 0;
+		} else if (!serial_get(number, &byte)) {
+			break;
+		}
 		receive(u, byte);
-	if (u->breaks != control.serial[number].breaks && u->count < depth(u)) {
-		u->breaks++;
-		u->errors |= LSR_BREAK;
-		receive(u, 0);
 	}
 }
 
