@@ -336,7 +336,8 @@ SERIAL = Struct(
     Field("out_tail", "u32", "bytes ever read by the VMM"),
     Field("in_head", "u32", "bytes ever sent to the guest"),
     Field("in_tail", "u32", "bytes ever read by the guest"),
-    Field("breaks", "u32", "breaks ever sent to the guest; one is seen behind the bytes sent before"),
+    Field("breaks", "u32", "breaks ever sent to the guest"),
+    Field("break_at", "u32", "`in_head` at the last of them"),
 )
 
 POSTED = Struct(

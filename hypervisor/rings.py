@@ -65,8 +65,12 @@ class SerialRings:
             return count
 
     def send_break(self) -> None:
-        """Send a break behind what was sent before. May be called from any thread."""
+        """Send a break behind what was sent before; a later one replaces one that the guest has not come to.
+
+        May be called from any thread.
+        """
         with self._typing:
             self._breaks = self._breaks + 1 & _U32
+            self._port.break_at = self._typed
             self._port.breaks = self._breaks
             self._wake()

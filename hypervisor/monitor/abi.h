@@ -469,9 +469,10 @@ struct serial_port {
 	uint32_t out_tail; /* bytes ever read by the VMM */
 	uint32_t in_head; /* bytes ever sent to the guest */
 	uint32_t in_tail; /* bytes ever read by the guest */
-	uint32_t breaks; /* breaks ever sent to the guest; one is seen behind the bytes sent before */
+	uint32_t breaks; /* breaks ever sent to the guest */
+	uint32_t break_at; /* `in_head` at the last of them */
 };
-_Static_assert(sizeof(struct serial_port) == 24, "serial_port");
+_Static_assert(sizeof(struct serial_port) == 28, "serial_port");
 
 /* One queued port write. */
 struct posted_write {
@@ -559,7 +560,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 7336, "control_block");
+_Static_assert(sizeof(struct control_block) == 7352, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

@@ -186,11 +186,11 @@ void lapic_inject(uint32_t vector, bool level)
 }
 
 /* LINT0, where the PIC's request arrives; as a fixed interrupt it is an edge. */
-void lapic_wire(bool high)
+void lapic_wire_changed(bool high)
 {
 	uint32_t lvt = apic.lvt[LVT_LINT0_INDEX];
 
-	if (high && !apic.wire && !(lvt & LVT_MASKED) && MODE(lvt) == MODE_FIXED)
+	if (high && !(lvt & LVT_MASKED) && MODE(lvt) == MODE_FIXED)
 		accept(lvt & 0xff, false);
 	apic.wire = high;
 }

@@ -450,7 +450,12 @@ void lapic_write(uint32_t offset, uint32_t value);
 bool lapic_page_readable(void);
 bool lapic_is(uint32_t destination, bool logical);
 bool lapic_waits(uint32_t vector);
-void lapic_wire(bool high);
+void lapic_wire_changed(bool high);
+static inline void lapic_wire(bool high)
+{
+	if (high != machine.lapic.wire)
+		lapic_wire_changed(high);
+}
 uint64_t lapic_deadline(void);
 void lapic_timer(uint64_t now);
 void ioapic_reset(void);

@@ -137,6 +137,7 @@ static void write_ocw2(struct pic_chip *pic, uint32_t value)
 static void write_command(struct pic_chip *pic, uint32_t value)
 {
 	if (value & 0x10) { /* ICW1; the level bit is ELCR's business in a PC */
+		pit_masked();
 		uint8_t base = pic->base, elcr = pic->elcr, lines = pic->lines, pulsed = pic->pulsed;
 
 		*pic = (struct pic_chip){ .base = base, .elcr = elcr, .lines = lines, .pulsed = pulsed,
@@ -158,6 +159,7 @@ static void write_data(struct pic_chip *pic, uint32_t value)
 {
 	uint8_t last = pic->icw4 ? 4 : 0;
 
+	pit_masked();
 	switch (pic->init) { /* the command word that is due; 0: none */
 	case 2:
 		pic->base = value & 0xf8;
@@ -210,7 +212,6 @@ void pic_out(uint32_t port, uint32_t value)
 	} else {
 		struct pic_chip *pic = &machine.pic[port >= SLAVE_COMMAND];
 
-		pit_masked();
 		if (port & 1)
 			write_data(pic, value);
 		else

@@ -18,24 +18,32 @@ enum { ID_MODEM = 0, ID_NONE = 1, ID_TX = 2, ID_RX = 4, ID_LINE = 6, ID_TIMEOUT 
 
 static const uint16_t lines[SERIAL_COUNT] = { 4, 3, 4, 3 };
 
-static uint32_t number_of(uint32_t port) { return (port & 0x100 ? 0 : 1) + (port & 0x10 ? 0 : 2); }
+static uint32_t number_of(uint32_t port) { return (~port >> 8 & 1) + (~port >> 3 & 2); }
 
-void serial_put(uint32_t number, uint8_t byte)
+_Static_assert(!(CONSOLE_OUT_SIZE & (CONSOLE_OUT_SIZE - 1)) && !(SERIAL_OUT_SIZE & (SERIAL_OUT_SIZE - 1)), "rings");
+
+static inline void put(uint32_t number, uint8_t byte, uint32_t ring, uint32_t size)
 {
 	struct serial_port *wire = &control.serial[number];
-	uint32_t size = number ? SERIAL_OUT_SIZE : CONSOLE_OUT_SIZE;
-	uint32_t ring = number ? SERIAL_OUT_OFFSET + (number - 1) * SERIAL_OUT_SIZE : CONSOLE_OUT_OFFSET;
 
 	while (wire->out_head - wire->out_tail >= size) {
 		exit_prepare(number, 0, 0, 0, 0);
 		exit_to_vmm(EXIT_SERIAL_FULL);
 	}
-	state[ring + wire->out_head % size] = byte;
+	state[ring + (wire->out_head & (size - 1))] = byte;
 	__atomic_store_n(&wire->out_head, wire->out_head + 1, __ATOMIC_RELEASE);
 	if (machine.console_deadline == ~0ull && !control.doorbell) {
 		machine.console_deadline = now_ns() + CONSOLE_DELAY_NS;
 		timers_rearm();
 	}
+}
+
+void serial_put(uint32_t number, uint8_t byte)
+{
+	if (number == 0)
+		put(0, byte, CONSOLE_OUT_OFFSET, CONSOLE_OUT_SIZE);
+	else
+		put(number, byte, SERIAL_OUT_OFFSET + (number - 1) * SERIAL_OUT_SIZE, SERIAL_OUT_SIZE);
 }
 
 bool serial_get(uint32_t number, uint8_t *byte)
@@ -93,20 +101,31 @@ static void receive(struct uart_state *u, uint8_t byte)
 	restart_timeout(u);
 }
 
+static bool arrives(uint32_t number)
+{
+	const struct serial_port *wire = &control.serial[number];
+
+	return wire->in_head != wire->in_tail || wire->breaks != machine.uart[number].breaks;
+}
+
 /* Take what the far end has sent, as far as there is room: it waits for us. */
 static void listen(uint32_t number)
 {
+	const struct serial_port *wire = &control.serial[number];
 	struct uart_state *u = &machine.uart[number];
 	uint8_t byte;
 
 	if (u->mcr & MCR_LOOP)
 		return;
-	while (u->count < depth(u) && serial_get(number, &byte))
+	while (u->count < depth(u)) {
+		if (u->breaks != wire->breaks && (int32_t)(wire->in_tail - wire->break_at) >= 0) {
+			u->breaks = wire->breaks;
+			u->errors |= LSR_BREAK;
+			byte = 0;
+		} else if (!serial_get(number, &byte)) {
+			break;
+		}
 		receive(u, byte);
-	if (u->breaks != control.serial[number].breaks && u->count < depth(u)) {
-		u->breaks++;
-		u->errors |= LSR_BREAK;
-		receive(u, 0);
 	}
 }
 
@@ -169,7 +188,7 @@ static void update(uint32_t number)
 	/* On old PCs MCR's OUT2 gates the line; chip sets (and QEMU) have none of that, and kernels that
 	 * never set it rely on them. */
 	struct uart_state *u = &machine.uart[number];
-	bool high = interrupt_identity(u) != ID_NONE;
+	bool high = u->ier && interrupt_identity(u) != ID_NONE;
 
 	if (waits_for_timeout(u) || machine.uart_deadline != ~0ull)
 		find_deadline();
@@ -272,8 +291,9 @@ uint32_t uart_in(uint32_t port)
 {
 	uint32_t number = number_of(port), value = 0;
 	struct uart_state *u = &machine.uart[number];
-	uint8_t count = u->count;
 
+	if ((port & 7) == LSR && !u->errors && !arrives(number))
+		return LSR_TX_EMPTY | (u->count ? LSR_READY : 0); /* what transmitters poll */
 	listen(number);
 	switch (port & 7) {
 	case DATA: value = u->lcr & LCR_DLAB ? u->dll : next_received(u); break;
@@ -287,11 +307,7 @@ uint32_t uart_in(uint32_t port)
 		break;
 	case LCR: value = u->lcr; break;
 	case MCR: value = u->mcr; break;
-	case LSR:
-		if (!u->errors && u->count == count)
-			return LSR_TX_EMPTY | (count ? LSR_READY : 0); /* what transmitters poll */
-		value = line_status(u);
-		break;
+	case LSR: value = line_status(u); break;
 	case MSR:
 		value = modem_lines(u) | u->modem_changes;
 		u->modem_changes = 0;

@@ -52,6 +52,11 @@ def test_ctrl_a_twice_sends_one(terminal: Terminal) -> None:
     terminal.expect(b"<\x01>")
 
 
+def test_ctrl_a_b_sends_a_break(terminal: Terminal) -> None:
+    terminal.type(b"x" + CTRL_A + b"b" + b"y")
+    terminal.expect(b"x\0y")  # what a UART's data register has then
+
+
 def test_the_commands(terminal: Terminal) -> None:
     terminal.type(CTRL_A + b"h")
     terminal.expect(b"send Ctrl-A to the guest")

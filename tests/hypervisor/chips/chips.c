@@ -119,7 +119,11 @@ static bool run(const struct step *step, uint64_t *answer)
 	case LINES: *answer = machine.pic[0].lines | (uint32_t)machine.pic[1].lines << 8; return true;
 	case SEND: send(step->address, (uint8_t)step->value); return false;
 	case TAKE: *answer = take(step->address); return true;
-	case BREAK: control.serial[step->address].breaks++; uarts_update(); return false;
+	case BREAK:
+		control.serial[step->address].break_at = control.serial[step->address].in_head;
+		control.serial[step->address].breaks++;
+		uarts_update();
+		return false;
 	case WALL: wall = step->value; return false;
 	case POLICY: control.lost_ticks = (uint32_t)step->value; return false;
 	case EVENTS: *answer = machine.events; machine.events = 0; return true;

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.cli.run import _module
+from hypercalls.structs import LostTicks
+from hypervisor.cli.run import _module, _parser, configuration
+from hypervisor.domain import Domain
 from hypervisor.loaders.handover import ModuleFile
 from tests.hypervisor import guests
 from tests.hypervisor.cli.commands import refusal, ring3
@@ -161,6 +163,15 @@ def kernel(tmp_path: Path) -> Path:
 )
 def test_refused_options(kernel: Path, arguments: list[str], message: str) -> None:
     assert message in refusal("run", kernel, *arguments)
+
+
+def test_lost_ticks_and_serial_ports_reach_the_machine(kernel: Path) -> None:
+    options = _parser().parse_args([str(kernel), "--lost-ticks", "slew", "--serial", "3=null"])
+    with Domain(configuration(options)) as domain:
+        domain.build()
+        assert domain.control.lost_ticks == LostTicks.SLEW
+        assert [port.present for port in domain.control.serial] == [1, 0, 1, 0]
+        assert domain.memory.read(0x400, 4) == bytes.fromhex("f803e803"), "the BIOS data area lists them"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,44 @@ test:	call controllers
     assert said["ticks"] == 5
 
 
+def test_the_clock_s_interrupts(machine: Machine) -> None:
+    """IRQ 8, periodic at 1024 Hz; each must be read from register C before the next comes."""
+    said = machine(PC + """
+.macro cmos index:req, value:req
+	port $0x70, \\index
+	port $0x71, \\value
+.endm
+test:	call controllers
+	gate 0x28, clock
+	cmos $0x0a, $0x26
+	cmos $0x0b, $0x42
+	port $0x70, $0x0c
+	r3_in $0x71,%al
+	port $0x21, $0xfb
+	port $0xa1, $0xfe
+	r3_sti
+1:	cmpl $20,ticks
+	jb 1b
+	r3_cli
+	say all, flags
+	finish
+clock:	pushl %eax
+	incl ticks
+	port $0x70, $0x0c
+	r3_in $0x71,%al
+	andb $0xc0,%al
+	andb %al,flags
+	port $0xa0, $0x20
+	port $0x20, $0x20
+	popl %eax
+	r3_iret
+	.data
+flags:	.long 0xff
+	.text
+""")
+    assert said == {"all": 0xC0}
+
+
 def test_masked_and_pending(machine: Machine) -> None:
     """No interrupt while the flag is clear or the line masked; one afterwards."""
     said = machine(PC + """
