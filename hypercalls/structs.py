@@ -149,11 +149,12 @@ class ConfigFlag(IntFlag):
 
 class IdeInterrupt(IntEnum):
     """An IDE channel's interrupt on its way. A drive takes time, which drivers count on: they give a command and only
-    then get ready to be interrupted. So the line rises a little after what it tells of is done."""
+    then get ready to be interrupted. So, to a guest with interrupts on, it comes a little later."""
 
-    NONE = 0  # or the line is up
-    DUE = 1  # the drive still looks busy
-    SEEN = 2  # the guest has looked at the status, or some time has passed
+    NONE = 0
+    DUE = 1  # the line is low, and the drive looks busy
+    SEEN = 2  # the line is low; the guest has looked at the status, or some time has passed
+    RAISED = 3  # the line is high; the drive looks busy until the guest has looked, or is interrupted
 
 
 class MonitorError(IntEnum):

@@ -1,8 +1,9 @@
 /* When an IDE drive interrupts, and what its status says until then.
  *
  * Sectors move at once here, where a disk takes time. Drivers count on that time: they give a command, then note that
- * they wait and sleep; an interrupt within the command's own instruction would come too early. So a drive looks busy
- * to the first look, and its line rises as soon as the guest halts or looks again, or some time later. */
+ * they wait and sleep; an interrupt within the command's own instruction would come too early, and one look at the
+ * status there would take it back. So a drive looks busy to the first look. While interrupts are off, the line
+ * rises at once; else as soon as the guest halts or looks again, or some time later. */
 #include "monitor.h"
 
 /* The line rises after one of these at least, and two at most. */
@@ -11,9 +12,14 @@
 
 enum { CONTROL = 0, NO_INTERRUPT = 2 };
 
+static bool waits(const struct ide_channel *channel)
+{
+	return channel->interrupting == INTERRUPT_DUE || channel->interrupting == INTERRUPT_SEEN;
+}
+
 static void raise(struct ide_channel *channel)
 {
-	if (!channel->interrupting)
+	if (!waits(channel))
 		return;
 	channel->interrupting = INTERRUPT_NONE;
 	irq_set_line(channel->irq & 15, true);
@@ -29,13 +35,30 @@ void ide_interrupt(struct ide_channel *channel)
 	ide_interrupts_poll();
 }
 
-/* The VMM's drives may have something to tell, too: see that it will be heard. */
+/* What is due, the VMM's drives' too: see that it will be heard. */
 void ide_interrupts_poll(void)
 {
-	if (machine.ide_deadline != ~0ull || !(control.ide[0].interrupting | control.ide[1].interrupting))
-		return;
-	machine.ide_deadline = now_ns() + SOON_NS;
-	timers_rearm();
+	for (uint32_t i = 0; i < 2; i++) {
+		struct ide_channel *channel = &control.ide[i];
+
+		if (channel->interrupting != INTERRUPT_DUE)
+			continue;
+		if (!interrupts_on()) {
+			channel->interrupting = INTERRUPT_RAISED;
+			irq_set_line(channel->irq & 15, true);
+		} else if (machine.ide_deadline == ~0ull) {
+			machine.ide_deadline = now_ns() + SOON_NS;
+			timers_rearm();
+		}
+	}
+}
+
+/* The guest is interrupted, by whatever: time has passed. */
+void ide_interrupts_taken(void)
+{
+	for (uint32_t i = 0; i < 2; i++)
+		if (control.ide[i].interrupting == INTERRUPT_RAISED)
+			control.ide[i].interrupting = INTERRUPT_NONE;
 }
 
 void ide_timer(uint64_t now)
@@ -60,7 +83,7 @@ void ide_timer(uint64_t now)
 /* The guest has nothing to do: whether that ends here. */
 bool ide_interrupts_now(void)
 {
-	bool any = control.ide[0].interrupting | control.ide[1].interrupting;
+	bool any = waits(&control.ide[0]) || waits(&control.ide[1]);
 
 	raise(&control.ide[0]);
 	raise(&control.ide[1]);
@@ -72,7 +95,7 @@ void ide_interrupt_back(struct ide_channel *channel)
 {
 	uint32_t line = channel->irq & 15;
 
-	if (channel->interrupting && interrupts_on())
+	if (waits(channel) && interrupts_on())
 		irq_pulse(line);
 	else if (machine.pic[line / 8].lines >> (line & 7) & 1)
 		irq_set_line(line, false);
@@ -84,8 +107,8 @@ uint32_t ide_status(uint32_t index)
 {
 	struct ide_channel *channel = &control.ide[index & 1];
 
-	if (channel->interrupting == INTERRUPT_DUE) {
-		channel->interrupting = INTERRUPT_SEEN;
+	if (channel->interrupting == INTERRUPT_DUE || channel->interrupting == INTERRUPT_RAISED) {
+		channel->interrupting = channel->interrupting == INTERRUPT_DUE ? INTERRUPT_SEEN : INTERRUPT_NONE;
 		return channel->busy;
 	}
 	if (index & ALTERNATE)

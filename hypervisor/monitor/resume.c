@@ -55,6 +55,7 @@ static void deliver(void)
 	vector = irq_acknowledge();
 	if (vector < 0)
 		return;
+	ide_interrupts_taken();
 	control.interrupts[vector & 255]++;
 	machine.instruction_eip = vcpu.eip;
 	if (tracing(TRACE_INTERRUPT))
