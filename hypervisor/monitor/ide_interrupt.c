@@ -122,5 +122,6 @@ uint32_t ide_status(uint32_t index)
 uint32_t ide_master_status(struct ide_channel *channel)
 {
 	raise(channel);
+	channel->interrupting = INTERRUPT_NONE;
 	return channel->master_status;
 }
