@@ -149,12 +149,11 @@ class ConfigFlag(IntFlag):
 
 class IdeInterrupt(IntEnum):
     """An IDE channel's interrupt on its way. A drive takes time, which drivers count on: they give a command and only
-    then get ready to be interrupted. So, to a guest with interrupts on, it comes a little later."""
+    then get ready to be interrupted. So the line rises a little after what it tells of is done."""
 
-    NONE = 0
-    DUE = 1  # the line is low, and the drive looks busy
-    SEEN = 2  # the line is low; the guest has looked at the status, or some time has passed
-    RAISED = 3  # the line is high; the drive looks busy until the guest has looked, or is interrupted
+    NONE = 0  # or the line is up
+    DUE = 1  # the drive still looks busy
+    SEEN = 2  # the guest has looked at the status, or some time has passed
 
 
 class MonitorError(IntEnum):
@@ -275,7 +274,8 @@ IDE = Struct(
     Field("master_status", "u8", "bus master: bit 0 active, bit 1 error, bit 2 interrupt"),
     Field("master_enabled", "u8", "1 = the PCI function may reach memory"),
     Field("interrupting", "u8", "IdeInterrupt"),
-    Field("reserved", "u8", "", 3),
+    Field("chances", "u8", "times that the guest could have been interrupted since"),
+    Field("reserved", "u8", "", 2),
 )
 
 DISK = Struct(

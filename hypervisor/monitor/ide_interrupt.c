@@ -2,24 +2,21 @@
  *
  * Sectors move at once here, where a disk takes time. Drivers count on that time: they give a command, then note that
  * they wait and sleep; an interrupt within the command's own instruction would come too early, and one look at the
- * status there would take it back. So a drive looks busy to the first look. While interrupts are off, the line
- * rises at once; else as soon as the guest halts or looks again, or some time later. */
+ * status there would take it back. So a drive looks busy to the first look, and its line rises as soon as the guest
+ * halts, or looks again, or has turned interrupts on some times, or some time later. */
 #include "monitor.h"
 
 /* The line rises after one of these at least, and two at most. */
 #define SOON_NS 50000u
+/* A guest that never halts, but turns interrupts off and on, is told after so many times. */
+#define CHANCES 8u
 #define ALTERNATE 2u
 
 enum { CONTROL = 0, NO_INTERRUPT = 2 };
 
-static bool waits(const struct ide_channel *channel)
-{
-	return channel->interrupting == INTERRUPT_DUE || channel->interrupting == INTERRUPT_SEEN;
-}
-
 static void raise(struct ide_channel *channel)
 {
-	if (!waits(channel))
+	if (!channel->interrupting)
 		return;
 	channel->interrupting = INTERRUPT_NONE;
 	irq_set_line(channel->irq & 15, true);
@@ -32,33 +29,24 @@ void ide_interrupt(struct ide_channel *channel)
 		return;
 	channel->master_status |= MASTER_INTERRUPT;
 	channel->interrupting = INTERRUPT_DUE;
-	ide_interrupts_poll();
+	channel->chances = 0;
+	machine.events = 1;
 }
 
-/* What is due, the VMM's drives' too: see that it will be heard. */
+bool ide_interrupts_wait(void) { return control.ide[0].interrupting | control.ide[1].interrupting; }
+
+/* The guest could be interrupted now, if interrupts are on. */
 void ide_interrupts_poll(void)
 {
-	for (uint32_t i = 0; i < 2; i++) {
-		struct ide_channel *channel = &control.ide[i];
-
-		if (channel->interrupting != INTERRUPT_DUE)
-			continue;
-		if (!interrupts_on()) {
-			channel->interrupting = INTERRUPT_RAISED;
-			irq_set_line(channel->irq & 15, true);
-		} else if (machine.ide_deadline == ~0ull) {
-			machine.ide_deadline = now_ns() + SOON_NS;
-			timers_rearm();
-		}
+	if (!ide_interrupts_wait())
+		return;
+	if (machine.ide_deadline == ~0ull) {
+		machine.ide_deadline = now_ns() + SOON_NS;
+		timers_rearm();
 	}
-}
-
-/* The guest is interrupted, by whatever: time has passed. */
-void ide_interrupts_taken(void)
-{
-	for (uint32_t i = 0; i < 2; i++)
-		if (control.ide[i].interrupting == INTERRUPT_RAISED)
-			control.ide[i].interrupting = INTERRUPT_NONE;
+	for (uint32_t i = 0; interrupts_on() && i < 2; i++)
+		if (control.ide[i].interrupting && ++control.ide[i].chances > CHANCES)
+			raise(&control.ide[i]);
 }
 
 void ide_timer(uint64_t now)
@@ -83,7 +71,7 @@ void ide_timer(uint64_t now)
 /* The guest has nothing to do: whether that ends here. */
 bool ide_interrupts_now(void)
 {
-	bool any = waits(&control.ide[0]) || waits(&control.ide[1]);
+	bool any = ide_interrupts_wait();
 
 	raise(&control.ide[0]);
 	raise(&control.ide[1]);
@@ -95,7 +83,7 @@ void ide_interrupt_back(struct ide_channel *channel)
 {
 	uint32_t line = channel->irq & 15;
 
-	if (waits(channel) && interrupts_on())
+	if (channel->interrupting && interrupts_on())
 		irq_pulse(line);
 	else if (machine.pic[line / 8].lines >> (line & 7) & 1)
 		irq_set_line(line, false);
@@ -107,8 +95,8 @@ uint32_t ide_status(uint32_t index)
 {
 	struct ide_channel *channel = &control.ide[index & 1];
 
-	if (channel->interrupting == INTERRUPT_DUE || channel->interrupting == INTERRUPT_RAISED) {
-		channel->interrupting = channel->interrupting == INTERRUPT_DUE ? INTERRUPT_SEEN : INTERRUPT_NONE;
+	if (channel->interrupting == INTERRUPT_DUE) {
+		channel->interrupting = INTERRUPT_SEEN;
 		return channel->busy;
 	}
 	if (index & ALTERNATE)
@@ -122,6 +110,5 @@ uint32_t ide_status(uint32_t index)
 uint32_t ide_master_status(struct ide_channel *channel)
 {
 	raise(channel);
-	channel->interrupting = INTERRUPT_NONE;
 	return channel->master_status;
 }
