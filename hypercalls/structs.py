@@ -290,7 +290,8 @@ IDE = Struct(
     Field("master_status", "u8", "bus master: bit 0 active, bit 1 error, bit 2 interrupt"),
     Field("master_enabled", "u8", "1 = the PCI function may reach memory"),
     Field("interrupting", "u8", "IdeInterrupt"),
-    Field("reserved", "u8", "", 3),
+    Field("chances", "u8", "times that the guest could have been interrupted since"),
+    Field("reserved", "u8", "", 2),
 )
 
 DISK = Struct(

@@ -421,7 +421,8 @@ struct ide_channel {
 	uint8_t master_status; /* bus master: bit 0 active, bit 1 error, bit 2 interrupt */
 	uint8_t master_enabled; /* 1 = the PCI function may reach memory */
 	uint8_t interrupting; /* IdeInterrupt */
-	uint8_t reserved[3];
+	uint8_t chances; /* times that the guest could have been interrupted since */
+	uint8_t reserved[2];
 };
 _Static_assert(sizeof(struct ide_channel) == 72, "ide_channel");
 

@@ -1,12 +1,15 @@
 /* When an IDE drive interrupts, and what its status says until then.
  *
  * Sectors move at once here, where a disk takes time. Drivers count on that time: they give a command, then note that
- * they wait and sleep; an interrupt within the command's own instruction would come too early. So a drive looks busy
- * to the first look, and its line rises as soon as the guest halts or looks again, or some time later. */
+ * they wait and sleep; an interrupt within the command's own instruction would come too early, and one look at the
+ * status there would take it back. So a drive looks busy to the first look, and its line rises as soon as the guest
+ * halts, or looks again, or has turned interrupts on some times, or some time later. */
 #include "monitor.h"
 
 /* The line rises after one of these at least, and two at most. */
 #define SOON_NS 50000u
+/* A guest that never halts, but turns interrupts off and on, is told after so many times. */
+#define CHANCES 8u
 #define ALTERNATE 2u
 
 enum { CONTROL = 0, NO_INTERRUPT = 2 };
@@ -26,16 +29,24 @@ void ide_interrupt(struct ide_channel *channel)
 		return;
 	channel->master_status |= MASTER_INTERRUPT;
 	channel->interrupting = INTERRUPT_DUE;
-	ide_interrupts_poll();
+	channel->chances = 0;
+	machine.events = 1;
 }
 
-/* The VMM's drives may have something to tell, too: see that it will be heard. */
+bool ide_interrupts_wait(void) { return control.ide[0].interrupting | control.ide[1].interrupting; }
+
+/* The guest could be interrupted now, if interrupts are on. */
 void ide_interrupts_poll(void)
 {
-	if (machine.ide_deadline != ~0ull || !(control.ide[0].interrupting | control.ide[1].interrupting))
+	if (!ide_interrupts_wait())
 		return;
-	machine.ide_deadline = now_ns() + SOON_NS;
-	timers_rearm();
+	if (machine.ide_deadline == ~0ull) {
+		machine.ide_deadline = now_ns() + SOON_NS;
+		timers_rearm();
+	}
+	for (uint32_t i = 0; interrupts_on() && i < 2; i++)
+		if (control.ide[i].interrupting && ++control.ide[i].chances > CHANCES)
+			raise(&control.ide[i]);
 }
 
 void ide_timer(uint64_t now)
@@ -60,7 +71,7 @@ void ide_timer(uint64_t now)
 /* The guest has nothing to do: whether that ends here. */
 bool ide_interrupts_now(void)
 {
-	bool any = control.ide[0].interrupting | control.ide[1].interrupting;
+	bool any = ide_interrupts_wait();
 
 	raise(&control.ide[0]);
 	raise(&control.ide[1]);

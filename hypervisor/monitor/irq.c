@@ -46,7 +46,10 @@ bool irq_open(uint32_t line)
 
 static bool pic_reaches_cpu(void) { return pic_pending() && lapic_accepts_extint(); }
 
-/* Publish whether an interrupt waits, where inline sti and popf look. */
+/* Does an interrupt wait for delivery? */
+bool irq_waits(void) { return lapic_pending() || pic_reaches_cpu(); }
+
+/* Publish whether an interrupt waits, or will in a moment, where inline sti and popf look. */
 void irq_update(void)
 {
 	bool wire = pic_pending(), pending;
@@ -54,7 +57,7 @@ void irq_update(void)
 	lapic_wire(wire);
 	pending = lapic_pending() || (wire && lapic_accepts_extint());
 
-	shared.not_pending = !pending;
+	shared.not_pending = !(pending || ide_interrupts_wait());
 	if (pending && interrupts_on())
 		machine.events = 1;
 }

@@ -408,6 +408,7 @@ uint8_t *ide_sector(const struct ide_channel *channel, uint32_t drive, uint64_t 
 void ide_interrupt(struct ide_channel *channel);
 void ide_interrupt_back(struct ide_channel *channel);
 void ide_interrupts_poll(void);
+bool ide_interrupts_wait(void);
 bool ide_interrupts_now(void);
 void ide_timer(uint64_t now);
 uint32_t ide_status(uint32_t index);
@@ -434,6 +435,7 @@ bool irq_open(uint32_t line);
 void irq_pulse(uint32_t line);
 int irq_acknowledge(void);
 void irq_update(void);
+bool irq_waits(void);
 void pic_reset(void);
 void pic_set_line(uint32_t line, bool high);
 bool pic_pending(void);
@@ -522,6 +524,7 @@ void timers_rearm(void);
 
 /* time.c: host time, idling */
 uint64_t now_ns(void);
+bool surely_ahead(uint64_t time);
 uint64_t wall_ns(void);
 void host_timer(uint64_t deadline);
 void timers_create(void);

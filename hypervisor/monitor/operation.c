@@ -19,7 +19,7 @@ static bool halt(void)
 		guest_ends(EXIT_DEAD_HALT, 0);
 	for (;;) {
 		devices_poll();
-		if (!shared.not_pending)
+		if (irq_waits())
 			break;
 		idle();
 	}

@@ -41,7 +41,13 @@ static void deliver(void)
 {
 	int vector;
 
-	if (shared.not_pending || !interrupts_on())
+	if (!irq_waits()) {
+		/* No more than a look was asked for: its instruction need not be waited for. */
+		if (!machine.stack_loaded)
+			machine.shadow = false;
+		return;
+	}
+	if (!interrupts_on())
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;

@@ -32,7 +32,7 @@ void timers_rearm(void)
 /* Give devices the time; those whose deadline has passed raise their lines. */
 void timers_run(void)
 {
-	if (machine.deadline == ~0ull)
+	if (machine.deadline == ~0ull || surely_ahead(machine.deadline))
 		return;
 	uint64_t now = now_ns();
 

@@ -21,6 +21,8 @@ struct machine machine;
 static uint64_t now = 1000000000, wall = 1709219045ull * NS;
 
 uint64_t now_ns(void) { return now; }
+bool surely_ahead(uint64_t time) { return time > now; }
+bool ide_interrupts_wait(void) { return false; }
 uint64_t wall_ns(void) { return wall; }
 void host_timer(uint64_t deadline) { (void)deadline; }
 void ide_timer(uint64_t when) { (void)when; }
