@@ -1,13 +1,13 @@
 """The BIOS's variables: interrupt vectors, BIOS data area, extended BIOS data area.
 
-Kernels read them where they ask no firmware: the serial ports, base memory, the video mode, the time of day.
+Kernels read them where they ask no firmware: the serial ports, base memory, the video mode. The BIOS's clock stands at
+midnight: nobody would count it on, and so the same machine begins the same each time.
 Source: IBM PS/2 and PC BIOS Interface Technical Reference, "BIOS data area".
 """
 
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Sequence
 
 from hypervisor.firmware.acpi import facs
@@ -22,25 +22,22 @@ COLUMNS, ROWS = 80, 25
 CHARACTER_HEIGHT = 16
 CRTC_PORT = 0x3D4
 KEYBOARD_BUFFER = 0x1E  # offset from segment 40h
-TICKS_PER_DAY = 0x1800B0  # of the BIOS's clock, 18.2 a second
-
-_SECONDS_PER_DAY = 86400
 
 
-def low_memory(disks: int, serial_ports: Sequence[int], now: float | None = None) -> dict[int, bytes]:
+def low_memory(disks: int, serial_ports: Sequence[int]) -> dict[int, bytes]:
     """What lies where below 1 MiB, but for the ROM.
 
-    `disks`: number of hard disks; `serial_ports`: first port of each UART; `now`: seconds since the epoch, UTC.
+    `disks`: number of hard disks; `serial_ports`: first port of each UART.
     """
     return {
         0: struct.pack("<I", DUMMY_VECTOR) * 256,
-        BDA: _data_area(disks, serial_ports, time.time() if now is None else now),
+        BDA: _data_area(disks, serial_ports),
         EBDA: struct.pack("<B", (BASE_END - EBDA) // KIB),
         FACS: facs(),
     }
 
 
-def _data_area(disks: int, serial_ports: Sequence[int], now: float) -> bytes:
+def _data_area(disks: int, serial_ports: Sequence[int]) -> bytes:
     area = bytearray(256)
 
     def word(address: int, *values: int) -> None:
@@ -56,7 +53,6 @@ def _data_area(disks: int, serial_ports: Sequence[int], now: float) -> bytes:
     word(0x460, 0x0607)  # cursor's shape: its last lines
     word(0x463, CRTC_PORT)
     area[0x465 - BDA], area[0x466 - BDA] = 0x29, 0x30  # what a CGA's mode and colour registers would hold
-    struct.pack_into("<I", area, 0x46C - BDA, int(now % _SECONDS_PER_DAY * TICKS_PER_DAY / _SECONDS_PER_DAY))
     area[0x475 - BDA] = disks
     for number in range(min(len(serial_ports), 4)):
         area[0x47C - BDA + number] = 10  # seconds to wait for it
