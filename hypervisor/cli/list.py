@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypervisor.cli.arguments import Parser
 from hypervisor.control.client import everyone
@@ -28,11 +29,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _row(guest: dict[str, object]) -> tuple[str, ...]:
-    if "pid" not in guest:
-        return str(guest["name"]), str(guest["state"]), "", "", "", ""
-    return (str(guest["name"]), str(guest["state"]), str(guest["pid"]), duration(float(str(guest["uptime"]))),
-            describe(int(str(guest["memory"]))), str(guest["kernel"]))  # fmt: skip
+def _row(guest: dict[str, Any]) -> tuple[str, ...]:
+    pid, uptime, memory = guest.get("pid"), guest.get("uptime"), guest.get("memory")
+    return (guest["name"], guest["state"], str(pid or ""), "" if uptime is None else duration(uptime),
+            describe(memory) if memory else "", guest.get("kernel", ""))  # fmt: skip
 
 
 def duration(seconds: float) -> str:

@@ -225,11 +225,8 @@ def _run(
     with Domain(config) as domain:
         domain.build()
         _tell_all(domain)
-        control.domain = domain
-        try:
+        with control.serving(domain):
             result = _to_the_end(domain, deadline, console)
-        finally:
-            control.domain = None
         _tell_all(domain)
         if result.died and not options.no_report:
             print(crash_report(domain, result), file=sys.stderr)

@@ -25,21 +25,21 @@ _BLOCK = 512  # bytes that st_blocks counts in (stat(2))
 _STATES = {0: "starting", 1: "running", 2: "idle", 3: "running", 4: "ended"}  # control.run_state
 
 
-def status(domain: Domain, started: float) -> dict[str, Any]:
-    """The guest in a line: `uptime` in seconds, `memory` in bytes."""
-    return {
-        "name": domain.name,
-        "pid": os.getpid(),
+def status(domain: Domain | None, name: str, started: float) -> dict[str, Any]:
+    """The guest in a line: `uptime` in seconds, `memory` in bytes. Its machine may only be under construction."""
+    known = {"name": name, "pid": os.getpid(), "uptime": time.monotonic() - started}
+    if domain is None:
+        return known | {"state": "starting"}
+    return known | {
         "state": _STATES.get(domain.control.run_state, "running"),
-        "uptime": time.monotonic() - started,
         "memory": domain.config.memory,
         "kernel": str(domain.config.kernel.absolute()),
     }
 
 
-def information(domain: Domain, started: float) -> dict[str, Any]:
+def information(domain: Domain, name: str, started: float) -> dict[str, Any]:
     """All that is known of the guest. `resident`: bytes of its memory that exist on the host."""
-    return status(domain, started) | {
+    return status(domain, name, started) | {
         "append": domain.config.append,
         "resident": os.fstat(domain.memory.fd).st_blocks * _BLOCK,
         "processes": domain.engine.pids,
@@ -82,17 +82,18 @@ def _mode(domain: Domain) -> str:
     return "graphics"
 
 
-def screenshot(domain: Domain, _started: float) -> dict[str, Any]:
+def screenshot(domain: Domain, _name: str, _started: float) -> dict[str, Any]:
     """The registers and memory of the VGA, for the client to draw."""
     return domain.vga.snapshot().packed()
 
 
-def stop(domain: Domain, _started: float) -> dict[str, Any]:
+def stop(_domain: Domain | None, name: str, _started: float) -> dict[str, Any]:
     """Nothing but whose end is to be waited for; the server ends the guest when this has been sent."""
-    return {"name": domain.name, "pid": os.getpid()}
+    return {"name": name, "pid": os.getpid()}
 
 
-COMMANDS: dict[str, Callable[[Domain, float], dict[str, Any]]] = {
+WITHOUT_DOMAIN = ("status", "stop")  # what can be asked of a guest whose machine is not there yet
+COMMANDS: dict[str, Callable[[Any, str, float], dict[str, Any]]] = {
     "status": status,
     "info": information,
     "screenshot": screenshot,

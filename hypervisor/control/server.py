@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hypervisor.control import VERSION
@@ -29,7 +30,7 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
 
 
 class ControlServer:
-    """Answers for the guest in `domain`, of which there may be several in turn (a guest that restarts).
+    """Answers for one guest, which may be several domains in turn (a guest that restarts).
 
     `name` is the guest's name; it differs from the one wished for where that was taken and not insisted on.
     Raises RingError where a name that was insisted on (`wanted`) is taken, or cannot be a name. Where there is
@@ -37,7 +38,8 @@ class ControlServer:
     """
 
     def __init__(self, wanted: str, otherwise: str) -> None:
-        self.domain: Domain | None = None
+        self._domain: Domain | None = None
+        self._using = threading.Lock()  # of the domain, by an answer
         self.started = time.monotonic()
         self.name = check_name(wanted) if wanted else name_from(otherwise)
         self.problem = ""
@@ -69,6 +71,17 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
             self._directory.__exit__()
+
+    @contextlib.contextmanager
+    def serving(self, domain: Domain) -> Iterator[None]:
+        """Answer for a domain that has been built; afterwards no answer uses it any more."""
+        with self._using:
+            self._domain = domain
+        try:
+            yield
+        finally:
+            with self._using:
+                self._domain = None
 
     def stop(self) -> None:
         """Let the main thread end the guest, as Ctrl-A x does."""
@@ -126,16 +139,18 @@ class ControlServer:
         return json.dumps({"version": VERSION} | answer).encode() + b"\n", bool(answer.get("stops"))
 
     def _respond(self, version: object, command: object) -> dict[str, Any]:
-        from hypervisor.control.answers import COMMANDS
+        from hypervisor.control.answers import COMMANDS, WITHOUT_DOMAIN
 
         if version != VERSION:
             return _refusal(f"version {version} is not spoken here, only {VERSION}")
         answer = COMMANDS.get(command) if isinstance(command, str) else None
         if answer is None:
             return _refusal(f"there is no command '{command}'; there are {', '.join(COMMANDS)}")
-        if self.domain is None:
-            return _refusal(f"guest {self.name} is only starting; ask again")
-        return {"ok": True, "stops": command == "stop", "result": answer(self.domain, self.started)}
+        with self._using:
+            if self._domain is None and command not in WITHOUT_DOMAIN:
+                return _refusal(f"guest {self.name} is only starting; ask again")
+            result = answer(self._domain, self.name, self.started)
+        return {"ok": True, "stops": command == "stop", "result": result}
 
 
 def _refusal(reason: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ uint32_t pages_of_ram(uint32_t physical)
 }
 
 /* The lowest address from which RAM reaches `physical`. */
-uint32_t ram_begins(uint32_t physical)
+uint32_t ram_begins(uint64_t physical)
 {
 	return physical < VGA_MEMORY ? 0 : vga_owns(physical) ? control.vga.window : VGA_MEMORY + VGA_MEMORY_SIZE;
 }

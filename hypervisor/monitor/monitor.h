@@ -233,7 +233,7 @@ enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4 };
 bool translate(uint32_t linear, uint32_t access, struct translation *out);
 bool is_ram(uint32_t physical);
 uint32_t pages_of_ram(uint32_t physical);
-uint32_t ram_begins(uint32_t physical);
+uint32_t ram_begins(uint64_t physical);
 
 /* vtlb.c: host mappings as a cache of them */
 enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL };
@@ -501,9 +501,9 @@ void vga_out(uint32_t port, uint32_t value);
 void vga_memory_update(void);
 uint32_t vga_read(uint32_t physical, uint32_t size);
 void vga_write(uint32_t physical, uint32_t size, uint32_t value);
-static inline bool vga_owns(uint32_t physical) { return physical - VGA_MEMORY < VGA_MEMORY_SIZE; }
-static inline bool vga_decodes(uint32_t physical) { return physical - control.vga.window < control.vga.window_size; }
-static inline bool vga_is_plain(uint32_t physical) { return control.vga.plain && vga_decodes(physical); }
+static inline bool vga_owns(uint64_t physical) { return physical - VGA_MEMORY < VGA_MEMORY_SIZE; }
+static inline bool vga_decodes(uint64_t physical) { return physical - control.vga.window < control.vga.window_size; }
+static inline bool vga_is_plain(uint64_t physical) { return control.vga.plain && vga_decodes(physical); }
 static inline uint32_t vga_window_end(void) { return control.vga.window + control.vga.window_size; }
 
 /* calendar.c */

@@ -215,7 +215,8 @@ def test_a_guest_that_restarts_keeps_its_name(tmp_path: Path) -> None:
     name = f"again-{tmp_path.name[-40:]}"
     running = Guest(tmp_path, "--name", name, code=guests.say(b"up") + guests.RESET)
     try:
-        assert name in ring3("list").stdout.decode()
+        for _ in range(5):
+            assert name in ring3("list").stdout.decode()
         assert ring3("stop", name).returncode == 0
         assert running.process.wait(SECONDS) == 0
     finally:
