@@ -108,8 +108,12 @@ static void look_at_seconds(void)
 {
 	uint64_t now = seconds_at(clock_ns());
 
-	if (rtc.stopped || now <= rtc.seen)
+	if (rtc.stopped || now == rtc.seen)
 		return;
+	if (now < rtc.seen) { /* the host's time was set back */
+		rtc.seen = now;
+		return;
+	}
 	rtc.flags |= B_UPDATED;
 	if (now - rtc.seen > DAY_SECONDS)
 		rtc.seen = now - DAY_SECONDS; /* a day has all alarms */

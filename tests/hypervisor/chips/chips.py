@@ -105,6 +105,11 @@ def send_break(number: int) -> Step:
     return _BREAK, number, 0
 
 
+def set_host_clock(ns: int) -> Step:
+    """Someone sets the host's time of day: ns since 1970."""
+    return _WALL, 0, ns
+
+
 def policy(value: int) -> Step:
     """Choose what becomes of late ticks (LostTicks)."""
     return _POLICY, 0, value

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hypervisor.chips.chips import FIRST_SECOND, NONE, Chips, Step, acknowledge, advance, in_, out
+from tests.hypervisor.chips.chips import FIRST_SECOND, NONE, Chips, Step, acknowledge, advance, in_, out, set_host_clock
 
 CLOCK = (0, 2, 4, 6, 7, 8, 9, 0x32)
 SECOND = 1_000_000_000
@@ -140,6 +140,17 @@ def test_alarms(chips: Chips, alarm: tuple[int, int, int], after: int) -> None:
         script += write(index, value)
     script += [*write(11, 0x22), advance(after * SECOND - 1), acknowledge(), advance(1), acknowledge(), *read(12)]
     assert chips.run(script) == [NONE, IRQ8, 0xF0]
+
+
+@pytest.mark.parametrize("seconds", [-5000, 5000])
+def test_the_host_s_time_may_be_set(chips: Chips, seconds: int) -> None:
+    """The clock follows, and its interrupts go on."""
+    moved = FIRST_SECOND + seconds
+    answers = chips.run([*open_line(), *write(11, 0x12), advance(SECOND), acknowledge(), *end_of_interrupt(), *read(12),
+                         set_host_clock(moved * SECOND), *time(), *read(12), *end_of_interrupt(), advance(SECOND),
+                         acknowledge(), *read(12)])
+    assert answers[:2] == [IRQ8, 0xD0] and answers[-2:] == [IRQ8, 0xD0]
+    assert answers[2:-3] == registers(datetime.fromtimestamp(moved, UTC))
 
 
 def test_an_alarm_with_hours_of_the_afternoon(chips: Chips) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending, Outcome, outcome
-from tests.hypervisor.engine.guests import Recorder, TimeIsUp
+from tests.hypervisor.engine.guests import AGAIN, Recorder, TimeIsUp
 from tests.hypervisor.hostile import stage
 
 SECONDS_TO_DIE = 1.0
@@ -26,7 +26,7 @@ def limited(seconds: float, domain: Domain, console: Recorder | None = None) -> 
         raise TimeIsUp
 
     before = signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         return domain.run(console or Recorder())
     except TimeIsUp:
