@@ -4,7 +4,7 @@
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
 #   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them,
 #                      and make ACCESSES (1000000) random accesses to devices
-#   make bench         measure, against this host and (where installed) QEMU
+#   make bench         measure, against this host and (where installed) QEMU and user-mode Linux
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
 #   make transcripts   record anew what the sample kernels print and devices answer on a PC (needs qemu-system-i386)

@@ -41,8 +41,7 @@ bare_call:
 	iret
 
 /* What a kernel does around a system call: save all registers and segments, load its own, call C. */
-	.globl full_call
-full_call:
+	.macro enter_kernel
 	pushl %ds
 	pushl %es
 	pushl %fs
@@ -51,20 +50,39 @@ full_call:
 	movw $0x10, %ax
 	movw %ax, %ds
 	movw %ax, %es
-	call kernel_getpid
-	movl %eax, 28(%esp)
+	.endm
+	.macro leave_kernel
 	popal
 	popl %gs
 	popl %fs
 	popl %es
 	popl %ds
 	iret
+	.endm
+
+	.globl full_call
+full_call:
+	enter_kernel
+	call kernel_getpid
+	movl %eax, 28(%esp)
+	leave_kernel
+
+/* Write ECX bytes at EBX to the console. */
+	.globl write_call
+write_call:
+	enter_kernel
+	pushl %ecx
+	pushl %ebx
+	call kernel_write
+	addl $8, %esp
+	leave_kernel
 
 /* From the user program back to whoever called run_user(). */
 	.globl leave_user
 leave_user:
 	movl %eax, %ss:full_cycles
 	movl %esi, %ss:bare_cycles
+	movl %ebp, %ss:write_cycles
 	movw $0x10, %ax
 	movw %ax, %ds
 	movw %ax, %es
@@ -120,14 +138,30 @@ user_program:
 	jnz 1b
 	rdtsc
 	subl %edi, %eax
-	int $0x82		/* EAX, ESI: cycles of the full and of the bare calls */
+	pushl %eax
+	rdtsc
+	movl %eax, %edi
+	movl $2000, %ebp
+	movl $0x40000000 + line - user_program, %ebx
+	movl $80, %ecx
+1:	int $0x83
+	subl $1, %ebp
+	jnz 1b
+	rdtsc
+	subl %edi, %eax
+	movl %eax, %ebp
+	popl %eax
+	int $0x82		/* EAX, ESI, EBP: cycles of the full calls, the bare ones and the writes */
+line:	.fill 79, 1, 'x
+	.byte 10
 	.balign 4096
 
 	.bss
-	.globl full_cycles, bare_cycles
+	.globl full_cycles, bare_cycles, write_cycles
 kernel_esp: .skip 4
 full_cycles: .skip 4
 bare_cycles: .skip 4
+write_cycles: .skip 4
 	.balign 4096
 boot_directory: .skip 4096
 	.skip 16384

@@ -104,7 +104,9 @@ struct machine {
 	uint32_t ioapic_id, ioapic_select, ioapic_lines;
 	struct uart_state uart;
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest device timer, ~0: none */
-	uint64_t ide_deadline; /* when IDE interrupts that are due go on; ~0: none are */
+	uint64_t ide_deadline; /* when IDE interrupts that are due are looked for; ~0: none are */
+	uint64_t ide_run;      /* what the process `ide_process` had run then, in ns, and where the guest was */
+	uint32_t ide_process, ide_eip;
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
@@ -435,6 +437,7 @@ void console_put(uint8_t byte);
 
 /* time.c: host time, the next deadline, idling */
 uint64_t now_ns(void);
+uint64_t run_ns(void);
 void timers_create(void);
 void timers_run(void);
 void timers_rearm(void);

@@ -5,20 +5,29 @@
 #include "monitor.h"
 #include "sys.h"
 
-enum { CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
+enum { CLOCK_MONOTONIC = 1, CLOCK_PROCESS_CPUTIME = 2, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
 
 static int32_t timer;
 static uint64_t last_read, read_at; /* the clock as it was read last, and the TSC then */
 static uint64_t armed; /* deadline this process's timer is set to; 0: none */
 
-uint64_t now_ns(void)
+static uint64_t clock_ns(uint32_t clock)
 {
 	struct timespec64 time;
 
-	syscall3(SYS_clock_gettime, CLOCK_MONOTONIC, &time, 0);
-	read_at = read_tsc();
-	return last_read = (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
+	syscall3(SYS_clock_gettime, clock, &time, 0);
+	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
 }
+
+uint64_t now_ns(void)
+{
+	last_read = clock_ns(CLOCK_MONOTONIC);
+	read_at = read_tsc();
+	return last_read;
+}
+
+/* How long this process has run. */
+uint64_t run_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME); }
 
 /* Without a system call: is that time surely ahead? Every x86-64 processor's TSC has a tick a nanosecond at least. */
 static bool surely_ahead(uint64_t time)
