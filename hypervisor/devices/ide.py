@@ -214,7 +214,7 @@ class IdeChannel(Device):
         """Have the monitor raise INTRQ, which stays up until the guest reads the status or writes a command."""
         if not self._device_control & NO_INTERRUPT:
             self.shared.master_status |= bus_master.INTERRUPT
-            self.shared.interrupting = IdeInterrupt.DUE
+            self.shared.interrupting, self.shared.chances = IdeInterrupt.DUE, 0
 
     def status(self, value: int) -> None:
         """Let the status registers read `value`."""

@@ -6,8 +6,10 @@
  * halts, or looks again, or has turned interrupts on some times, or some time later. */
 #include "monitor.h"
 
-/* The line rises after one of these at least, and two at most. */
+/* How often is looked for what is due, and how long the guest must have run meanwhile: its host may have other things
+ * to do, and signals take time, too. */
 #define SOON_NS 50000u
+#define RUN_NS 100000u
 /* A guest that never halts, but turns interrupts off and on, is told after so many times. */
 #define CHANCES 8u
 #define ALTERNATE 2u
@@ -51,21 +53,33 @@ void ide_interrupts_poll(void)
 
 void ide_timer(uint64_t now)
 {
-	bool more = false;
+	uint64_t run;
+	bool enough, fresh = machine.ide_process != self;
 
 	if (now < machine.ide_deadline)
 		return;
+	machine.ide_deadline = ~0ull;
+	if (!ide_interrupts_wait())
+		return;
+	run = run_ns();
+	enough = !fresh && run - machine.ide_run > RUN_NS;
 	for (uint32_t i = 0; i < 2; i++) {
 		struct ide_channel *channel = &control.ide[i];
 
 		if (channel->interrupting == INTERRUPT_DUE) {
 			channel->interrupting = INTERRUPT_SEEN;
-			more = true;
-		} else {
+			fresh = true;
+		} else if (enough && (vcpu.eip != machine.ide_eip || ++channel->chances > CHANCES)) {
 			raise(channel);
 		}
 	}
-	machine.ide_deadline = more ? now + SOON_NS : ~0ull;
+	if (fresh || enough) {
+		machine.ide_process = self;
+		machine.ide_run = run;
+		machine.ide_eip = vcpu.eip;
+	}
+	if (ide_interrupts_wait())
+		machine.ide_deadline = now + SOON_NS;
 }
 
 /* The guest has nothing to do: whether that ends here. */

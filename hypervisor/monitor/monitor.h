@@ -137,7 +137,9 @@ struct machine {
 	struct rtc_state rtc;
 	uint64_t rtc_deadline, uart_deadline; /* ns; ~0: none */
 	uint64_t deadline; /* ns, CLOCK_MONOTONIC; the earliest of all devices, ~0: none */
-	uint64_t ide_deadline; /* when IDE interrupts that are due go on; ~0: none are */
+	uint64_t ide_deadline; /* when IDE interrupts that are due are looked for; ~0: none are */
+	uint64_t ide_run;      /* what the process `ide_process` had run then, in ns, and where the guest was */
+	uint32_t ide_process, ide_eip;
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
@@ -525,6 +527,7 @@ void timers_rearm(void);
 /* time.c: host time, idling */
 uint64_t now_ns(void);
 bool surely_ahead(uint64_t time);
+uint64_t run_ns(void);
 uint64_t wall_ns(void);
 void host_timer(uint64_t deadline);
 void timers_create(void);

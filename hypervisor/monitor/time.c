@@ -5,7 +5,7 @@
 #include "monitor.h"
 #include "sys.h"
 
-enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
+enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS_CPUTIME = 2, TIMER_ABSTIME = 1, SIGALRM_NUMBER = 14 };
 
 static int32_t timer;
 static uint64_t last_read, read_at; /* the clock as it was read last, and the TSC then */
@@ -25,6 +25,9 @@ uint64_t now_ns(void)
 	read_at = read_tsc();
 	return last_read = clock_ns(CLOCK_MONOTONIC);
 }
+
+/* How long this process has run. */
+uint64_t run_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME); }
 
 /* Without a system call: is that time surely ahead? Every x86-64 processor's TSC has a tick a nanosecond at least. */
 bool surely_ahead(uint64_t time) { return time > last_read && read_tsc() - read_at < time - last_read; }

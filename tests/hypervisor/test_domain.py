@@ -183,6 +183,15 @@ def test_the_first_place_shows_the_kernel_unless_taken(tmp_path: Path, disks: li
     assert places(tmp_path, DiskConfig(disks[0]), DiskConfig(disks[1], index=0)) == [disks[1], disks[0], None, None]
 
 
+def test_a_cd_drive_takes_the_third_place_if_it_can(tmp_path: Path, disks: list[Path]) -> None:
+    kernel = tmp_path / "kernel"
+    cd = DiskConfig(disks[4], cdrom=True)
+    assert places(tmp_path, DiskConfig(disks[0]), cd) == [kernel, disks[0], disks[4], None]
+    assert places(tmp_path, DiskConfig(disks[0]), DiskConfig(disks[1]), cd) == [kernel, disks[0], disks[4], disks[1]]
+    assert places(tmp_path, DiskConfig(disks[0], index=2), cd) == [kernel, None, disks[0], disks[4]]
+    assert places(tmp_path, DiskConfig(disks[4], index=0, cdrom=True)) == [disks[4], None, None, None]
+
+
 def test_disks_without_a_place_are_refused(tmp_path: Path, disks: list[Path]) -> None:
     with pytest.raises(RingError, match="disk3: no place left"):
         places(tmp_path, *[DiskConfig(path) for path in disks[:4]])
@@ -255,7 +264,8 @@ def test_a_guest_writes_its_disk_without_an_exit(tmp_path: Path, disks: list[Pat
 def test_other_writes_are_the_vmms(tmp_path: Path, disks: list[Path], select: int, sector: int, count: int) -> None:
     """Status and error as printed: beyond the end refuses at once, a CHS write asks for data."""
     disks[0].write_bytes(b"." * 512 * 3)
-    show = guests.in_(0x1F7) + b"\x66\xba\xf8\x03\xee"  # mov $0x3f8,%dx; out
+    # Of what is told by an interrupt, the first look sees a busy drive.
+    show = guests.in_(0x1F7) * 2 + b"\x66\xba\xf8\x03\xee"  # mov $0x3f8,%dx; out
     code = task_file(select, sector, count, 0x30) + show + guests.POWEROFF
     result, output = run(tmp_path, code, disks=(DiskConfig(disks[0], index=0),))
     assert result.ending is Ending.POWEROFF and output == (b"\x58" if select == 0xA0 else b"\x51")

@@ -77,3 +77,38 @@ def test_an_unwritable_image_is_refused_with_the_remedy(tmp_path: Path) -> None:
             DiskImage(path, read_only=True).close()
         finally:
             running.kill()
+
+
+def test_places_are_filled_and_written_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"".join(bytes([number]) * SECTOR for number in range(8)))
+    image = DiskImage(path)
+    memory = memoryview(bytearray(b"x" * 4 * SECTOR))
+    places = [memory[1000:1700], memory[0:4], memory[300:620]]
+    image.read_into(2, places)
+    assert b"".join(places) == b"\2" * SECTOR + b"\3" * SECTOR
+    assert bytes(memory[4:300]) == b"x" * 296 and bytes(memory[620:1000]) == b"x" * 380
+    image.write_from(5, places)
+    assert image.read(5, 2) == b"\2" * SECTOR + b"\3" * SECTOR and image.read(7, 1) == b"\7" * SECTOR
+
+
+def test_many_places_are_more_than_one_system_call(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(os.urandom(8 * SECTOR))
+    image = DiskImage(path)
+    places = [memoryview(bytearray(1)) for _ in range(8 * SECTOR)]
+    image.read_into(0, places)
+    assert b"".join(places) == path.read_bytes()
+    places[0][0] ^= 0xFF
+    image.write_from(0, places)
+    assert b"".join(places) == path.read_bytes()
+
+
+def test_places_behind_the_files_end_are_zeros(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"a" * 2 * SECTOR)
+    image = DiskImage(path)
+    os.truncate(path, SECTOR + 10)
+    places = [memoryview(bytearray(b"x" * size)) for size in (SECTOR + 4, 100, SECTOR - 104)]
+    image.read_into(0, places)
+    assert b"".join(places) == (b"a" * (SECTOR + 10)).ljust(2 * SECTOR, b"\0")

@@ -9,12 +9,15 @@ import pytest
 
 from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.disk import SECTOR, DiskImage
+from hypervisor.devices.i440fx import pci_bus
 from hypervisor.devices.ide import ide_channels
+from hypervisor.devices.piix_ide import PiixIde
 from tests.hypervisor.devices.machine import Machine
 
 BASE, CONTROL, IRQ = 0x1F0, 0x3F6, 14
 SECTORS = 2100
 READ, WRITE, READ_MULTIPLE, WRITE_MULTIPLE, SET_MULTIPLE = 0x20, 0x30, 0xC4, 0xC5, 0xC6
+READ_DMA, WRITE_DMA = 0xC8, 0xCA
 IDENTIFY, SET_FEATURES, FLUSH, DIAGNOSTIC = 0xEC, 0xEF, 0xE7, 0x90
 
 
@@ -283,3 +286,22 @@ def test_host_errors_become_drive_errors(image: Path) -> None:
     assert status(guest) == 0x71 and guest.in_(BASE + 1) == 0x40
     command(guest, READ, 0, 1)
     assert status(guest) == 0x51 and guest.in_(BASE + 1) == 0x40
+
+
+def test_host_errors_stop_the_bus_master(image: Path) -> None:
+    disk = DiskImage(image)
+    channels, pci = ide_channels([AtaDrive(disk, "S")]), pci_bus()
+    pci.plug(PiixIde(channels), 1, 1)
+    guest = Machine(*channels, pci)
+    guest.out(0xCF8, 0x8000_0904, 4)
+    guest.out(0xCFC, 5, 2)
+    guest.memory.write(0x1000, struct.pack("<II", 0x2000, SECTOR | 1 << 31))
+    guest.out(0xC004, 0x1000, 4)
+    disk.close()
+    for code, fault in ((READ_DMA, 0), (WRITE_DMA, 0x20)):
+        guest.out(0xC000, 0)
+        guest.out(0xC002, 6)
+        command(guest, code)
+        guest.out(0xC000, 1)
+        assert status(guest) == 0x51 | fault and guest.in_(BASE + 1) == 0x40
+        assert guest.in_(0xC002) == 6, "error and interrupt, not active"
