@@ -13,8 +13,8 @@ from typing import Any
 from hypercalls import ABI_VERSION, layout
 from hypercalls.structs import ABI_MAGIC, CONTROL, SHARED, VCPU, MonitorDevice, PortClass
 
-# Ports that the monitor serves itself: first, last, device.
-MONITOR_PORTS = (
+# Ports that the monitor always serves itself: first, last, device.
+_MONITOR_PORTS = (
     (0x20, 0x21, MonitorDevice.PIC),
     (0xA0, 0xA1, MonitorDevice.PIC),
     (0x4D0, 0x4D1, MonitorDevice.ELCR),
@@ -55,11 +55,13 @@ class StateFile:
         self.vcpu.pat = IA32_PAT_RESET
         self.vcpu.misc_enable = 1
         self.vcpu.a20 = 1
-        for first, last, device in MONITOR_PORTS:
+        self.monitor_ports: list[tuple[range, MonitorDevice]] = []  # what the monitor serves itself
+        for first, last, device in _MONITOR_PORTS:
             self._monitor_serves(range(first, last + 1), device)
         self.add_serial(0)
 
     def _monitor_serves(self, ports: range, device: MonitorDevice) -> None:
+        self.monitor_ports.append((ports, device))
         for port in ports:
             self.set_port_in(port, PortClass.MONITOR, device)
             self.set_port_out(port, PortClass.MONITOR, device)

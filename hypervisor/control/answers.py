@@ -15,7 +15,6 @@ from hypervisor.memory_map import IOAPIC, LAPIC
 from hypervisor.report import absences, counters
 from hypervisor.screen.linear import LinearSnapshot
 from hypervisor.screen.text import text_screen
-from hypervisor.state import MONITOR_PORTS
 
 if TYPE_CHECKING:
     from hypervisor.domain import Domain
@@ -57,8 +56,9 @@ def information(domain: Domain, name: str, started: float) -> dict[str, Any]:
 def _devices(domain: Domain) -> list[dict[str, Any]]:
     """Devices with their ports and addresses, first and last: those of the monitor, then those on the VMM's bus."""
     found: dict[str, dict[str, Any]] = {}
-    for first, last, device in MONITOR_PORTS:
-        found.setdefault(device.name, {"name": device.name, "ports": [], "memory": []})["ports"].append([first, last])
+    for served, device in domain.shared.monitor_ports:
+        entry = found.setdefault(device.name, {"name": device.name, "ports": [], "memory": []})
+        entry["ports"].append([served.start, served.stop - 1])
     found["VGA"]["memory"].append([layout.VGA_MEMORY, layout.VGA_MEMORY + layout.VGA_MEMORY_SIZE - 1])
     for name, address in (("local APIC", LAPIC), ("I/O APIC", IOAPIC)):
         found[name] = {"name": name, "ports": [], "memory": [[address, address + PAGE - 1]]}
