@@ -143,6 +143,7 @@ class ConfigFlag(IntFlag):
     """Bits of control.flags, set by the VMM before the start."""
 
     FORCE_SLIDE = 1  # use the mmap_min_addr slide even where address 0 could be mapped
+    EXACT_DIRTY = 2  # page table entries: accessed and dirty bits when the guest accesses and writes, not before
 
 
 class MonitorError(IntEnum):
@@ -205,6 +206,8 @@ VCPU = Struct(
     Field("pat", "u64", "IA32_PAT"),
     Field("misc_enable", "u64", "IA32_MISC_ENABLE"),
     Field("tsc_offset", "u64", "added to the host's TSC by rdmsr(IA32_TSC)"),
+    Field("efer", "u64", "IA32_EFER"),
+    Field("pdpte", "u64", "PAE paging: the page-directory-pointer-table entries that CR3 loaded", 4),
 )
 
 EXIT = Struct(

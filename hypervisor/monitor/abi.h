@@ -215,6 +215,8 @@
 #define VCPU_PAT 208
 #define VCPU_MISC_ENABLE 216
 #define VCPU_TSC_OFFSET 224
+#define VCPU_EFER 232
+#define VCPU_PDPTE 240
 
 #define PORT_EXIT 0
 #define PORT_MONITOR 1
@@ -261,6 +263,7 @@
 #define ACCESSED_PORT_IN 2
 #define ACCESSED_PORT_OUT 3
 #define CONFIG_FORCE_SLIDE 1
+#define CONFIG_EXACT_DIRTY 2
 #define ERROR_NONE 0
 #define ERROR_MAP 1
 #define ERROR_LDT 2
@@ -344,8 +347,10 @@ struct vcpu {
 	uint64_t pat; /* IA32_PAT */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE */
 	uint64_t tsc_offset; /* added to the host's TSC by rdmsr(IA32_TSC) */
+	uint64_t efer; /* IA32_EFER */
+	uint64_t pdpte[4]; /* PAE paging: the page-directory-pointer-table entries that CR3 loaded */
 };
-_Static_assert(sizeof(struct vcpu) == 232, "vcpu");
+_Static_assert(sizeof(struct vcpu) == 272, "vcpu");
 
 /* One question of the monitor to the VMM; the answer goes into `value` and the exit data window. */
 struct exit_record {

@@ -178,7 +178,8 @@ static void enter_outer(void)
 		struct fault keep = machine.fault;
 
 		machine.refill_valid = 0;
-		vtlb_fill(machine.refill, ACCESS_USER);
+		if (!exact_dirty())
+			vtlb_fill(machine.refill, ACCESS_USER);
 		machine.fault = keep;
 	}
 }

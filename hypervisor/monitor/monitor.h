@@ -30,11 +30,26 @@
 #define CR0_ET 0x10u
 #define CR0_WP 0x10000u
 #define CR0_AM 0x40000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 #define DR6_BS 0x4000u
-#define PTE_AD 0x60u /* accessed, dirty */
+#define EFER_NXE 0x800u
+
+/* Entries of page tables, in both formats (SDM vol. 3, tables 4-5 to 4-6 and 4-8 to 4-11) */
+#define PTE_P 1u
+#define PTE_W 2u
+#define PTE_U 4u
+#define PTE_A 0x20u
+#define PTE_D 0x40u
+#define PTE_AD (PTE_A | PTE_D)
+#define PTE_PS 0x80u
+#define PTE_G 0x100u
+#define PTE_NX (1ull << 63)
+#define PTE_FRAME 0x000ffffffffff000ull
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
 #define CR4_PGE 0x80u
 
 /* Exception vectors (SDM vol. 3, table 6-1) */
@@ -112,6 +127,7 @@ struct machine {
 	uint64_t ldt_source[HOST_LDT_ENTRIES];
 	/* Memory */
 	uint32_t user_limit; /* guest-linear end of user addresses; 0 = not learned yet */
+	uint32_t wide;	     /* CR4.PAE: page table entries have 8 bytes; 0 or 1 */
 	uint32_t global_generation;
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
 	/* Current operation */
@@ -189,16 +205,32 @@ void end_of_instruction(void);
 void resume_work(void);
 void devices_poll(void);
 
-/* mmu.c: the guest's own page tables */
+/* mmu.c: the guest's own page tables. A directory entry stands for a region of 1024 pages or, PAE, 512. */
 struct translation {
-	uint32_t physical;
-	uint32_t pte;	   /* combined rights: P, W, U, plus G */
-	uint32_t run;	   /* pages from here that continue physically, this one included */
+	uint64_t physical;
+	uint32_t rights;     /* P, W, U that both entries give, and PS */
+	bool executable;
+	bool dirty;	     /* the entry has D set */
+	uint64_t pde, entry; /* as the guest's tables have them; of a large page both are its directory entry */
 };
-enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4 };
+enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4, ACCESS_FETCH = 16 };
 bool translate(uint32_t linear, uint32_t access, struct translation *out);
-bool is_ram(uint32_t physical);
-uint32_t pages_of_ram(uint32_t physical);
+bool is_ram(uint64_t physical);
+uint32_t pages_of_ram(uint64_t physical);
+bool load_pdptes(uint32_t cr3);
+static inline uint32_t region_shift(void) { return machine.wide ? 9 : 10; }
+uint64_t directory_entry(uint32_t region);
+bool is_large(uint64_t pde);
+uint32_t *table_of(uint64_t pde);
+/* Entry `index` of the table at `table`; entries count from it as the format has them. */
+static inline uint32_t *entry_low(uint32_t *table, uint32_t index) { return &table[index << machine.wide]; }
+static inline uint64_t entry_of(uint32_t *table, uint32_t index)
+{
+	uint32_t *low = entry_low(table, index);
+
+	return machine.wide ? (uint64_t)low[1] << 32 | low[0] : low[0];
+}
+static inline bool exact_dirty(void) { return control.flags & CONFIG_EXACT_DIRTY; }
 
 /* vtlb.c: host mappings as a cache of them */
 enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL };
@@ -209,7 +241,7 @@ void vtlb_validate(bool globals);
 void vtlb_enter_user(void);
 bool vtlb_user_is_clean(void);
 bool vtlb_is_mapped(uint32_t page);
-void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
+void vtlb_remember(uint32_t page, uint64_t pte, uint64_t pde);
 
 /* compare.c: page tables against what the virtual TLB remembers, in groups of entries */
 #define GROUP 64u
@@ -218,16 +250,18 @@ void compare_begin(void);
 void compare_again(uint32_t group);
 uint32_t groups_unchanged(const uint32_t *table, const uint32_t *entries, uint32_t first, uint32_t groups,
 			  uint32_t compared);
+uint32_t wide_groups_unchanged(const uint64_t *table, const uint64_t *entries, uint32_t groups, uint64_t compared);
 
 /* user_limit.c: where user addresses end */
-bool user_limit_kernel_only(uint32_t cr3);
+bool user_limit_kernel_only(void);
 void user_limit_learn(void);
 
 /* run.c: how far one fill reaches */
 struct run {
-	uint32_t first, count, physical; /* pages; address of the first */
+	uint32_t first, count; /* pages */
+	uint64_t physical;     /* address of the first */
 };
-struct run run_choose(uint32_t page, uint32_t physical, bool alone);
+struct run run_choose(uint32_t page, const struct translation *to, bool alone);
 
 /* guest.c: guest memory by linear address, from the monitor */
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);

@@ -129,7 +129,7 @@ static bool is_contract(uint32_t linear)
 static void guest_page_fault(const struct frame *frame)
 {
 	uint32_t linear = (uint32_t)frame->cr2 - control.slide;
-	uint32_t access = (uint32_t)frame->error & ACCESS_WRITE;
+	uint32_t access = (uint32_t)frame->error & (ACCESS_WRITE | ACCESS_FETCH);
 
 	if (vcpu.cpl == 3)
 		access |= ACCESS_USER;

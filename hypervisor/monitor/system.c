@@ -2,11 +2,19 @@
 #include "monitor.h"
 
 #define CR0_RESERVED 0x1ffaffc0u
-#define CR4_OFFERED (CR4_PSE | CR4_PGE | 0x20fu /* VME, PVI, TSD, DE, OSFXSR */ | 0x400u /* OSXMMEXCPT */)
+#define CR4_OFFERED (CR4_PSE | CR4_PAE | CR4_PGE | 0x20fu /* VME, PVI, TSD, DE, OSFXSR */ | 0x400u /* OSXMMEXCPT */)
 
 bool is_privileged(void)
 {
 	return vcpu.cpl == 0 || raise_fault(VECTOR_GP, 0);
+}
+
+/* Every page table entry may now mean something else. */
+static void translations_change(void)
+{
+	machine.user_limit = 0;
+	mirror_user_limit();
+	pool_flush_all();
 }
 
 static bool write_cr0(uint32_t value)
@@ -17,12 +25,11 @@ static bool write_cr0(uint32_t value)
 		return raise_fault(VECTOR_GP, 0);
 	if (!(value & CR0_PE)) /* back to real mode: this machine has none */
 		return raise_fault(VECTOR_GP, 0);
+	if (value & CR0_PG && (old ^ value) & (CR0_PG | CR0_CD | CR0_NW) && machine.wide && !load_pdptes(shared.cr3))
+		return false;
 	shared.cr0 = (value & ~CR0_RESERVED) | CR0_ET;
-	if ((old ^ value) & (CR0_PG | CR0_WP)) {
-		machine.user_limit = 0;
-		mirror_user_limit();
-		pool_flush_all();
-	}
+	if ((old ^ value) & (CR0_PG | CR0_WP))
+		translations_change();
 	return true;
 }
 
@@ -30,11 +37,13 @@ static bool write_cr3(uint32_t value)
 {
 	uint32_t old = shared.cr3;
 
+	if (paging_on() && machine.wide && !load_pdptes(value))
+		return false;
 	shared.cr3 = value;
 	machine.refill_valid = 0;
 	if (!paging_on())
 		return true;
-	if (value != machine.pool[self].cr3 && !user_limit_kernel_only(value)) {
+	if (value != machine.pool[self].cr3 && !user_limit_kernel_only()) {
 		/* Another address space: its process goes on from here. */
 		pool_switch(value);
 	}
@@ -48,8 +57,14 @@ static bool write_cr4(uint32_t value)
 
 	if (value & ~CR4_OFFERED)
 		return raise_fault(VECTOR_GP, 0);
+	if (paging_on() && value & CR4_PAE && (old ^ value) & (CR4_PAE | CR4_PSE | CR4_PGE) &&
+	    !load_pdptes(shared.cr3))
+		return false;
 	shared.cr4 = value;
-	if ((old ^ value) & (CR4_PSE | CR4_PGE))
+	machine.wide = (value & CR4_PAE) != 0;
+	if ((old ^ value) & CR4_PAE)
+		translations_change();
+	else if ((old ^ value) & (CR4_PSE | CR4_PGE))
 		pool_flush_all();
 	return true;
 }
@@ -139,7 +154,7 @@ bool load_tr(uint32_t selector)
 enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_PLATFORM_ID = 0x17, MSR_MICROCODE = 0x8b, MSR_SYSENTER_CS = 0x174,
        MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a,
        MSR_MISC_ENABLE = 0x1a0, MSR_MTRR_FIRST = 0x200, MSR_MTRR_LAST = 0x20f, MSR_PAT = 0x277,
-       MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MTRR_CAP = 0xfe };
+       MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MTRR_CAP = 0xfe, MSR_EFER = 0xc0000080 };
 
 bool read_msr(void)
 {
@@ -155,6 +170,7 @@ bool read_msr(void)
 	case MSR_SYSENTER_EIP: value = vcpu.sysenter_eip; break;
 	case MSR_MISC_ENABLE: value = vcpu.misc_enable; break;
 	case MSR_PAT: value = vcpu.pat; break;
+	case MSR_EFER: value = vcpu.efer; break;
 	case MSR_PLATFORM_ID: case MSR_MICROCODE: case MSR_MCG_CAP: case MSR_MCG_STATUS:
 	case MSR_MTRR_CAP: case MSR_MTRR_DEF_TYPE: break;
 	default:
@@ -193,6 +209,14 @@ bool write_msr(void)
 			return raise_fault(VECTOR_GP, 0);
 		vcpu.pat = value;
 		break;
+	case MSR_EFER:
+		if (value & ~(uint64_t)EFER_NXE)
+			return raise_fault(VECTOR_GP, 0);
+		if (value != vcpu.efer) {
+			vcpu.efer = value;
+			pool_flush_all();
+		}
+		break;
 	case MSR_MICROCODE: case MSR_MCG_STATUS: case MSR_MTRR_DEF_TYPE: break;
 	default:
 		if (vcpu.ecx - MSR_MTRR_FIRST > MSR_MTRR_LAST - MSR_MTRR_FIRST)
@@ -201,8 +225,8 @@ bool write_msr(void)
 	return true;
 }
 
-/* CPUID.1:EDX of the virtual CPU: FPU, PSE, TSC, MSR, CX8, APIC, SEP, PGE, CMOV, PAT, MMX, FXSR, SSE, SSE2. */
-#define FEATURES_EDX 0x0781ab39u
+/* CPUID.1:EDX of the virtual CPU: FPU, PSE, TSC, MSR, PAE, CX8, APIC, SEP, PGE, CMOV, PAT, MMX, FXSR, SSE, SSE2. */
+#define FEATURES_EDX 0x0781ab79u
 /* CPUID.1:ECX: SSE3, and "runs under a hypervisor". */
 #define FEATURES_ECX 0x80000001u
 #define SIGNATURE 0x00000673u /* family 6, model 7: a CPU of the time when 32-bit kernels were common */
@@ -219,7 +243,7 @@ static const struct cpuid_leaf leaves[] = {
 	{ 0x40000000, 0x40000001, 0x676e6972, 0x69723333, 0x3333676e }, /* ring33ring33 */
 	{ 0x40000001, ABI_VERSION, 0, 0, 0 },
 	{ 0x80000000, 0x80000004, 0, 0, 0 },
-	{ 0x80000001, 0, 0, 0, 0 },
+	{ 0x80000001, 0, 0, 0, 0x00100000 }, /* NX */
 	{ 0x80000002, 0x676e6972, 0x69762033, 0x61757472, 0x5043206c }, /* ring3 virtual CPU */
 	{ 0x80000003, 0x00000055, 0, 0, 0 },
 	{ 0x80000004, 0, 0, 0, 0 },
