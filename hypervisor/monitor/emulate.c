@@ -277,6 +277,8 @@ static bool beyond_user_limit(const struct instruction *in)
 	    !translate(linear, ACCESS_USER | (write ? ACCESS_WRITE : 0), &to))
 		return false;
 	machine.fault = keep;
+	if (!fetch_beyond_user(vcpu.eip))
+		branch_beyond_user(in);
 	return false;
 }
 

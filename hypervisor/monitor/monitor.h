@@ -368,6 +368,10 @@ bool emulate_ordinary(void);
 bool emulate_memory(const struct instruction *instruction);
 bool emulate_next(void);
 
+/* branch.c: jumps behind the end of user addresses */
+bool fetch_beyond_user(uint32_t eip);
+bool branch_beyond_user(const struct instruction *in);
+
 /* sequence.c: instructions that ported code does inline */
 void sequences_prepare(void);
 bool sequence_complete(bool inside);

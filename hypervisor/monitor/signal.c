@@ -111,7 +111,8 @@ static void in_monitor_signal(int number, struct frame *frame)
 		if (++machine.resume_failures > RESUME_FAILURES_MAX)
 			guest_ends(EXIT_TRIPLE_FAULT, VECTOR_GP);
 		machine.instruction_eip = vcpu.eip;
-		raise_fault(VECTOR_GP, 0);
+		if (!fetch_beyond_user(vcpu.eip))
+			raise_fault(VECTOR_GP, 0);
 		fault_deliver();
 		resume();
 	}
