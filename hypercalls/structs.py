@@ -297,6 +297,13 @@ TRACE = Struct(
     Field("operand", "u32", "hypercalls: explicit operands of the instruction, else EDI at entry and 0", 2),
 )
 
+CPUID = Struct(
+    "cpuid_leaf",
+    "What CPUID answers for one leaf.",
+    Field("leaf", "u32", "EAX at entry"),
+    Field("eax", "u32", ""), Field("ebx", "u32", ""), Field("ecx", "u32", ""), Field("edx", "u32", ""),
+)
+
 CONTROL = Struct(
     "control_block",
     "Configuration, state and counters, shared by the monitor and the VMM.",
@@ -309,6 +316,9 @@ CONTROL = Struct(
     Field("trap_count", "u32", "entries in the side table of replaced instructions"),
     Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),
     Field("rom_size", "u32", ""),
+    Field("cpuid", "cpuid_leaf", "the virtual CPU's model", 16),
+    Field("cpuid_count", "u32", "leaves of it; all others are zeros"),
+    Field("reserved0", "u32", ""),
     Field("trace_mask", "u32", "bit TraceKind set: record this kind"),
     Field("trace_slots", "u32", "records in the ring: a power of two, at least 8; 0: no ring"),
     Field("trace_head", "u64", "records ever written by the monitor"),

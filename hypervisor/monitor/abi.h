@@ -441,6 +441,16 @@ struct trace_record {
 };
 _Static_assert(sizeof(struct trace_record) == 64, "trace_record");
 
+/* What CPUID answers for one leaf. */
+struct cpuid_leaf {
+	uint32_t leaf; /* EAX at entry */
+	uint32_t eax;
+	uint32_t ebx;
+	uint32_t ecx;
+	uint32_t edx;
+};
+_Static_assert(sizeof(struct cpuid_leaf) == 20, "cpuid_leaf");
+
 /* Configuration, state and counters, shared by the monitor and the VMM. */
 struct control_block {
 	uint32_t magic; /* ABI_MAGIC */
@@ -452,6 +462,9 @@ struct control_block {
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
 	uint32_t rom_size;
+	struct cpuid_leaf cpuid[16]; /* the virtual CPU's model */
+	uint32_t cpuid_count; /* leaves of it; all others are zeros */
+	uint32_t reserved0;
 	uint32_t trace_mask; /* bit TraceKind set: record this kind */
 	uint32_t trace_slots; /* records in the ring: a power of two, at least 8; 0: no ring */
 	uint64_t trace_head; /* records ever written by the monitor */
@@ -495,7 +508,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8216, "control_block");
+_Static_assert(sizeof(struct control_block) == 8544, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

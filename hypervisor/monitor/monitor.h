@@ -47,10 +47,13 @@
 #define PTE_G 0x100u
 #define PTE_NX (1ull << 63)
 #define PTE_FRAME 0x000ffffffffff000ull
+#define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
 #define CR4_PAE 0x20u
 #define CR4_PGE 0x80u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
 
 /* Exception vectors (SDM vol. 3, table 6-1) */
 enum { VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_BR = 5, VECTOR_UD = 6, VECTOR_NM = 7,
@@ -311,15 +314,23 @@ bool flow_int(uint32_t vector);
 bool flow_sysenter(void);
 bool flow_sysexit(void);
 
-/* system.c: control registers, MSRs, CPUID, descriptor-table registers */
+/* system.c: control registers, descriptor-table registers */
 bool write_cr(uint32_t number, uint32_t value);
-bool read_msr(void);
-bool write_msr(void);
-void virtual_cpuid(void);
 bool load_table_register(bool gdt, uint32_t linear, bool narrow);
 bool load_ldtr(uint32_t selector);
 bool load_tr(uint32_t selector);
 bool is_privileged(void);
+
+/* cpu.c: CPUID and MSRs of the virtual CPU's model */
+enum cpu_feature { CPU_DE = 1 << 2, CPU_PSE = 1 << 3, CPU_TSC = 1 << 4, CPU_MSR = 1 << 5, CPU_PAE = 1 << 6,
+		   CPU_APIC = 1 << 9, CPU_SEP = 1 << 11, CPU_PGE = 1 << 13, CPU_PAT = 1 << 16, CPU_FXSR = 1 << 24,
+		   CPU_SSE = 1 << 25 };
+enum cpu_extended { CPU_NX = 1 << 20 };
+bool cpu_has(uint32_t bit);
+bool cpu_has_extended(uint32_t bit);
+void virtual_cpuid(void);
+bool read_msr(void);
+bool write_msr(void);
 
 /* decode.c: instruction lengths and operands */
 struct operand {

@@ -307,8 +307,8 @@ bool operation_run(const struct call *call)
 	case HC_LRET: return flow_lret(0, true);
 	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, true);
 	case HC_LRET16: return flow_lret(0, false);
-	case HC_SYSENTER: return flow_sysenter();
-	case HC_SYSEXIT: return flow_sysexit();
+	case HC_SYSENTER: return cpu_has(CPU_SEP) ? flow_sysenter() : raise_plain(VECTOR_UD);
+	case HC_SYSEXIT: return cpu_has(CPU_SEP) ? flow_sysexit() : raise_plain(VECTOR_UD);
 	case HC_INVLPG: return invalidate_page(call);
 	case HC_RDMSR: return read_msr();
 	case HC_WRMSR: return write_msr();
