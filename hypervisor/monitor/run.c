@@ -50,13 +50,14 @@ static struct bounds clip(struct bounds b, uint32_t page, uint64_t physical)
 	return (struct bounds){ b.first > lowest ? b.first : lowest, b.end < highest ? b.end : highest };
 }
 
-/* Entry of `page` in its table goes on where `page - distance` is, with the same rights. */
+/* Entry of `page` in its table goes on where `page - distance` is, with the same rights; where accessed and dirty
+ * bits are exact, a page that has others cannot be mapped with it. */
 static bool continues(uint32_t *table, uint32_t from, uint32_t page)
 {
 	const uint32_t mask = (1u << region_shift()) - 1;
 	uint64_t expected = entry_of(table, from & mask) + (uint64_t)(int64_t)((int32_t)(page - from) * PAGE_SIZE);
 
-	return !((entry_of(table, page & mask) ^ expected) & ~(uint64_t)PTE_AD);
+	return !((entry_of(table, page & mask) ^ expected) & (exact_dirty() ? ~0ull : ~(uint64_t)PTE_AD));
 }
 
 /* The pages to map with `page`, which is `to`; only itself where `alone`. Notes them as mapped (vtlb_remember)
@@ -68,8 +69,6 @@ struct run run_choose(uint32_t page, const struct translation *to, bool alone)
 	uint32_t first = page, end = page + 1;
 	uint32_t *table = paging_on() && !(to->rights & PTE_PS) ? table_of(to->pde) : NULL;
 
-	if (table && exact_dirty()) /* the neighbours have not been accessed */
-		alone = true;
 	while (!alone && end < b.end && !vtlb_is_mapped(end) && (!table || continues(table, page, end)))
 		end++;
 	while (!alone && first > b.first && !vtlb_is_mapped(first - 1) && (!table || continues(table, page, first - 1)))
@@ -81,7 +80,7 @@ struct run run_choose(uint32_t page, const struct translation *to, bool alone)
 		}
 		uint32_t *pte = entry_low(table, i & mask);
 
-		if (i != page)
+		if (i != page && !exact_dirty())
 			*pte |= PTE_A | (*pte & to->pde & PTE_W ? PTE_D : 0);
 		vtlb_remember(i, entry_of(pte, 0), to->pde);
 	}
