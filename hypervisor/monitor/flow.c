@@ -170,6 +170,8 @@ static void enter_outer(void)
 	segments_after_return();
 	if (vcpu.cpl != 3)
 		return;
+	if (machine.fpu_due)
+		machine.events = 1;
 	if (!machine.user_limit && paging_on())
 		user_limit_learn();
 	vtlb_enter_user();

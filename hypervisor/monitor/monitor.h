@@ -26,8 +26,11 @@
 #define FLAG_AC 0x40000u
 
 #define CR0_PE 0x1u
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
 #define CR0_TS 0x8u
 #define CR0_ET 0x10u
+#define CR0_NE 0x20u
 #define CR0_WP 0x10000u
 #define CR0_AM 0x40000u
 #define CR0_NW 0x20000000u
@@ -152,6 +155,10 @@ struct machine {
 	volatile uint32_t current, members, zygote_turn, request;
 	uint64_t clock;
 	struct member pool[MEMBERS_MAX];
+	/* FPU (fpu.c) */
+	bool fpu_withheld; /* CR0.TS or EM is set: the x87 registers are put aside */
+	bool fpu_due;	   /* #NM is to come when ring 3 begins */
+	uint8_t x87_aside[576] __attribute__((aligned(64)));
 	/* FPU state on the way between two processes */
 	uint8_t fpu[8192] __attribute__((aligned(64)));
 };
@@ -320,6 +327,11 @@ bool load_table_register(bool gdt, uint32_t linear, bool narrow);
 bool load_ldtr(uint32_t selector);
 bool load_tr(uint32_t selector);
 bool is_privileged(void);
+
+/* fpu.c: CR0.TS and EM, errors of x87 */
+void fpu_follow(void);
+void fpu_deliver_early(void);
+bool fpu_fault(void);
 
 /* cpu.c: CPUID and MSRs of the virtual CPU's model */
 enum cpu_feature { CPU_DE = 1 << 2, CPU_PSE = 1 << 3, CPU_TSC = 1 << 4, CPU_MSR = 1 << 5, CPU_PAE = 1 << 6,

@@ -228,9 +228,17 @@ static void guest_fault(const struct frame *frame)
 	case VECTOR_DB:
 		debug_trap(frame);
 		return;
-	case VECTOR_DE: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
+	case VECTOR_DE: case VECTOR_BR:
 		raise_plain((uint32_t)frame->trap);
 		fault_deliver();
+		return;
+	case VECTOR_XM:
+		raise_plain(shared.cr4 & CR4_OSXMMEXCPT ? VECTOR_XM : VECTOR_UD);
+		fault_deliver();
+		return;
+	case VECTOR_MF:
+		if (!fpu_fault())
+			fault_deliver();
 		return;
 	case VECTOR_BP: case VECTOR_OF:
 		machine.instruction_eip = trap_start((uint32_t)frame->trap);
@@ -331,7 +339,7 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		guest_system_call(info);
 	else if (!event)
 		guest_fault(frame);
-	if (stepped && frame->trap != VECTOR_DB && !machine.entered && !machine.iterated && vcpu.eip == before) {
+	if (stepped && frame->trap != VECTOR_DB && frame->trap != VECTOR_MF && !machine.entered && !machine.iterated && vcpu.eip == before) {
 		/* A page was missing: the instruction has yet to run. */
 		step_again();
 		return;

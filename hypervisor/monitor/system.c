@@ -45,6 +45,7 @@ static bool write_cr0(uint32_t value)
 	if (value & CR0_PG && (old ^ value) & (CR0_PG | CR0_CD | CR0_NW) && machine.wide && !load_pdptes(shared.cr3))
 		return false;
 	shared.cr0 = (value & ~CR0_RESERVED) | CR0_ET;
+	fpu_follow();
 	if ((old ^ value) & (CR0_PG | CR0_WP))
 		translations_change();
 	return true;
@@ -79,6 +80,7 @@ static bool write_cr4(uint32_t value)
 		return false;
 	shared.cr4 = value;
 	machine.wide = (value & CR4_PAE) != 0;
+	fpu_follow();
 	if ((old ^ value) & CR4_PAE)
 		translations_change();
 	else if ((old ^ value) & (CR4_PSE | CR4_PGE))
