@@ -229,7 +229,7 @@ bool emulate_next(void)
 }
 
 /* The stack access of push, call, pop, ret and their like; false for other instructions. */
-static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
+bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
 {
 	uint32_t op = in->opcode | in->opcode_map << 8;
 	bool pop = (op >= 0x58 && op <= 0x5f) || op == 0x61 || op == 0x8f || op == 0xc2 || op == 0xc3 || op == 0x9d;
@@ -241,7 +241,7 @@ static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *
 }
 
 /* The common instructions that write their memory operand: they fault as a write, though they read first. */
-static bool writes_operand(const struct instruction *in)
+bool writes_operand(const struct instruction *in)
 {
 	uint32_t op = in->opcode, reg = in->reg_field;
 

@@ -285,6 +285,8 @@ bool flow_iret(bool wide)
 		return false;
 	/* IF and IOPL by the ring that the return came from (SDM vol. 2, IRET). */
 	flags_from_guest(frame[2], mask);
+	if (wide && frame[2] & FLAG_RF && machine.watching_code)
+		debug_resume_flag();
 	if (cpl <= iopl)
 		vif_set(frame[2] & FLAG_IF);
 	if (cpl == 0 && vcpu.iopl != (frame[2] >> 12 & 3)) {

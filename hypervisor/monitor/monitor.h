@@ -12,6 +12,7 @@
 
 #define PAGE_MASK 0xfffu
 #define MEMBERS_MAX 128
+#define OPENED_MAX 8u
 
 /* Flags */
 #define FLAG_CF 0x1u
@@ -146,6 +147,7 @@ struct machine {
 	bool stepped;		  /* guest code was stopped by that, in the shadow of sti or SS */
 	bool traced;		  /* the guest's TF is set; its instruction may be over, see end_of_instruction */
 	bool traced_trap;	  /* it is: a trap said so */
+	bool traced_step;	  /* it is the guest's TF that asks, not only a data breakpoint */
 	uint32_t traced_eip;	  /* where it began */
 	bool entered;		  /* an interrupt or exception was delivered */
 	bool iterated;		  /* one item of a repeated string instruction is done */
@@ -155,6 +157,15 @@ struct machine {
 	volatile uint32_t current, members, zygote_turn, request;
 	uint64_t clock;
 	struct member pool[MEMBERS_MAX];
+	/* Debug registers (debug.c) */
+	bool watching;	     /* some breakpoint on memory is enabled */
+	bool watching_code;  /* one of them on an instruction */
+	bool watching_ports; /* some breakpoint on a port is */
+	bool opened;	     /* pages with breakpoints are mapped with all rights, for one instruction */
+	bool resumed;	     /* RF: no instruction breakpoint at `resumed_eip` */
+	uint32_t resumed_eip;
+	uint32_t debug_hits; /* breakpoints that the current instruction met, for when it is over */
+	uint32_t opened_count, opened_page[OPENED_MAX];
 	/* FPU (fpu.c) */
 	bool fpu_withheld; /* CR0.TS or EM is set: the x87 registers are put aside */
 	bool fpu_due;	   /* #NM is to come when ring 3 begins */
@@ -243,7 +254,7 @@ static inline uint64_t entry_of(uint32_t *table, uint32_t index)
 static inline bool exact_dirty(void) { return control.flags & CONFIG_EXACT_DIRTY; }
 
 /* vtlb.c: host mappings as a cache of them */
-enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL };
+enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL, FILL_WATCHED };
 enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
 void vtlb_flush(void);
 void vtlb_drop(uint32_t linear);
@@ -391,6 +402,31 @@ bool emulate_ordinary(void);
 bool emulate_memory(const struct instruction *instruction);
 bool emulate_next(void);
 
+bool writes_operand(const struct instruction *in);
+bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write);
+
+/* accesses.c: what an instruction does to memory */
+struct memory_access {
+	uint32_t linear, size;
+	bool write;
+};
+struct access_list {
+	uint32_t count;
+	struct memory_access item[4];
+};
+void accesses_of(const struct instruction *in, struct access_list *list);
+
+/* debug.c: debug registers */
+void debug_follow(void);
+int debug_withheld(uint32_t page);
+void debug_deliver_trap(bool step);
+void debug_pass(uint32_t linear, uint32_t access);
+void debug_opened(uint32_t page);
+void debug_close(void);
+void debug_port(uint32_t port, uint32_t size);
+void debug_resume_flag(void);
+bool debug_register(bool write, uint32_t number, const struct operand *operand);
+
 /* branch.c: jumps behind the end of user addresses */
 bool fetch_beyond_user(uint32_t eip);
 bool branch_beyond_user(const struct instruction *in);
@@ -401,6 +437,7 @@ bool sequence_complete(bool inside);
 bool sequence_begins(void);
 bool sequence_is_sti(void);
 bool sequence_behind_sti(void);
+bool sequence_behind_popf(void);
 
 /* fast.c: int and iret in the ordinary case */
 bool fast_int(void);

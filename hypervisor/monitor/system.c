@@ -81,6 +81,8 @@ static bool write_cr4(uint32_t value)
 	shared.cr4 = value;
 	machine.wide = (value & CR4_PAE) != 0;
 	fpu_follow();
+	if ((old ^ value) & CR4_DE)
+		debug_follow();
 	if ((old ^ value) & CR4_PAE)
 		translations_change();
 	else if ((old ^ value) & (CR4_PSE | CR4_PGE))

@@ -326,11 +326,20 @@ static enum fill_result fill(uint32_t linear, uint32_t access)
 		}
 		return FILL_DEVICE;
 	}
-	struct run run = run_choose(page, &to, rom || forced);
+	const int withheld = debug_withheld(page);
+	const int needed = PROT_READ | (access & ACCESS_FETCH ? PROT_EXEC : 0) | (access & ACCESS_WRITE ? PROT_WRITE : 0);
+
+	if (withheld & needed)
+		return FILL_WATCHED;
+	struct run run = run_choose(page, &to, rom || forced || machine.watching);
 	uint64_t start = tracing(TRACE_TLB_FILL) ? read_tsc() : 0;
 
-	if (!map_pages(&run, PROT_READ | (writable || forced ? PROT_WRITE : 0) | (to.executable ? PROT_EXEC : 0)))
+	int protection = PROT_READ | (writable || forced ? PROT_WRITE : 0) | (to.executable ? PROT_EXEC : 0);
+
+	if (!map_pages(&run, protection & ~withheld))
 		return FILL_FULL;
+	if (machine.opened)
+		debug_opened(page);
 	control.tlb_fills++;
 	control.tlb_pages += run.count;
 	if (start)
