@@ -49,7 +49,9 @@ class CpuModel:
         if self.brand:
             words = [_word(self.brand[at : at + 4]) for at in range(0, 48, 4)]
             found += [(0x8000_0000, 0x8000_0004, 0, 0, 0), (0x8000_0001, 0, 0, 0, self._bits(EXTENDED_EDX))]
-            found += [(0x8000_0002 + i, *words[4 * i : 4 * i + 4]) for i in range(3)]
+            for i in range(3):
+                eax, ebx, ecx, edx = words[4 * i : 4 * i + 4]
+                found.append((0x8000_0002 + i, eax, ebx, ecx, edx))
         return found
 
     @property

@@ -83,8 +83,8 @@ def _parser() -> Parser:
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
     add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
         "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
-    add("--cpu-model", action=_CpuModel, default=cpu_model.DEFAULT, metavar="NAME", help="what CPUID tells the guest (default "
-        f"{cpu_model.DEFAULT}); 'list' lists the models")
+    add("--cpu-model", action=_CpuModel, default=cpu_model.DEFAULT, metavar="NAME",
+        help=f"what CPUID tells the guest (default {cpu_model.DEFAULT}); 'list' lists the models")
     add("--exact-dirty", action="store_true", help="set accessed and dirty bits in page tables with each first access "
         "and write, as processors do, not earlier (slower)")
     add("--timeout", type=float, metavar="SECONDS", help="end the guest after this time")

@@ -77,7 +77,7 @@ def test_reads_and_writes(machine: Machine, length: int, inside: list[int], outs
     said = machine(BREAK + f"test:	break_at 1, $page+8, {enable(1, ACCESS, length):#x}\n" + "".join(
         f"	expect r{at}, movb page+{at},%bl\n	expect w{at}, movb %bl,page+{at}\n" for at in inside + outside
     ) + "	finish\n")
-    expected = {f"{way}{at}": DB for way in "rw" for at in inside} | {f"{way}{at}": NONE for way in "rw" for at in outside}
+    expected = {f"{way}{at}": DB if at in inside else NONE for way in "rw" for at in inside + outside}
     assert {name: said[name] for name in expected} == expected
 
 

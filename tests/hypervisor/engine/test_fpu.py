@@ -196,7 +196,8 @@ test:	gate 7, not_available
 	run sum, sum_1_again
 	finish
 """)
-    assert said == {"loaded_1": 111, "loaded_2": 222, "sum_1": 222, "sum_2": 444, "sum_2_again": 444, "sum_1_again": 222}
+    assert said == {"loaded_1": 111, "loaded_2": 222, "sum_1": 222, "sum_2": 444, "sum_2_again": 444,
+                    "sum_1_again": 222}  # fmt: skip
 
 
 def test_a_program_that_does_not_use_the_fpu(machine: Machine) -> None:
