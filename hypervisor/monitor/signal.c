@@ -145,8 +145,9 @@ static void guest_page_fault(const struct frame *frame)
 		debug_pass(linear, access);
 		return;
 	case FILL_FAULT:
-		/* Ported code may have met an unmapped stack; what it stands for needs none. */
-		if (!emulate_gate_call() && !sequence_complete(false))
+		/* Ported code may have met an unmapped stack; what it stands for needs none. Of a fetch there is no
+		 * instruction yet. */
+		if (access & ACCESS_FETCH || (!emulate_gate_call() && !sequence_complete(false)))
 			fault_deliver();
 		return;
 	}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hypercalls.structs import CONTROL
@@ -41,3 +43,12 @@ def test_the_host_adds_only_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None
 def test_unknown_models_are_refused() -> None:
     with pytest.raises(RingError, match="choose one of ring3, i486"):
         cpu_model.find("pentium6")
+
+
+@pytest.mark.parametrize("name", cpu_model.MODELS)
+def test_the_documented_signatures(name: str) -> None:
+    """docs/cpu.md has the table of models: family, model and stepping."""
+    lines = (Path(__file__).parents[2] / "docs/cpu.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{name}`"))
+    family, model, stepping = (int(word) for word in row.split("|")[2].split(","))
+    assert cpu_model.MODELS[name].signature == family << 8 | model << 4 | stepping

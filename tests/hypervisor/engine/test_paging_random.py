@@ -19,6 +19,7 @@ from tests.hypervisor.hostile.processes import limited
 STEPS = 250
 SECONDS = 10.0
 PRESENT, WRITE, USER, LARGE, NO_EXECUTE, FETCH = 1, 2, 4, 0x80, 1 << 63, 0x10
+ACCESSED, DIRTY = 0x20, 0x40
 NO_TRAP, SOFTWARE, PAGE_FAULT = 0xFFFF_FFFF, 0x40, 14
 
 TABLES = (0x40_4000, 0x40_5000, 0x40_6000, 0x40_7000)
@@ -161,21 +162,27 @@ class Model:
         """Physical address and 0, or 0 and an error code with bit 31 set."""
         form = self.form
         error = 1 << 31 | write << 1 | user << 2 | (FETCH if fetch and form.entry_size == 8 else 0)
-        pde = self.entries.get(form.directory_entry(self.directory, linear >> 12 >> form.shift), 0)
+        slot = used = form.directory_entry(self.directory, linear >> 12 >> form.shift)
+        pde = self.entries.get(slot, 0)
         if not pde & PRESENT:
             return 0, error
         offset = (1 << form.shift + 12) - 1
         rights, execute, physical = pde, not pde & NO_EXECUTE, pde & 0xFFFF_FFFF & ~offset | linear & offset
         if not pde & LARGE:
             index = linear >> 12 & (1 << form.shift) - 1
-            pte = self.entries.get((pde & 0xFFFF_F000) + index * form.entry_size, 0)
+            used = (pde & 0xFFFF_F000) + index * form.entry_size
+            pte = self.entries.get(used, 0)
             if not pte & PRESENT:
                 return 0, error
             rights, execute = pde & pte, execute and not pte & NO_EXECUTE
             physical = pte & 0xFFFF_F000 | linear & 0xFFF
         if (user and not rights & USER) or (write and not rights & WRITE and (user or self.protect)):
             return 0, error | 1
-        return (0, error | 1) if fetch and not execute else (physical, 0)
+        if fetch and not execute:
+            return 0, error | 1
+        self.entries[slot] |= ACCESSED
+        self.entries[used] |= ACCESSED | (DIRTY if write else 0)
+        return physical, 0
 
     def access(self) -> None:
         """Read, write or fetch somewhere, in ring 0 or 3."""
@@ -251,21 +258,29 @@ class Model:
         return start(self.form) + "\n".join(self.code) + END
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["early", "exact"])
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 @pytest.mark.parametrize("slide", [False, True], ids=["plain", "slide"])
 @pytest.mark.parametrize("seed", range(12))
 def test_random_page_tables(
-    form: Format, seed: int, slide: bool, assembled: Callable[[str, bool], Path], monitor: Path
+    form: Format, seed: int, slide: bool, exact: bool, assembled: Callable[[str, bool], Path], monitor: Path
 ) -> None:
     model = Model(Random(seed), form)
     kernel = assembled(model.make(), True)
-    with Domain(DomainConfig(kernel, memory=guests.MEMORY, slide=slide)) as domain:
+    with Domain(DomainConfig(kernel, memory=guests.MEMORY, slide=slide, exact_dirty=exact)) as domain:
         domain.build()
         result = limited(SECONDS, domain)
         assert result.ending is Ending.EXIT, result
         data = domain.memory.read(RESULTS, 12 * len(model.expected))
+        entries = {at: int.from_bytes(domain.memory.read(at, form.entry_size), "little") for at in model.entries}
     words = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
     found = list(zip(words[::3], words[1::3], words[2::3], strict=True))
     accesses = [line for line in model.code if "probe" in line]
     wrong = [item for item in zip(accesses, found, model.expected, strict=True) if item[1] != item[2]]
     assert not wrong, wrong[0]
+    # Accessed and dirty bits: exact, or early.
+    bits = ACCESSED | DIRTY
+    for at, value in model.entries.items():
+        found_value = entries[at]
+        assert (found_value ^ value) & ~bits == 0 and (found_value & value & bits) == value & bits, hex(at)
+        assert not exact or found_value == value, (hex(at), hex(found_value), hex(value))
