@@ -51,6 +51,8 @@
 #define PTE_G 0x100u
 #define PTE_NX (1ull << 63)
 #define PTE_FRAME 0x000ffffffffff000ull
+#define CR4_VME 0x1u
+#define CR4_PVI 0x2u
 #define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u

@@ -7,6 +7,7 @@
 static const struct {
 	uint32_t bit, feature;
 } cr4_bits[] = {
+	{ CR4_VME | CR4_PVI, CPU_DE }, /* without effect: there is no virtual-8086 mode */
 	{ CR4_TSD, CPU_TSC }, { CR4_DE, CPU_DE }, { CR4_PSE, CPU_PSE }, { CR4_PAE, CPU_PAE }, { CR4_PGE, CPU_PGE },
 	{ CR4_OSFXSR, CPU_FXSR }, { CR4_OSXMMEXCPT, CPU_SSE },
 };

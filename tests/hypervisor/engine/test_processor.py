@@ -57,7 +57,7 @@ test:	movl $0x1b,%ecx
 
 
 REGISTERS = {"efer": 0xC0000080, "sysenter": 0x174, "pat": 0x277, "apic": 0x1B, "tsc": 0x10}
-BITS = {"tsd": 4, "de": 8, "pse": 0x10, "pae": 0x20, "pge": 0x80, "osfxsr": 0x200, "osxmmexcpt": 0x400, "vme": 1}
+BITS = {"tsd": 4, "de": 8, "pse": 0x10, "pae": 0x20, "pge": 0x80, "osfxsr": 0x200, "osxmmexcpt": 0x400, "vme": 1, "mce": 0x40}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -89,7 +89,7 @@ def test_a_model_has_what_its_cpuid_says(machine: Machine, model: str) -> None:
     assert has == {name: int(name in MODELS[model].features) for name in has}
     features = {"efer": nx, "sysenter": has["sep"], "pat": has["pat"], "apic": has["apic"], "tsc": has["tsc"],
                 "tsd": has["tsc"], "de": has["de"], "pse": has["pse"], "pae": has["pae"], "pge": has["pge"],
-                "osfxsr": has["fxsr"], "osxmmexcpt": has["sse"], "vme": 0}  # fmt: skip
+                "osfxsr": has["fxsr"], "osxmmexcpt": has["sse"], "vme": has["de"], "mce": 0}  # fmt: skip
     undefined = UD if not has["msr"] else GP
     for name, there in features.items():
         assert said[name] == (NONE if there else undefined if name in REGISTERS else GP), name
