@@ -57,7 +57,8 @@ test:	movl $0x1b,%ecx
 
 
 REGISTERS = {"efer": 0xC0000080, "sysenter": 0x174, "pat": 0x277, "apic": 0x1B, "tsc": 0x10}
-BITS = {"tsd": 4, "de": 8, "pse": 0x10, "pae": 0x20, "pge": 0x80, "osfxsr": 0x200, "osxmmexcpt": 0x400, "vme": 1, "mce": 0x40}
+BITS = {"vme": 1, "tsd": 4, "de": 8, "pse": 0x10, "pae": 0x20, "mce": 0x40, "pge": 0x80, "osfxsr": 0x200,
+        "osxmmexcpt": 0x400}  # fmt: skip
 
 
 @pytest.mark.parametrize("model", MODELS)
