@@ -247,7 +247,8 @@ bool writes_operand(const struct instruction *in)
 
 	if (in->opcode_map)
 		return in->opcode_map == 1 && ((op >= 0x90 && op <= 0x9f) || op == 0xab || op == 0xb0 || op == 0xb1 ||
-					       op == 0xb3 || op == 0xbb || op == 0xc0 || op == 0xc1);
+					       op == 0xb3 || op == 0xbb || op == 0xc0 || op == 0xc1 || op == 0xc7 ||
+					       (op & 0xf6) == 0xa4 || (op == 0xba && reg > 4));
 	if (op < 0x40)
 		return !(op & 2) && op < 0x38;
 	return (op >= 0x80 && op <= 0x83 && reg != 7) || (op >= 0x86 && op <= 0x89) || op == 0x8f || op == 0xc0 ||

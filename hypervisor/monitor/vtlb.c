@@ -24,7 +24,7 @@ static uint64_t region_used[REGIONS / 64]; /* where to look; may name regions th
 static uint64_t region_pde[REGIONS];
 static bool region_global[REGIONS];
 
-/* Pages of a region as a power of two, since the last flush: a change of CR4.PAE brings one. */
+/* Pages of a region as a power of two, since the last flush. */
 static uint32_t shift = 10;
 
 static uint32_t words_of_region(void) { return 1u << shift >> 6; }
@@ -223,6 +223,8 @@ static void validate_region(uint32_t region, uint32_t *table, uint64_t compared)
  * to be exact, they always count. */
 void vtlb_validate(bool globals)
 {
+	if (shift != region_shift()) /* a new process is as its zygote was */
+		vtlb_flush();
 	if (!paging_on())
 		return;
 	bool keep_global = !globals && (shared.cr4 & CR4_PGE) &&

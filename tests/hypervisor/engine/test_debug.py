@@ -81,18 +81,22 @@ def test_reads_and_writes(machine: Machine, length: int, inside: list[int], outs
     assert {name: said[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("kind", [WRITE, ACCESS], ids=["write", "access"])
 @pytest.mark.parametrize(
-    ("instruction", "hit"),
-    [("pushl %ebx", True), ("popl %ebx", True), ("call 1f", True), ("pushal", True), ("movsl", True), ("stosl", True),
-     ("lodsl", False), ("cmpsl", True), ("xchgl %ebx,(%edi)", True), ("fistl (%edi)", True), ("fildl (%edi)", True),
-     ("movups %xmm0,-12(%edi)", True), ("movups %xmm0,4(%edi)", False), ("leal (%edi),%ebx", False),
-     ("nopl (%edi)", False), ("movl page+16,%eax", True), ("movb %al,page+16", True), ("btsl $1,(%edi)", True),
-     ("cmpxchg8b -4(%edi)", True), ("movzbl 3(%edi),%ebx", True), ("movzwl 4(%edi),%ebx", False),
-     ("movq %mm0,-8(%edi)", False), ("movq %mm0,-7(%edi)", True), ("pushl -4(%esp)", True), ("nop", False)],
+    ("instruction", "does"),
+    [("pushl %ebx", "write"), ("popl %ebx", "read"), ("call 1f", "write"), ("pushal", "write"), ("movsl", "write"),
+     ("stosl", "write"), ("lodsl", ""), ("cmpsl", "read"), ("xchgl %ebx,(%edi)", "write"), ("fistl (%edi)", "write"),
+     ("fildl (%edi)", "read"), ("fstpt -8(%edi)", "write"), ("fistpll -4(%edi)", "write"), ("fldl -4(%edi)", "read"),
+     ("movups %xmm0,-12(%edi)", "write"), ("movups -12(%edi),%xmm0", "read"), ("movups %xmm0,4(%edi)", ""),
+     ("movss %xmm0,(%edi)", "write"), ("movsd %xmm0,-8(%edi)", ""), ("movd %xmm0,(%edi)", "write"),
+     ("leal (%edi),%ebx", ""), ("nopl (%edi)", ""), ("movl page+16,%eax", "read"), ("movb %al,page+16", "write"),
+     ("btsl $1,(%edi)", "write"), ("cmpxchg8b -4(%edi)", "write"), ("movzbl 3(%edi),%ebx", "read"),
+     ("movzwl 4(%edi),%ebx", ""), ("movq %mm0,-8(%edi)", ""), ("movq %mm0,-7(%edi)", "write"),
+     ("pushl -4(%esp)", "write"), ("nop", "")],
 )  # fmt: skip
-def test_instructions_that_touch_memory(machine: Machine, instruction: str, hit: bool) -> None:
+def test_instructions_that_touch_memory(machine: Machine, instruction: str, does: str, kind: int) -> None:
     """One watched word at EDI; the stack pointer of ring 3 such that pushes and pops reach it."""
-    pops = instruction.startswith("popl")
+    pops, hit = instruction.startswith("popl"), does == "write" or (does == "read" and kind == ACCESS)
     said = machine(BREAK + f"""
 test:	r3_read_cr4 %eax
 	orl $0x200,%eax
@@ -101,7 +105,7 @@ test:	r3_read_cr4 %eax
 	movl $page+16,%edi
 	movl $page+64,%esi
 	cld
-	break_at 0, $page+16, {enable(0, ACCESS, 4):#x}
+	break_at 0, $page+16, {enable(0, kind, 4):#x}
 	movl %esp,trap_esp
 	movl $2f,trap_resume
 	user $3f, $page+{16 if pops else 20}

@@ -229,6 +229,11 @@ test:	call paging
 	entry 0, $FRAME_A+7
 	r3_invlpg WINDOW
 	fetch enabled, WINDOW
+	movl $0x80000000,PD+8*4+4
+	reload
+	fetch by_directory_alone, WINDOW
+	movl $0,PD+8*4+4
+	reload
 	set_efer 0
 	fetch absent_without, WINDOW+0x1000
 	entry 0, $FRAME_A+7, 0x80000000
@@ -239,7 +244,8 @@ test:	call paging
     fetches = {
         "offered": (0xFFFF_FFFF, 0), "allowed": (0xFFFF_FFFF, 0), "disabled": (PF, 0x11), "read": (0xFFFF_FFFF, 0),
         "write": (0xFFFF_FFFF, 0), "still_disabled": (PF, 0x11), "absent": (PF, 0x10), "by_directory": (PF, 0x11),
-        "large": (PF, 0x11), "user": (PF, 0x15), "enabled": (0xFFFF_FFFF, 0), "absent_without": (PF, 0),
+        "large": (PF, 0x11), "user": (PF, 0x15), "enabled": (0xFFFF_FFFF, 0), "by_directory_alone": (PF, 0x11),
+        "absent_without": (PF, 0),
         "reserved": (PF, 9),
     }  # fmt: skip
     found = {name: (said[name], said[f"{name}.error"]) for name in fetches}
