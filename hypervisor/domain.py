@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from hypercalls import layout
 from hypercalls.structs import ExitReason, MonitorError, Shutdown
-from hypervisor import memory_map
+from hypervisor import cpu_model, memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
@@ -64,6 +64,8 @@ class DomainConfig:
 
     A PC's first disk is the one it booted from, so unless a disk asks for index 0, that place shows the
     kernel file, read-only, and `disks` without an index follow from index 1.
+    `cpu_model`: a name of `cpu_model.MODELS`. `exact_dirty`: page table entries get their accessed and dirty
+    bits when the guest accesses and writes, not before (slower).
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
     """
 
@@ -75,6 +77,8 @@ class DomainConfig:
     name: str = ""
     slide: bool = False
     cpu: int | None = None
+    cpu_model: str = cpu_model.DEFAULT
+    exact_dirty: bool = False
     keyboard: bool = False
     trace: TraceConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
@@ -136,6 +140,7 @@ class Domain:
     def _build(self, held: contextlib.ExitStack) -> None:
         config = self.config
         memory_map.check_size(config.memory)
+        model = cpu_model.find(config.cpu_model)
         self.memory = GuestMemory(config.memory)
         held.callback(self.memory.close)
         self.loaded = load(self.memory, config.kernel, self._command_line(), config.modules)
@@ -146,6 +151,8 @@ class Domain:
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
+        self.engine.set_cpu_model(model)
+        self.engine.set_exact_dirty(config.exact_dirty)
         self.rings = ConsoleRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga()
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)

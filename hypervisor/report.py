@@ -52,7 +52,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
     """
     symbols = Symbols(domain.config.kernel)
     shared = domain.shared.shared
-    space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4)
+    space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4, domain.shared.vcpu.pdpte)
     sections = [
         ("", [f"guest {domain.name} ended: {result.cause}"]),
         ("registers", list(_registers(domain, symbols))),

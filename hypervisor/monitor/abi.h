@@ -215,6 +215,8 @@
 #define VCPU_PAT 208
 #define VCPU_MISC_ENABLE 216
 #define VCPU_TSC_OFFSET 224
+#define VCPU_EFER 232
+#define VCPU_PDPTE 240
 
 #define PORT_EXIT 0
 #define PORT_MONITOR 1
@@ -261,6 +263,7 @@
 #define ACCESSED_PORT_IN 2
 #define ACCESSED_PORT_OUT 3
 #define CONFIG_FORCE_SLIDE 1
+#define CONFIG_EXACT_DIRTY 2
 #define ERROR_NONE 0
 #define ERROR_MAP 1
 #define ERROR_LDT 2
@@ -344,8 +347,10 @@ struct vcpu {
 	uint64_t pat; /* IA32_PAT */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE */
 	uint64_t tsc_offset; /* added to the host's TSC by rdmsr(IA32_TSC) */
+	uint64_t efer; /* IA32_EFER */
+	uint64_t pdpte[4]; /* PAE paging: the page-directory-pointer-table entries that CR3 loaded */
 };
-_Static_assert(sizeof(struct vcpu) == 232, "vcpu");
+_Static_assert(sizeof(struct vcpu) == 272, "vcpu");
 
 /* One question of the monitor to the VMM; the answer goes into `value` and the exit data window. */
 struct exit_record {
@@ -436,6 +441,16 @@ struct trace_record {
 };
 _Static_assert(sizeof(struct trace_record) == 64, "trace_record");
 
+/* What CPUID answers for one leaf. */
+struct cpuid_leaf {
+	uint32_t leaf; /* EAX at entry */
+	uint32_t eax;
+	uint32_t ebx;
+	uint32_t ecx;
+	uint32_t edx;
+};
+_Static_assert(sizeof(struct cpuid_leaf) == 20, "cpuid_leaf");
+
 /* Configuration, state and counters, shared by the monitor and the VMM. */
 struct control_block {
 	uint32_t magic; /* ABI_MAGIC */
@@ -447,6 +462,9 @@ struct control_block {
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
 	uint32_t rom_size;
+	struct cpuid_leaf cpuid[16]; /* the virtual CPU's model */
+	uint32_t cpuid_count; /* leaves of it; all others are zeros */
+	uint32_t reserved0;
 	uint32_t trace_mask; /* bit TraceKind set: record this kind */
 	uint32_t trace_slots; /* records in the ring: a power of two, at least 8; 0: no ring */
 	uint64_t trace_head; /* records ever written by the monitor */
@@ -490,7 +508,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8216, "control_block");
+_Static_assert(sizeof(struct control_block) == 8544, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

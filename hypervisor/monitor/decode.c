@@ -194,7 +194,7 @@ static void restore_original(struct instruction *in, uint32_t linear)
 		machine.fault = keep;
 		return;
 	}
-	uint32_t physical = to.physical | (linear & PAGE_MASK);
+	uint64_t physical = to.physical | (linear & PAGE_MASK);
 
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;

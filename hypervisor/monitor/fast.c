@@ -131,7 +131,7 @@ FAST bool fast_iret(void)
 	const uint32_t plain = 0x254dd5 & ~(FLAG_IF | FLAG_IOPL | FLAG_RF);
 
 	if (vcpu.cpl != 0 || vcpu.ss.base || vcpu.eflags & FLAG_NT || machine.segments_lost || machine.refill_valid ||
-	    !machine.user_limit || !vtlb_user_is_clean())
+	    machine.fpu_due || machine.watching_code || !machine.user_limit || !vtlb_user_is_clean())
 		return false;
 	uint32_t eip = load(frame), cs = load(frame + 4) & 0xffff, flags = load(frame + 8);
 	uint32_t esp = load(frame + 12), ss = load(frame + 16) & 0xffff;

@@ -170,6 +170,8 @@ static void enter_outer(void)
 	segments_after_return();
 	if (vcpu.cpl != 3)
 		return;
+	if (machine.fpu_due)
+		machine.events = 1;
 	if (!machine.user_limit && paging_on())
 		user_limit_learn();
 	vtlb_enter_user();
@@ -178,7 +180,8 @@ static void enter_outer(void)
 		struct fault keep = machine.fault;
 
 		machine.refill_valid = 0;
-		vtlb_fill(machine.refill, ACCESS_USER);
+		if (!exact_dirty())
+			vtlb_fill(machine.refill, ACCESS_USER);
 		machine.fault = keep;
 	}
 }
@@ -282,6 +285,8 @@ bool flow_iret(bool wide)
 		return false;
 	/* IF and IOPL by the ring that the return came from (SDM vol. 2, IRET). */
 	flags_from_guest(frame[2], mask);
+	if (wide && frame[2] & FLAG_RF && machine.watching_code)
+		debug_resume_flag();
 	if (cpl <= iopl)
 		vif_set(frame[2] & FLAG_IF);
 	if (cpl == 0 && vcpu.iopl != (frame[2] >> 12 & 3)) {

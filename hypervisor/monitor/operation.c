@@ -84,6 +84,8 @@ static bool port_operation(const struct call *call)
 
 	if (!port_allowed(port, size))
 		return false;
+	if (machine.watching_ports)
+		debug_port(port, size);
 	switch (kind) {
 	case 0: case 2: register_write(0, size, port_in(port, size)); return true;
 	case 1: case 3: port_out(port, size, register_read(0, size)); return true;
@@ -204,26 +206,6 @@ static bool pop_ss(uint32_t size)
 	return false;
 }
 
-static bool debug_register(const struct call *call)
-{
-	bool write = call->number >= HC_WRITE_DR0;
-	uint32_t number = call->number - (write ? HC_WRITE_DR0 : HC_READ_DR0);
-
-	if ((number == 4 || number == 5) && shared.cr4 & CR4_DE)
-		return raise_plain(VECTOR_UD);
-	if (!is_privileged())
-		return false;
-	if (number == 4 || number == 5)
-		number += 2;
-	/* DR6 and DR7 have bits that always read as ones, and as zeros (SDM vol. 3, 17.2). */
-	uint32_t ones = number == 6 ? 0xffff0ff0 : number == 7 ? 0x400 : 0;
-	uint32_t kept = number == 6 ? 0xe00f : number == 7 ? 0xffff2bff : ~0u;
-
-	if (write)
-		return operand_read(&call->a, 4, &vcpu.dr[number]);
-	return operand_write(&call->a, 4, (vcpu.dr[number] & kept) | ones);
-}
-
 static bool control_register(const struct call *call)
 {
 	static const uint8_t numbers[4] = { 0, 2, 3, 4 };
@@ -281,7 +263,8 @@ bool operation_run(const struct call *call)
 	case HC_LMSW: return load_machine_status(call);
 	case HC_SMSW: return operand_write(&call->a, call->a.memory ? 2 : call->a.size, shared.cr0);
 	case HC_CLTS: return is_privileged() && write_cr(0, shared.cr0 & ~CR0_TS);
-	case HC_READ_DR0 ... HC_WRITE_DR7: return debug_register(call);
+	case HC_READ_DR0 ... HC_READ_DR7: return debug_register(false, n - HC_READ_DR0, &call->a);
+	case HC_WRITE_DR0 ... HC_WRITE_DR7: return debug_register(true, n - HC_WRITE_DR0, &call->a);
 	case HC_LGDT: case HC_LIDT: return load_table(call);
 	case HC_LLDT: return selector_load(call, load_ldtr);
 	case HC_LTR: return selector_load(call, load_tr);
@@ -307,8 +290,8 @@ bool operation_run(const struct call *call)
 	case HC_LRET: return flow_lret(0, true);
 	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, true);
 	case HC_LRET16: return flow_lret(0, false);
-	case HC_SYSENTER: return flow_sysenter();
-	case HC_SYSEXIT: return flow_sysexit();
+	case HC_SYSENTER: return cpu_has(CPU_SEP) ? flow_sysenter() : raise_plain(VECTOR_UD);
+	case HC_SYSEXIT: return cpu_has(CPU_SEP) ? flow_sysexit() : raise_plain(VECTOR_UD);
 	case HC_INVLPG: return invalidate_page(call);
 	case HC_RDMSR: return read_msr();
 	case HC_WRMSR: return write_msr();

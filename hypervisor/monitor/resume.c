@@ -75,6 +75,8 @@ void resume_work(void)
 			machine.traced = false;
 			end_of_instruction();
 		}
+		if (machine.fpu_due && vcpu.cpl == 3)
+			fpu_deliver_early();
 		devices_poll();
 		deliver();
 	}

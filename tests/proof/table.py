@@ -323,6 +323,9 @@ def _deviant() -> Iterator[Site]:
                 "mov dr7,ecx | mov edx,dr0 | nop")
     yield _site("real-mode", "mov-to-cr", "mov %eax,%cr0 | mov %ecx,%cr0", "mov cr0,eax | mov cr0,ecx")
     yield _site("fpu", "fpu", "fninit")
+    yield _site("x87", "fpu", "fld1")
+    yield _site("mmx", "fpu", "movd %eax,%mm0", "movd mm0,eax")
+    yield _site("wait", "fpu", "fwait")
     yield _site("accessed", "mov-to-sreg",
                 f"andb $0xfe,%ss:{_SPARE + 1:#x} | mov %ax,%fs | mov %ss:{_SPARE:#x},%edx",
                 f"and byte ptr ss:[{_SPARE + 1:#x}],0xfe | mov fs,ax | mov edx,dword ptr ss:[{_SPARE:#x}]",

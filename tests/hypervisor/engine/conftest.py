@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.hypervisor.engine import guests
 
-Machine = Callable[[str], dict[str, int]]
+Machine = Callable[..., dict[str, int]]
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +32,13 @@ def assembled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool],
 def machine(
     request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path
 ) -> Machine:
-    """Runs a guest until it finishes; gives what it said."""
+    """``machine(body, **config)`` runs a guest until it finishes; gives what it said. `config`: of DomainConfig."""
     form, _, slide = request.param.partition("-")
 
-    def run(body: str) -> dict[str, int]:
+    def run(body: str, **config: Any) -> dict[str, int]:
         kernel = assembled(body, form == "ported")
         traps = () if form == "ported" else guests.silent_instructions(kernel)
-        result = guests.run(kernel, slide=bool(slide), traps=traps)
+        result = guests.run(kernel, slide=bool(slide), traps=traps, **config)
         assert result.outcome.cause == "debug exit with value 0x0", (result.outcome, result.text)
         return result.items
 

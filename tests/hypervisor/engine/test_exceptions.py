@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.hypervisor.engine.conftest import Machine
 from tests.hypervisor.engine.said import AC, BP, BR, DE, GP, NP, OF, SS, UD, fault, none
 
@@ -134,13 +136,16 @@ trapgate:
     assert said == {"interrupt": 0, "trap": 0x200}
 
 
-def test_single_step(machine: Machine) -> None:
+@pytest.mark.parametrize("popf", ["popfl", "r3_popf"])
+@pytest.mark.parametrize("interrupts", ["r3_cli", "r3_sti"])
+def test_single_step(machine: Machine, popf: str, interrupts: str) -> None:
     """TF set by popf: #DB after each instruction behind it, with the flag clear in the handler."""
-    said = machine("""
+    said = machine(f"""
 test:	gate 1, step
 	xorl %ecx,%ecx
+	{interrupts}
 	pushl $0x102
-	popfl
+	{popf}
 	incl %ecx
 	incl %ecx
 	incl %ecx
