@@ -299,7 +299,12 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
 	vcpu.eip = start + in->length;
-	return emulate_memory(in);
+	if (emulate_memory(in))
+		return true;
+	/* Pushes and their like are not emulated: theirs is the host's fault. */
+	if (vector == VECTOR_SS && machine.fault.vector == VECTOR_GP)
+		machine.fault.vector = VECTOR_SS;
+	return false;
 }
 
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */

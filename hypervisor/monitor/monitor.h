@@ -277,6 +277,7 @@ void mirror_user_limit(void);
 uint32_t host_selector(uint32_t guest);
 uint32_t guest_selector(uint32_t host);
 uint32_t segment_selector(enum segment_register reg);
+bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes);
 void segment_of(enum segment_register reg, struct segment *out);
 bool segment_load(enum segment_register reg, uint32_t selector);
 void segment_invalidate(enum segment_register reg, uint32_t selector);

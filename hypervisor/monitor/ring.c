@@ -86,15 +86,6 @@ bool inner_stack(uint32_t level, struct segment *ss, uint32_t *esp)
 	return task_stack(slot[wide ? 2 : 1], level, ss);
 }
 
-static bool stack_reaches(const struct segment *ss, uint32_t offset, uint32_t bytes)
-{
-	uint32_t last = offset + bytes - 1, top = ss->access & ACCESS_BIG ? ~0u : 0xffff;
-
-	if (!(ss->access & ACCESS_P) || last < offset)
-		return false;
-	return ss->access & ACCESS_EXPAND_DOWN ? offset > ss->limit && last <= top : last <= ss->limit;
-}
-
 /* Push `items`, of which the first ends up lowest, as 32 or 16 bits on the stack of ring `level` at `esp`, which
  * moves. #SS(`error`) where there is no room. */
 bool frame_push(const struct segment *ss, uint32_t *esp, uint32_t level, const uint32_t *items, uint32_t count,
@@ -106,7 +97,7 @@ bool frame_push(const struct segment *ss, uint32_t *esp, uint32_t level, const u
 
 	if (!big)
 		offset &= 0xffff;
-	if (!stack_reaches(ss, offset, bytes))
+	if (!segment_reaches(ss, offset, bytes))
 		return raise_fault(VECTOR_SS, error);
 	if (!wide)
 		for (uint32_t i = 0; i < count; i++)

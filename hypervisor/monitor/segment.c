@@ -376,6 +376,15 @@ void segment_unpack(uint32_t selector, uint64_t d, struct segment *out)
 	out->access = (uint32_t)(d >> 40) & 0xffff;
 }
 
+/* Are `bytes` at `offset` within the segment? (SDM vol. 3, 5.3) */
+bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes)
+{
+	uint32_t last = offset + bytes - 1, top = s->access & ACCESS_BIG ? ~0u : 0xffff;
+	bool down = !(s->access & ACCESS_CODE) && s->access & ACCESS_EXPAND_DOWN;
+
+	return s->access & ACCESS_P && last >= offset && (down ? offset > s->limit && last <= top : last <= s->limit);
+}
+
 void segment_of(enum segment_register reg, struct segment *out)
 {
 	if (reg == SEG_CS) {

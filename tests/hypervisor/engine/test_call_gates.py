@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.pieces import DESCRIPTORS, TASKS
+from tests.hypervisor.engine.pieces import DESCRIPTORS, RINGS, TASKS
 from tests.hypervisor.engine.said import GP, NP, SS, TS, fault
 
 FREE = 0x30
-
-# Segments of rings 1 and 2 from index 20 on, with stacks for them in the TSS.
-RINGS = DESCRIPTORS + """
-.set RING1_CS,FREE+160+1
-.set RING1_DS,FREE+168+1
-.set RING2_CS,FREE+176+2
-.set RING2_DS,FREE+184+2
-.macro rings
-	descriptor 20, 0x00cfba00, 0x0000ffff
-	descriptor 21, 0x00cfb200, 0x0000ffff
-	descriptor 22, 0x00cfda00, 0x0000ffff
-	descriptor 23, 0x00cfd200, 0x0000ffff
-	movl $stack_top-6144,tss+12
-	movl $RING1_DS,tss+16
-	movl $stack_top-7168,tss+20
-	movl $RING2_DS,tss+24
-	r3_lgdt gdt_pointer
-.endm
-# Leave ring 0 by lret, for ENTRY in ring N with the stack at stack_top-8192.
-.macro ring number:req, entry:req
-	pushl $RING\\number\\()_DS
-	pushl $stack_top-8192
-	pushl $RING\\number\\()_CS
-	pushl $\\entry
-	r3_lret
-.endm
-"""
-
 
 def test_in_the_same_ring(pc: Machine) -> None:
     """By call and by jump, by an immediate and by memory; the offset of the transfer means nothing."""
