@@ -489,8 +489,9 @@ struct control_block {
 	uint64_t members; /* address-space processes created */
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
+	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 8216, "control_block");
+_Static_assert(sizeof(struct control_block) == 8224, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

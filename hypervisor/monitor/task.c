@@ -146,8 +146,10 @@ static bool change_task(uint32_t selector, enum task_way way, const struct event
 	if (!guest_read(tss.base, image, wide ? TSS_LIMIT + 1 : TSS16_LIMIT + 1, 0) || !may_write(&old, &tss, way))
 		return false;
 	state_unpack(image, wide, &new);
-	if (new.registers[1] & FLAG_VM) /* there is no virtual-8086 mode */
+	if (new.registers[1] & FLAG_VM) {
+		control.virtual_8086++; /* there is none */
 		return raise_fault(VECTOR_TS, selector & 0xfffc);
+	}
 	if (event && event->cause == CAUSE_FAULT)
 		flags |= FLAG_RF;
 	/* From here on nothing can fail. */
