@@ -126,7 +126,7 @@ class Flow:
             offset = after
 
     def _ends_here(self, address: int, function_end: int | None) -> bool:
-        """True if what lies behind a call (or INT, HLT, a jump to a task) is not its continuation: it did not return."""
+        """True if what lies behind a call (INT, HLT, jump to a task) is not its continuation: it did not return."""
         if function_end is not None:
             return address >= function_end
         return looks_like_text(self.image, address)

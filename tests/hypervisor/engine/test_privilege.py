@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
@@ -244,6 +246,50 @@ entered:
 	finish
 """)
     assert said == {"eip": 0, "cs": 8, "ss": 0x10, "if": 0, "ebx": 0x12345678, "back": 0x40, "back_cs": 0x1B}
+
+
+SYSENTER = """
+.macro msr number:req, value:req
+	movl $\\number,%ecx
+	movl \\value,%eax
+	xorl %edx,%edx
+	r3_wrmsr
+.endm
+"""
+
+
+@pytest.mark.skipif("AuthenticAMD" not in Path("/proc/cpuinfo").read_text(),
+                    reason="other processors let it into the host's kernel, where it is refused")  # fmt: skip
+def test_sysenter_of_unported_programs(machine: Machine) -> None:
+    """A user program of another build, at a place that no search for code finds."""
+    said = machine(SYSENTER + """
+test:	msr 0x174, $KERNEL_CS
+	msr 0x175, $stack_top-4096
+	msr 0x176, $entered
+	movl $0x340f9090,0x300000
+	movl $0xabcd,%ebx
+	user $0x300000
+entered: call kernel_data
+	r3_store_cs %eax
+	say cs, %eax
+	say ebx, %ebx
+	finish
+""")
+    assert said == {"cs": 8, "ebx": 0xABCD}
+
+
+def test_sysenter_is_refused_without_its_segment(pc: Machine) -> None:
+    """IA32_SYSENTER_CS null: #GP(0), in every ring."""
+    said = pc(SYSENTER + """
+test:	msr 0x174, $0
+	expect kernel, r3_sysenter
+	in_ring_3 user, r3_sysenter
+	clc
+	jc 1f
+	expect exit, r3_sysexit
+1:	finish
+""")
+    assert said == fault("kernel", GP, 0) | fault("user", GP, 0) | fault("exit", GP, 0)
 
 
 def test_absent_gate_segment(machine: Machine) -> None:
