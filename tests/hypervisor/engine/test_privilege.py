@@ -278,6 +278,33 @@ entered: call kernel_data
     assert said == {"cs": 8, "ebx": 0xABCD}
 
 
+def test_sysenter_needs_no_stack(pc: Machine) -> None:
+    """It pushes nothing, so ESP may be anything, and comes back as ECX says."""
+    said = pc(SYSENTER + """
+test:	msr 0x174, $KERNEL_CS
+	msr 0x175, $stack_top-4096
+	msr 0x176, $entered
+	movl $100,%ebx
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	xorl %esp,%esp
+	r3_sysenter
+entered: movl $1b,%edx
+	movl $0x1234,%ecx
+	decl %ebx
+	jnz 3f
+	movl $4f,%edx
+3:	r3_sysexit
+4:	r3_int $0x40
+2:	say vector, trap_vector
+	say esp, trap_user_esp
+	say ebx, %ebx
+	finish
+""")
+    assert said == {"vector": 0x40, "esp": 0x1234, "ebx": 0}
+
+
 def test_sysenter_is_refused_without_its_segment(pc: Machine) -> None:
     """IA32_SYSENTER_CS null: #GP(0), in every ring."""
     said = pc(SYSENTER + """
