@@ -161,9 +161,9 @@ test:	rings
     assert said == fault("in", 14, 0) | {"address": 0x400000}
 
 
-def test_data_segments_that_expand_down(machine: Machine) -> None:
+def test_data_segments_that_expand_down(bare: Machine) -> None:
     """Offsets above the limit, up to 4 GiB or 64 KiB. QEMU does not look at limits."""
-    said = machine(DESCRIPTORS + """
+    said = bare(DESCRIPTORS + """
 .macro reach name, selector, offset
 	movl $\\selector,%eax
 	r3_load_fs %eax
@@ -197,9 +197,9 @@ test:	descriptor 0, 0x00409600, 0x00000fff
     assert {said[name] for name in said if "." not in name and name not in allowed} == {GP}
 
 
-def test_stacks_that_expand_down(machine: Machine) -> None:
+def test_stacks_that_expand_down(bare: Machine) -> None:
     """A push below the limit is #SS: for the stack it is the segment's bottom."""
-    said = machine(DESCRIPTORS + """
+    said = bare(DESCRIPTORS + """
 test:	descriptor 0, 0x00c0f600, 0x00000104
 	descriptor 1, 0x0000f600, 0x00000fff
 	r3_lgdt gdt_pointer
