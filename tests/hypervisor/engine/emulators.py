@@ -1,4 +1,4 @@
-"""The same guests, unported, on PCs that others have built: QEMU, and Bochs, which checks all that a processor checks."""
+"""The same guests, unported, on PCs that others have built: QEMU, and Bochs, which checks what a processor checks."""
 
 from __future__ import annotations
 
