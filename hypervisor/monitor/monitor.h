@@ -110,7 +110,8 @@ struct event {
 /* What is left to do of a task switch: see task.c. */
 struct task_start {
 	struct event event;
-	bool wide, trap; /* the TSS has 32 bits; its T flag is set */
+	bool wide, trap;  /* the TSS has 32 bits; its T flag is set */
+	bool local_table; /* the new task has an LDT, or the old one had */
 };
 
 struct machine {
@@ -271,6 +272,7 @@ void stack_release(int32_t bytes);
 bool descriptor_read(uint32_t selector, uint64_t *descriptor);
 void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
 void mirror_table(void);
+void mirror_local_table(void);
 bool mirror_entry(uint32_t selector, uint64_t descriptor);
 void mirror_sync(void);
 void mirror_user_limit(void);

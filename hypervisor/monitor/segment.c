@@ -284,11 +284,17 @@ static void mirror_range(uint32_t ti, uint32_t base, uint32_t limit, uint32_t fi
 	}
 }
 
+/* Mirror the LDT as it is now: LDTR has changed. */
+void mirror_local_table(void)
+{
+	mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.selector & 0xfffc ? vcpu.ldtr.limit : 0, 0);
+}
+
 /* The guest has loaded GDTR or LDTR: mirror both tables as they are now. */
 void mirror_table(void)
 {
 	mirror_range(0, vcpu.gdt_base, vcpu.gdt_limit, 1);
-	mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.selector & 0xfffc ? vcpu.ldtr.limit : 0, 0);
+	mirror_local_table();
 }
 
 /* This process becomes the current one: take over what changed while it waited. */
