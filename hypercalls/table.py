@@ -177,8 +177,10 @@ _insn(158, "popw_ss", "segment", "popw %ss.", errors=_SEG_ERRORS)
 
 _FAR = (Arg("offset", "u32", "in", "immediate"), Arg("selector", "u16", "in", "immediate"))
 _FAR_ERRORS = "as JMP, CALL, RET: #GP, #NP, #SS, #TS, #PF"
-_insn(150, "ljmp", "flow", "ljmp $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
-_insn(151, "lcall", "flow", "lcall $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
+_insn(150, "ljmp", "flow", "ljmp $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR,
+      errors=_FAR_ERRORS)
+_insn(151, "lcall", "flow", "lcall $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR,
+      errors=_FAR_ERRORS)
 _insn(152, "ljmp_mem", "flow", "ljmp *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(153, "lcall_mem", "flow", "lcall *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(154, "lret", "flow", "Far return.", errors=_FAR_ERRORS)

@@ -10,26 +10,26 @@ from __future__ import annotations
 #	task_gate VECTOR, SELECTOR, ACCESS		in the IDT
 DESCRIPTORS = """
 .macro descriptor index:req, high:req, low:req
-	movl $\\low,gdt+FREE+8*\\index
-	movl $\\high,gdt+FREE+8*\\index+4
+	movl $\\low,gdt+FREE+8*(\\index)
+	movl $\\high,gdt+FREE+8*(\\index)+4
 .endm
 .macro based index:req, label:req, limit:req, access:req, flags=0
 	movl $\\label,%eax
-	movw $\\limit,gdt+FREE+8*\\index
-	movw %ax,gdt+FREE+8*\\index+2
+	movw $\\limit,gdt+FREE+8*(\\index)
+	movw %ax,gdt+FREE+8*(\\index)+2
 	shrl $16,%eax
-	movb %al,gdt+FREE+8*\\index+4
-	movb $\\access,gdt+FREE+8*\\index+5
-	movb $\\flags,gdt+FREE+8*\\index+6
-	movb %ah,gdt+FREE+8*\\index+7
+	movb %al,gdt+FREE+8*(\\index)+4
+	movb $\\access,gdt+FREE+8*(\\index)+5
+	movb $\\flags,gdt+FREE+8*(\\index)+6
+	movb %ah,gdt+FREE+8*(\\index)+7
 .endm
 .macro call_gate index:req, selector:req, entry:req, count=0, access=0x8c
 	movl $\\entry,%eax
-	movw %ax,gdt+FREE+8*\\index
-	movw $\\selector,gdt+FREE+8*\\index+2
-	movw $(\\access)<<8|(\\count),gdt+FREE+8*\\index+4
+	movw %ax,gdt+FREE+8*(\\index)
+	movw $\\selector,gdt+FREE+8*(\\index)+2
+	movw $(\\access)<<8|(\\count),gdt+FREE+8*(\\index)+4
 	shrl $16,%eax
-	movw %ax,gdt+FREE+8*\\index+6
+	movw %ax,gdt+FREE+8*(\\index)+6
 .endm
 .macro task_gate vector:req, selector:req, access=0x8500
 	movl $(\\selector)<<16,idt+8*\\vector

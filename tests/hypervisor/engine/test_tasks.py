@@ -902,3 +902,106 @@ arrived: pushl $2
 	r3_iret
 """)
     assert said == none("nothing") | fault("wrong", 6)
+
+
+def test_processes_as_tasks(pc: Machine) -> None:
+    """As Linux 0.01 has them: tasks of ring 3, each with an address space and an LDT, switched in ring 0 by ljmp."""
+    said = pc(TASKS + """
+.set TASKS,6
+.set ROUNDS,50
+.set SHARED_TABLE,0x210000
+.macro process number
+	task process\\number, user, 0x202
+	.data
+kstack\\number:	.skip 256
+	.balign 8
+ldt\\number:	.quad 0x00cffa000000ffff, 0x0040f24000000fff, 0x00cff2000000ffff
+	.text
+	based \\number, process\\number, 103, 0x89
+	based 8+\\number, ldt\\number, 23, 0x82
+	movl $ldt\\number,process\\number+4
+	movl $0x07,process\\number+CS
+	movl $0x0f,process\\number+DS
+	movl $0x0f,process\\number+ES
+	movl $0x0f,process\\number+FS
+	movl $0,process\\number+GS
+	movl $0x17,process\\number+SS
+	movl $0x400f00,process\\number+ESP
+	movl $FREE+8*(8+\\number),process\\number+LDT
+	movl $0x220000+0x2000*\\number,process\\number+CR3
+	# The same directory for all but 4 MiB, where one page is mapped.
+	movl $SHARED_TABLE+7,0x220000+0x2000*\\number
+	movl $0x221007+0x2000*\\number,0x220004+0x2000*\\number
+	movl $0x500007+0x1000*\\number,0x221000+0x2000*\\number
+.endm
+test:	xorl %ecx,%ecx
+1:	movl %ecx,%eax
+	shll $12,%eax
+	orl $3,%eax
+	cmpl $0x100,%ecx		# user code is in the kernel's megabyte
+	jb 3f
+	orl $4,%eax
+3:	movl %eax,SHARED_TABLE(,%ecx,4)
+	orl $0x400000,%eax
+	movl %eax,0x211000(,%ecx,4)
+	incl %ecx
+	cmpl $0x400,%ecx
+	jne 1b
+	movl $SHARED_TABLE+7,0x20f000
+	movl $0x211007,0x20f004
+	.irp number,0,1,2,3,4,5
+	process \\number
+	.endr
+	gate 0x60, schedule, 0xef00
+	r3_lgdt gdt_pointer
+	movl $0x20f000,%eax
+	movl %eax,tss+CR3
+	r3_write_cr3 %eax
+	r3_read_cr0 %eax
+	orl $0x80000000,%eax
+	r3_write_cr0 %eax
+	movl $0x22222222,%esi
+	r3_ljmp $FREE,$0
+	say esi, %esi
+	say switches, switches
+	.irp number,0,1,2,3,4,5
+	say counter\\number, 0x500000+0x1000*\\number
+	say copy\\number, 0x500004+0x1000*\\number
+	.endr
+	finish
+user:	incl 0
+	pushl 0
+	popl 4
+	r3_int $0x60
+	jmp user
+schedule: pushal
+	r3_push_ds
+	movl $KERNEL_DS,%eax
+	r3_load_ds %eax
+	incl 0x1000			# a page that users do not have
+	incl switches
+	movl next,%eax
+	incl %eax
+	cmpl $TASKS,%eax
+	jb 1f
+	xorl %eax,%eax
+1:	movl %eax,next
+	leal FREE(,%eax,8),%eax
+	cmpl $TASKS*ROUNDS,switches
+	jb 2f
+	movl $TSS,%eax
+2:	movl %eax,pointer+4
+	clc
+	jc 3f				# never; so that who reads the code sees that it goes on there
+	r3_ljmp_mem pointer
+3:	r3_pop_ds
+	popal
+	r3_iret
+	.data
+switches: .long 0
+next:	.long 0
+pointer: .long 0, 0
+	.text
+""")
+    expected = {f"{what}{number}": 50 for what in ("counter", "copy") for number in range(6)}
+    assert said == expected | {"esi": 0x22222222, "switches": 300}
