@@ -216,10 +216,26 @@ static void install(uint32_t index)
 	installed[index] = d;
 }
 
+/* Segments that ring 3 can use and `wanted_for` cannot cut: those that expand down, conforming code of inner rings. */
+static bool is_uncut(uint64_t d)
+{
+	return d & DESC_S && d & DESC_P && d & DESC_EXPAND && (d & DESC_CODE ? desc_dpl(d) < 3 : desc_dpl(d) == 3);
+}
+
+static void count_uncut(uint64_t before, uint64_t after)
+{
+	uint32_t old = machine.uncut_segments;
+
+	machine.uncut_segments += (uint32_t)is_uncut(after) - (uint32_t)is_uncut(before);
+	if (!old && machine.uncut_segments)
+		machine.user_limit = 0; /* to be learned anew */
+}
+
 static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
 {
 	bool same = machine.ldt_wanted[index] == wanted;
 
+	count_uncut(machine.ldt_source[index], source);
 	machine.ldt_source[index] = source;
 	machine.ldt_wanted[index] = wanted;
 	selector_map_entry(index);
@@ -277,6 +293,10 @@ bool mirror_entry(uint32_t selector, uint64_t descriptor)
 		return false;
 	if (machine.ldt_source[index] != descriptor || !machine.ldt_wanted[index])
 		change_entry(index, descriptor);
+	if (!machine.user_limit && vcpu.cpl == 3 && paging_on()) {
+		user_limit_learn();
+		vtlb_enter_user();
+	}
 	return machine.ldt_wanted[index] != 0;
 }
 

@@ -40,12 +40,13 @@ static bool region_has_user(uint32_t pde)
 }
 
 /* Where do user addresses end? Behind the highest user page, at the first directory entry in use
- * (the kernel's). User segments are cut there, so that nothing above needs unmapping. */
+ * (the kernel's). User segments are cut there, so that nothing above needs unmapping; where one cannot be cut,
+ * everything does. */
 void user_limit_learn(void)
 {
 	uint32_t directory = shared.cr3 & ~PAGE_MASK, limit = HOLE, highest = REGION_COUNT;
 
-	if (paging_on() && is_ram(directory)) {
+	if (paging_on() && is_ram(directory) && !machine.uncut_segments) {
 		const uint32_t *pd = (const uint32_t *)(ram + directory);
 
 		while (highest > 0 && !region_has_user(pd[highest - 1]))

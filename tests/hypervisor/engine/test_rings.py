@@ -372,3 +372,60 @@ test:	rings
     assert (said["one"], said["two"], said["again"]) == (DONE, DONE, DONE)
     assert (said["ebx_1"], said["ebx_2"]) == (0x12345678, 0x12345678)
     assert (said["three"], said["three.error"]) == (14, 5)
+
+
+# A kernel at 3 GiB (a page of it, for the supervisor alone) above user code and data.
+KERNEL_HIGH = """
+paging:	xorl %ecx,%ecx
+1:	movl %ecx,%eax
+	shll $12,%eax
+	orl $7,%eax
+	movl %eax,0x401000(,%ecx,4)
+	incl %ecx
+	cmpl $1024,%ecx
+	jne 1b
+	movl $0x401007,0x400000
+	movl $0x402003,0x400c00
+	movl $0x300003,0x402000
+	movl $0x12345678,0x300000
+	movl $0xc340cd90,0x300010	# nop; int $0x40
+	movl $0x400000,%eax
+	r3_write_cr3 %eax
+	r3_read_cr0 %eax
+	orl $0x80000000,%eax
+	r3_write_cr0 %eax
+	ret
+"""
+
+
+def test_segments_that_reach_the_kernel(pc: Machine) -> None:
+    """No segment of ring 3, whatever its kind, shows it a page of the supervisor's."""
+    said = pc(DESCRIPTORS + KERNEL_HIGH + """
+test:	call paging
+	movl 0xc0000000,%ebx
+	say kernel, %ebx
+	in_ring_3 ordinary, movl 0xc0000000,%ebx
+	descriptor 2, 0x00c0f600, 0x00000010
+	descriptor 3, 0x00cf9e00, 0x0000ffff
+	r3_lgdt gdt_pointer
+	movl $FREE+16+3,%eax
+	r3_load_fs %eax
+	movl 0xc0000000,%ebx		# mapped for the kernel
+	in_ring_3 expand_down, movl %fs:0xc0000000,%ebx
+	movl $FREE+16+3,%eax
+	r3_load_fs %eax
+	in_ring_3 user_page, movl %fs:0x300000,%ebx
+	say read, %ebx
+	movl 0xc0000000,%ebx
+	in_ring_3 conforming, ljmp $FREE+24,$0xc0000010
+	say cs, trap_cs
+	say eip, trap_eip
+	r3_read_cr2 %eax
+	say address, %eax
+	finish
+""")
+    assert (said["kernel"], said["ordinary"], said["ordinary.error"]) == (0x12345678, 14, 5)
+    assert (said["expand_down"], said["expand_down.error"], said["expand_down.at"]) == (14, 5, 0)
+    assert (said["user_page"], said["read"]) == (DONE, 0x12345678)
+    assert (said["conforming"], said["conforming.error"], said["cs"] & 0xFFFF) == (14, 5, FREE + 27)
+    assert said["address"] == 0xC0000010
