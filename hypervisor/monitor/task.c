@@ -1,4 +1,4 @@
-/* Hardware tasks: the switch from one TSS to another (SDM vol. 3, chapter 8 "Task Management").
+/* Hardware tasks: the switch from one TSS to another (SDM vol. 3, chapter 7).
  *
  * A switch has two halves. `task_switch` checks whatever may still refuse it, saves the old task and loads the
  * registers of the new one; a fault in it is the old task's. `task_begin` loads the new task's segments, in its own
@@ -13,7 +13,7 @@
 
 enum { EAX_TO_EDI = 8, REGISTERS = 10 /* EIP and EFLAGS before them */, SELECTORS = 6 };
 
-/* Figures 8-2 and 8-10: offsets, and the smallest limits. */
+/* Figures 7-2 and 7-10: offsets, and the smallest limits. */
 enum { TSS_LINK = 0, TSS_CR3 = 0x1c, TSS_REGISTERS = 0x20, TSS_SELECTORS = 0x48, TSS_LDT = 0x60, TSS_TRAP = 0x64,
        TSS_LIMIT = 0x67, TSS_SAVED_LIMIT = 0x5f };
 enum { TSS16_REGISTERS = 0xe, TSS16_SELECTORS = 0x22, TSS16_LDT = 0x2a, TSS16_LIMIT = 0x2b, TSS16_SAVED_LIMIT = 0x29,

@@ -234,3 +234,23 @@ aligned:
 """)
     assert none("ring0").items() <= said.items()
     assert (said["harmless"], said["ring3"]) == (0x40, AC)
+
+
+def test_faults_while_an_exception_is_delivered_say_so(bare: Machine) -> None:
+    """EXT in the error code (SDM vol. 3, 6.13): the program asked for none of it. int $n is its doing."""
+    said = bare("""
+test:	movl $0x0000ffff,gdt+FREE
+	movl $0x00cf1a00,gdt+FREE+4
+	movw $FREE,idt+8*6+2
+	expect absent, ud2
+	movw $0,idt+8*6+2
+	expect null, ud2
+	movw $KERNEL_CS,idt+8*6+2
+	movw $0x0e00,idt+8*6+4
+	expect gate, ud2
+	movw $FREE,idt+8*0x50+2
+	expect software, r3_int $0x50
+	finish
+""")
+    assert said == fault("absent", NP, 0x31) | fault("null", GP, 1) | fault("gate", NP, 6 * 8 + 3) | fault(
+        "software", NP, 0x30)  # fmt: skip
