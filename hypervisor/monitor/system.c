@@ -35,7 +35,8 @@ static void translations_change(void)
 	pool_flush_all();
 }
 
-static bool write_cr0(uint32_t value)
+/* Whatever the ring, like write_cr3: for task switches, too. */
+bool write_cr0(uint32_t value)
 {
 	uint32_t old = shared.cr0;
 
@@ -52,7 +53,7 @@ static bool write_cr0(uint32_t value)
 	return true;
 }
 
-static bool write_cr3(uint32_t value)
+bool write_cr3(uint32_t value)
 {
 	uint32_t old = shared.cr3;
 
@@ -156,6 +157,12 @@ bool load_ldtr(uint32_t selector)
 	return true;
 }
 
+void task_register_set(const struct segment *tss)
+{
+	vcpu.tr = *tss;
+	machine.inner_stacks = tss->access & TSS_WIDE ? tss->limit : 0;
+}
+
 bool load_tr(uint32_t selector)
 {
 	struct segment segment;
@@ -167,8 +174,9 @@ bool load_tr(uint32_t selector)
 		return raise_fault(VECTOR_GP, 0);
 	if (!system_descriptor(selector, 9, 1, &segment, &d))
 		return false;
-	vcpu.tr = segment;
 	d |= 1ull << 41; /* busy */
-	guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0);
+	if (!guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0))
+		return false;
+	task_register_set(&segment);
 	return true;
 }

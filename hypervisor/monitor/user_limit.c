@@ -1,6 +1,6 @@
 /* Where user addresses end, learned from the guest's own page tables.
  *
- * Segments of ring 3 are cut there (segment.c), so that the kernel's pages above need no unmapping when
+ * Segments of ring 3 are cut there (mirror.c), so that the kernel's pages above need no unmapping when
  * ring 3 begins. A page directory tells by its U/S bits; nothing else is known of the guest. */
 #include "monitor.h"
 
@@ -50,13 +50,14 @@ static bool region_has_user(uint64_t pde)
 }
 
 /* Where do user addresses end? Behind the highest user page, at the first directory entry in use
- * (the kernel's). User segments are cut there, so that nothing above needs unmapping. */
+ * (the kernel's). User segments are cut there, so that nothing above needs unmapping; where one cannot be cut,
+ * everything does. */
 void user_limit_learn(void)
 {
 	const uint32_t shift = region_shift() + 12;
 	uint32_t limit = HOLE, highest = 1u << (32 - shift);
 
-	if (paging_on()) {
+	if (paging_on() && !machine.uncut_segments) {
 		while (highest > 0 && !region_has_user(directory_entry(highest - 1)))
 			highest--;
 		for (uint32_t region = highest; region < HOLE >> shift; region++)
