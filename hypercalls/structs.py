@@ -161,6 +161,7 @@ class ConfigFlag(IntFlag):
     """Bits of control.flags, set by the VMM before the start."""
 
     FORCE_SLIDE = 1  # use the mmap_min_addr slide even where address 0 could be mapped
+    EXACT_DIRTY = 2  # page table entries: accessed and dirty bits when the guest accesses and writes, not before
 
 
 class IdeInterrupt(IntEnum):
@@ -232,6 +233,8 @@ VCPU = Struct(
     Field("pat", "u64", "IA32_PAT"),
     Field("misc_enable", "u64", "IA32_MISC_ENABLE"),
     Field("tsc_offset", "u64", "added to the host's TSC by rdmsr(IA32_TSC)"),
+    Field("efer", "u64", "IA32_EFER"),
+    Field("pdpte", "u64", "PAE paging: the page-directory-pointer-table entries that CR3 loaded", 4),
 )
 
 EXIT = Struct(
@@ -371,6 +374,13 @@ TRACE = Struct(
     Field("operand", "u32", "hypercalls: explicit operands of the instruction, else EDI at entry and 0", 2),
 )
 
+CPUID = Struct(
+    "cpuid_leaf",
+    "What CPUID answers for one leaf.",
+    Field("leaf", "u32", "EAX at entry"),
+    Field("eax", "u32", ""), Field("ebx", "u32", ""), Field("ecx", "u32", ""), Field("edx", "u32", ""),
+)
+
 CONTROL = Struct(
     "control_block",
     "Configuration, state and counters, shared by the monitor and the VMM.",
@@ -383,6 +393,9 @@ CONTROL = Struct(
     Field("trap_count", "u32", "entries in the side table of replaced instructions"),
     Field("rom_base", "u32", "read-only physical range (BIOS area); 0 bytes: none"),
     Field("rom_size", "u32", ""),
+    Field("cpuid", "cpuid_leaf", "the virtual CPU's model", 16),
+    Field("cpuid_count", "u32", "leaves of it; all others are zeros"),
+    Field("reserved0", "u32", ""),
     Field("trace_mask", "u32", "bit TraceKind set: record this kind"),
     Field("trace_slots", "u32", "records in the ring: a power of two, at least 8; 0: no ring"),
     Field("trace_head", "u64", "records ever written by the monitor"),
@@ -400,7 +413,7 @@ CONTROL = Struct(
     Field("serial", "serial_port", "by number; the first is the console", 4),
     Field("cmos", "u8", "CMOS memory; the bytes of the clock are those that it was last stopped or set at", 128),
     Field("lost_ticks", "u32", "LostTicks"),
-    Field("reserved0", "u32", ""),
+    Field("reserved1", "u32", ""),
     Field("posted_head", "u32", "posted writes ever queued"),
     Field("posted_tail", "u32", "posted writes ever seen by the VMM"),
     Field("recent_head", "u32", "entries ever written to `recent`"),
@@ -424,6 +437,7 @@ CONTROL = Struct(
     Field("members", "u64", "address-space processes created"),
     Field("halts", "u64", "times idle"),
     Field("signals", "u64", "host signals taken"),
+    Field("virtual_8086", "u64", "times that the guest asked for virtual-8086 mode, which there is not"),
 )
 
 ABI_MAGIC = 0x33676E72  # "rng3"

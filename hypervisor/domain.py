@@ -25,7 +25,7 @@ from typing import Any
 
 from hypercalls import layout
 from hypercalls.structs import ExitReason, LostTicks, MonitorError, Shutdown
-from hypervisor import memory_map
+from hypervisor import cpu_model, memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.atapi import PacketDrive
@@ -75,6 +75,8 @@ class DomainConfig:
 
     A PC's first disk is the one it booted from, so unless a disk asks for index 0, that place shows the
     kernel file, read-only, and `disks` without an index follow from index 1.
+    `cpu_model`: a name of `cpu_model.MODELS`. `exact_dirty`: page table entries get their accessed and dirty
+    bits when the guest accesses and writes, not before (slower).
     `serials`: the serial ports beside the console; others do not exist.
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
     """
@@ -91,6 +93,8 @@ class DomainConfig:
     name: str = ""
     slide: bool = False
     cpu: int | None = None
+    cpu_model: str = cpu_model.DEFAULT
+    exact_dirty: bool = False
     keyboard: bool = False
     serials: tuple[SerialConfig, ...] = ()
     lost_ticks: LostTicks = LostTicks.DISCARD
@@ -162,6 +166,7 @@ class Domain:
     def _build(self, held: contextlib.ExitStack) -> None:
         config = self.config
         memory_map.check_size(config.memory)
+        model = cpu_model.find(config.cpu_model)
         places = self._disk_places()
         ports = [SERIAL_PORTS[number] for number in sorted({0, *(serial.number for serial in config.serials)})]
         firmware = make_firmware(config.memory, sum(disk is not None and not disk.cdrom for disk in places), ports)
@@ -178,6 +183,8 @@ class Domain:
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
+        self.engine.set_cpu_model(model)
+        self.engine.set_exact_dirty(config.exact_dirty)
         self.rings = SerialRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga(self.boot.framebuffer)
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hypercalls import layout
 from hypercalls.structs import CONTROL, EXIT, ConfigFlag, ExitReason
+from hypervisor.cpu_model import CpuModel
 from hypervisor.errors import RingError
 from hypervisor.memory import GuestMemory
 from hypervisor.monitor.build import MONITOR, build
@@ -84,6 +85,19 @@ class Engine:
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events = [self._exit_fd, self._resume_fd, self._wake_fd]
         self.disks: list[int] = []  # descriptors of the images that the monitor is to map, by place; set before `start`
+
+    def set_cpu_model(self, model: CpuModel) -> None:
+        """What the guest's CPUID answers. Legal before `start`."""
+        leaves = model.leaves()
+        for number, leaf in enumerate(leaves):
+            place = self.control.cpuid[number]
+            place.leaf, place.eax, place.ebx, place.ecx, place.edx = leaf
+        self.control.cpuid_count = len(leaves)
+
+    def set_exact_dirty(self, exact: bool) -> None:
+        """Whether accessed and dirty bits are set with each access, not before. Legal before `start`."""
+        if exact:
+            self.control.flags |= ConfigFlag.EXACT_DIRTY
 
     @property
     def pids(self) -> list[int]:

@@ -58,7 +58,11 @@ _ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": 
 
 def statistics(domain: Domain) -> str:
     """The guest's counters and what it did not find, for people. One topic a line."""
-    return "\n".join(counter_lines(counters(domain)) + absence_lines(absences(domain.bus)))
+    lines = counter_lines(counters(domain)) + absence_lines(absences(domain.bus))
+    refused = domain.control.virtual_8086
+    if refused:
+        lines.append(f"probed, absent: virtual-8086 mode, {refused:,} times (refused with #GP or #TS)")
+    return "\n".join(lines)
 
 
 def counter_lines(count: dict[str, Any]) -> list[str]:
@@ -106,7 +110,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
     """
     symbols = Symbols(domain.config.kernel, domain.boot.image.distance)
     shared = domain.shared.shared
-    space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4)
+    space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4, domain.shared.vcpu.pdpte)
     sections = [
         ("", [f"guest {domain.name} ended: {result.cause}"]),
         ("registers", list(_registers(domain, symbols))),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercalls.structs import LostTicks
+from hypervisor import cpu_model
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
@@ -29,6 +30,16 @@ from hypervisor.trace.recorder import TraceConfig
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
 _LAST_ADDRESS = 0xFFFF_FFFF
 _SHORTEST, _LONGEST = 1e-3, 1e9  # seconds: a timer set to 0 would never go off, nor can it be set to infinity
+
+
+class _CpuModel(argparse.Action):
+    """``--cpu-model NAME``; for ``list``, which needs no kernel, show the models and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, value: Any, _: Any = None) -> None:
+        if value == "list":
+            print("\n".join(f"{model.name:<10}{model.summary}" for model in cpu_model.MODELS.values()))
+            parser.exit()
+        options.cpu_model = value
 
 
 class _TimeIsUp(Exception):
@@ -112,6 +123,10 @@ def _parser() -> Parser:
     add("--slide", action="store_true", help="run as on hosts where address 0 cannot be mapped")
     add("--cpu", default="auto", metavar="N|auto|any", help="run all of the guest on host CPU N; auto: on the one "
         "where ring3 was started, since a hand-over between CPUs costs several times one within a CPU; any: on all")
+    add("--cpu-model", action=_CpuModel, default=cpu_model.DEFAULT, metavar="NAME",
+        help=f"what CPUID tells the guest (default {cpu_model.DEFAULT}); 'list' lists the models")
+    add("--exact-dirty", action="store_true", help="set accessed and dirty bits in page tables with each first access "
+        "and write, as processors do, not earlier (slower)")
     add("--timeout", type=float, metavar="SECONDS", help="end the guest after this time")
     add("--no-reboot", action="store_true", help="end where the guest restarts its machine")
     add("--no-report", action="store_true", help="no report when the guest dies")
@@ -140,6 +155,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         name=options.name,
         slide=options.slide,
         cpu=_cpu(options.cpu),
+        cpu_model=cpu_model.find(options.cpu_model).name,
+        exact_dirty=options.exact_dirty,
         keyboard=options.keyboard,
         serials=tuple(parse_serial(text) for text in options.serial),
         lost_ticks=LostTicks[options.lost_ticks.upper()],

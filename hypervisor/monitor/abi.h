@@ -225,6 +225,8 @@
 #define VCPU_PAT 208
 #define VCPU_MISC_ENABLE 216
 #define VCPU_TSC_OFFSET 224
+#define VCPU_EFER 232
+#define VCPU_PDPTE 240
 
 #define PORT_EXIT 0
 #define PORT_MONITOR 1
@@ -279,6 +281,7 @@
 #define TICKS_DISCARD 0
 #define TICKS_SLEW 1
 #define CONFIG_FORCE_SLIDE 1
+#define CONFIG_EXACT_DIRTY 2
 #define ERROR_NONE 0
 #define ERROR_MAP 1
 #define ERROR_LDT 2
@@ -301,6 +304,7 @@
 #define SEQUENCE_POP 7
 #define SEQUENCE_INT 8
 #define SEQUENCE_READ_CR 9
+#define SEQUENCE_SYSENTER 10
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -365,8 +369,10 @@ struct vcpu {
 	uint64_t pat; /* IA32_PAT */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE */
 	uint64_t tsc_offset; /* added to the host's TSC by rdmsr(IA32_TSC) */
+	uint64_t efer; /* IA32_EFER */
+	uint64_t pdpte[4]; /* PAE paging: the page-directory-pointer-table entries that CR3 loaded */
 };
-_Static_assert(sizeof(struct vcpu) == 232, "vcpu");
+_Static_assert(sizeof(struct vcpu) == 272, "vcpu");
 
 /* One question of the monitor to the VMM; the answer goes into `value` and the exit data window. */
 struct exit_record {
@@ -508,6 +514,16 @@ struct trace_record {
 };
 _Static_assert(sizeof(struct trace_record) == 64, "trace_record");
 
+/* What CPUID answers for one leaf. */
+struct cpuid_leaf {
+	uint32_t leaf; /* EAX at entry */
+	uint32_t eax;
+	uint32_t ebx;
+	uint32_t ecx;
+	uint32_t edx;
+};
+_Static_assert(sizeof(struct cpuid_leaf) == 20, "cpuid_leaf");
+
 /* Configuration, state and counters, shared by the monitor and the VMM. */
 struct control_block {
 	uint32_t magic; /* ABI_MAGIC */
@@ -519,6 +535,9 @@ struct control_block {
 	uint32_t trap_count; /* entries in the side table of replaced instructions */
 	uint32_t rom_base; /* read-only physical range (BIOS area); 0 bytes: none */
 	uint32_t rom_size;
+	struct cpuid_leaf cpuid[16]; /* the virtual CPU's model */
+	uint32_t cpuid_count; /* leaves of it; all others are zeros */
+	uint32_t reserved0;
 	uint32_t trace_mask; /* bit TraceKind set: record this kind */
 	uint32_t trace_slots; /* records in the ring: a power of two, at least 8; 0: no ring */
 	uint64_t trace_head; /* records ever written by the monitor */
@@ -536,7 +555,7 @@ struct control_block {
 	struct serial_port serial[4]; /* by number; the first is the console */
 	uint8_t cmos[128]; /* CMOS memory; the bytes of the clock are those that it was last stopped or set at */
 	uint32_t lost_ticks; /* LostTicks */
-	uint32_t reserved0;
+	uint32_t reserved1;
 	uint32_t posted_head; /* posted writes ever queued */
 	uint32_t posted_tail; /* posted writes ever seen by the VMM */
 	uint32_t recent_head; /* entries ever written to `recent` */
@@ -560,8 +579,9 @@ struct control_block {
 	uint64_t members; /* address-space processes created */
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
+	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 7352, "control_block");
+_Static_assert(sizeof(struct control_block) == 7688, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \
@@ -976,6 +996,7 @@ _Static_assert(sizeof(struct control_block) == 7352, "control_block");
 	{ SEQUENCE_PUSH, 0, 2, 2, 1, 8, { {8, 0, 0xff, 0} }, { 0x36, 0x66, 0xff, 0x35, 0x18, 0x00, 0xf0, 0xfe } }, \
 	{ SEQUENCE_INT, 0, 0, 4, 4, 16, { {2, 0, 0xff, 0}, {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0x71, 0x10, 0xeb, 0x07, 0xea, 0xa0, 0x13, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
 	{ SEQUENCE_INT, 0, 0, 4, 3, 14, { {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0xeb, 0x07, 0xea, 0xa0, 0x13, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
+	{ SEQUENCE_SYSENTER, 0, 0, 4, 3, 14, { {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0xeb, 0x07, 0xea, 0x00, 0x14, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
 
 #endif
 #endif

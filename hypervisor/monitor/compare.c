@@ -57,13 +57,14 @@ void compare_begin(void) { by_eight = has_avx2 && !(xgetbv(1) & AVX_STATE); }
 	"vpxor " #offset "(%[now]), %%ymm3, %%ymm1; vpaddd %%ymm4, %%ymm3, %%ymm3\n\t"                        \
 	"vpor %%ymm1, %%ymm0, %%ymm0\n\t"
 
-static uint32_t equal_by_eight(const uint32_t *now, const uint32_t *then, uint32_t groups, uint32_t compared)
+/* `compared` is of two entries that lie next to each other, or of one that is wide. */
+static uint32_t equal_by_eight(const uint32_t *now, const uint32_t *then, uint32_t groups, uint64_t compared)
 {
 	uint64_t saved[6], left = groups;
 
 	__asm__ volatile(
 		"movdqu %%xmm0, 0(%[saved]); movdqu %%xmm1, 16(%[saved]); movdqu %%xmm2, 32(%[saved])\n\t"
-		"vmovd %[compared], %%xmm2; vpbroadcastd %%xmm2, %%ymm2\n\t"
+		"vmovq %[compared], %%xmm2; vpbroadcastq %%xmm2, %%ymm2\n\t"
 		"1:\tvmovdqa (%[now]), %%ymm0; vpxor (%[then]), %%ymm0, %%ymm0\n\t"
 		ACCUMULATE(32) ACCUMULATE(64) ACCUMULATE(96) ACCUMULATE(128) ACCUMULATE(160) ACCUMULATE(192)
 		ACCUMULATE(224)
@@ -79,14 +80,14 @@ static uint32_t equal_by_eight(const uint32_t *now, const uint32_t *then, uint32
 	return groups - (uint32_t)left;
 }
 
-static uint32_t equal_by_four(const uint32_t *now, const uint32_t *then, uint32_t groups, uint32_t compared)
+static uint32_t equal_by_four(const uint32_t *now, const uint32_t *then, uint32_t groups, uint64_t compared)
 {
 	uint64_t saved[8], left = groups, found;
 
 	__asm__ volatile(
 		"movdqu %%xmm0, 0(%[saved]); movdqu %%xmm1, 16(%[saved]); movdqu %%xmm2, 32(%[saved])\n\t"
 		"movdqu %%xmm3, 48(%[saved])\n\t"
-		"movd %[compared], %%xmm3; pshufd $0, %%xmm3, %%xmm3\n\t"
+		"movq %[compared], %%xmm3; punpcklqdq %%xmm3, %%xmm3\n\t"
 		"1:\tpxor %%xmm0, %%xmm0\n\t"
 		"mov $-256, %[found]\n\t" /* counts up to zero over a group */
 		"2:\tmovdqa 256(%[now],%[found]), %%xmm1\n\t"
@@ -171,6 +172,17 @@ static void examine(const uint32_t *entries, uint32_t group)
 		shape->straight |= (uint16_t)(1u << place);
 }
 
+static uint32_t equal(const uint32_t *now, const uint32_t *then, uint32_t groups, uint64_t compared)
+{
+	return (by_eight ? equal_by_eight : equal_by_four)(now, then, groups, compared);
+}
+
+/* How many of `groups` of 64 wide entries agree in the bits of `compared`? */
+uint32_t wide_groups_unchanged(const uint64_t *table, const uint64_t *entries, uint32_t groups, uint64_t compared)
+{
+	return equal((const uint32_t *)table, (const uint32_t *)entries, 2 * groups, compared) / 2;
+}
+
 /* How many of `groups` from `first` on, all of one region, agree in the bits of `compared`? `table` and `entries`
  * are such that group g begins at index 64 * g. */
 uint32_t groups_unchanged(const uint32_t *table, const uint32_t *entries, uint32_t first, uint32_t groups,
@@ -190,8 +202,8 @@ uint32_t groups_unchanged(const uint32_t *table, const uint32_t *entries, uint32
 			same = counted_by_eight(table + group * GROUP, shape->base + place * GROUP * PAGE_SIZE, count,
 						compared);
 		else
-			same = (by_eight ? equal_by_eight : equal_by_four)(table + group * GROUP, entries + group * GROUP,
-									   count, compared);
+			same = equal(table + group * GROUP, entries + group * GROUP, count,
+				     (uint64_t)compared << 32 | compared);
 		for (uint32_t i = 0; !kind && i < same; i++)
 			if (!(shape->examined >> (place + i) & 1))
 				examine(entries, group + i);

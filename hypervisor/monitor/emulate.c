@@ -229,7 +229,7 @@ bool emulate_next(void)
 }
 
 /* The stack access of push, call, pop, ret and their like; false for other instructions. */
-static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
+bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write)
 {
 	uint32_t op = in->opcode | in->opcode_map << 8;
 	bool pop = (op >= 0x58 && op <= 0x5f) || op == 0x61 || op == 0x8f || op == 0xc2 || op == 0xc3 || op == 0x9d;
@@ -241,13 +241,14 @@ static bool stack_operand(const struct instruction *in, uint32_t *linear, bool *
 }
 
 /* The common instructions that write their memory operand: they fault as a write, though they read first. */
-static bool writes_operand(const struct instruction *in)
+bool writes_operand(const struct instruction *in)
 {
 	uint32_t op = in->opcode, reg = in->reg_field;
 
 	if (in->opcode_map)
 		return in->opcode_map == 1 && ((op >= 0x90 && op <= 0x9f) || op == 0xab || op == 0xb0 || op == 0xb1 ||
-					       op == 0xb3 || op == 0xbb || op == 0xc0 || op == 0xc1);
+					       op == 0xb3 || op == 0xbb || op == 0xc0 || op == 0xc1 || op == 0xc7 ||
+					       (op & 0xf6) == 0xa4 || (op == 0xba && reg > 4));
 	if (op < 0x40)
 		return !(op & 2) && op < 0x38;
 	return (op >= 0x80 && op <= 0x83 && reg != 7) || (op >= 0x86 && op <= 0x89) || op == 0x8f || op == 0xc0 ||
@@ -277,6 +278,8 @@ static bool beyond_user_limit(const struct instruction *in)
 	    !translate(linear, ACCESS_USER | (write ? ACCESS_WRITE : 0), &to))
 		return false;
 	machine.fault = keep;
+	if (!fetch_beyond_user(vcpu.eip))
+		branch_beyond_user(in);
 	return false;
 }
 
@@ -299,7 +302,23 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
 	vcpu.eip = start + in->length;
-	return emulate_memory(in);
+	if (emulate_memory(in))
+		return true;
+	/* Pushes and their like are not emulated: theirs is the host's fault. */
+	if (vector == VECTOR_SS && machine.fault.vector == VECTOR_GP)
+		machine.fault.vector = VECTOR_SS;
+	return false;
+}
+
+/* sysenter and sysexit: processors of AMD have neither in compatibility mode (APM vol. 3, SYSENTER). */
+static bool is_fast_system_call(void)
+{
+	uint8_t bytes[2];
+	struct fault keep = machine.fault;
+	bool readable = guest_read(vcpu.cs.base + vcpu.eip, bytes, 2, vcpu.cpl == 3 ? ACCESS_USER : 0);
+
+	machine.fault = keep;
+	return readable && bytes[0] == 0x0f && (bytes[1] == 0x34 || bytes[1] == 0x35);
 }
 
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
@@ -307,7 +326,7 @@ bool emulate_trapped(uint32_t vector, uint32_t error)
 {
 	struct instruction in;
 
-	if (vector == VECTOR_UD)
+	if (vector == VECTOR_UD && !is_fast_system_call())
 		return raise_plain(VECTOR_UD);
 	if (emulate_gate_call() || sequence_complete(false))
 		return true;

@@ -87,7 +87,7 @@ FAST bool fast_int(void)
 	uint32_t gate_low = load(vcpu.idt_base + vector * 8), gate_high = load(vcpu.idt_base + vector * 8 + 4);
 	uint32_t type = gate_high & 0xff00;
 
-	if ((type != GATE_INTERRUPT && type != GATE_TRAP) || gate_low >> 16 & 3 || vcpu.tr.limit < 11 ||
+	if ((type != GATE_INTERRUPT && type != GATE_TRAP) || gate_low >> 16 & 3 || machine.inner_stacks < 11 ||
 	    !recognise(gate_low >> 16, KERNEL_CODE, &kernel_cs))
 		return false;
 	uint32_t stack = load(vcpu.tr.base + 4) - 20, ss = load(vcpu.tr.base + 8) & 0xffff;
@@ -131,7 +131,7 @@ FAST bool fast_iret(void)
 	const uint32_t plain = 0x254dd5 & ~(FLAG_IF | FLAG_IOPL | FLAG_RF);
 
 	if (vcpu.cpl != 0 || vcpu.ss.base || vcpu.eflags & FLAG_NT || machine.segments_lost || machine.refill_valid ||
-	    !machine.user_limit || !vtlb_user_is_clean())
+	    machine.fpu_due || machine.watching_code || !machine.user_limit || !vtlb_user_is_clean())
 		return false;
 	uint32_t eip = load(frame), cs = load(frame + 4) & 0xffff, flags = load(frame + 8);
 	uint32_t esp = load(frame + 12), ss = load(frame + 16) & 0xffff;

@@ -44,7 +44,7 @@ static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access
 		} else {
 			if (!translate(linear, access, &to))
 				return false;
-			uint32_t physical = to.physical | (linear & PAGE_MASK);
+			uint64_t physical = to.physical | (linear & PAGE_MASK);
 
 			if (!is_ram(physical)) {
 				if (!device_copy(linear, bytes, part, access & ACCESS_WRITE))

@@ -13,6 +13,7 @@
 #define PAGE_MASK 0xfffu
 #define MEMBERS_MAX 128
 #define NS 1000000000ull /* in a second */
+#define OPENED_MAX 8u
 
 /* Flags */
 #define FLAG_CF 0x1u
@@ -27,21 +28,54 @@
 #define FLAG_AC 0x40000u
 
 #define CR0_PE 0x1u
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
 #define CR0_TS 0x8u
 #define CR0_ET 0x10u
+#define CR0_NE 0x20u
 #define CR0_WP 0x10000u
 #define CR0_AM 0x40000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 #define DR6_BS 0x4000u
-#define PTE_AD 0x60u /* accessed, dirty */
+#define EFER_NXE 0x800u
+
+/* Entries of page tables, in both formats (SDM vol. 3, tables 4-5 to 4-6 and 4-8 to 4-11) */
+#define PTE_P 1u
+#define PTE_W 2u
+#define PTE_U 4u
+#define PTE_A 0x20u
+#define PTE_D 0x40u
+#define PTE_AD (PTE_A | PTE_D)
+#define PTE_PS 0x80u
+#define PTE_G 0x100u
+#define PTE_NX (1ull << 63)
+#define PTE_FRAME 0x000ffffffffff000ull
+#define CR4_VME 0x1u
+#define CR4_PVI 0x2u
+#define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
 #define CR4_PGE 0x80u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
 
 /* Exception vectors (SDM vol. 3, table 6-1) */
 enum { VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_BR = 5, VECTOR_UD = 6, VECTOR_NM = 7,
        VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_NP = 11, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14,
        VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
+
+/* A segment's access rights, as in `struct segment` (SDM vol. 3, 3.4.5) */
+#define ACCESS_WRITABLE 2u
+#define ACCESS_CONFORMING 4u  /* of code */
+#define ACCESS_EXPAND_DOWN 4u /* of data */
+#define ACCESS_CODE 8u
+#define ACCESS_S 0x10u
+#define ACCESS_P 0x80u
+#define ACCESS_BIG 0x4000u
+#define TSS_WIDE 8u /* a TSS is a 32-bit one */
 
 enum segment_register { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE };
 
@@ -119,6 +153,20 @@ struct fault {
 	uint32_t vector, error, has_error, address;
 };
 
+/* What enters a handler, by the IDT. An exception is of cause FAULT or TRAP: faults push EFLAGS.RF. */
+enum cause { CAUSE_NONE, CAUSE_EXTERNAL, CAUSE_SOFTWARE, CAUSE_FAULT, CAUSE_TRAP };
+struct event {
+	uint32_t vector, error, has_error;
+	enum cause cause;
+};
+
+/* What is left to do of a task switch: see task.c. */
+struct task_start {
+	struct event event;
+	bool wide, trap;  /* the TSS has 32 bits; its T flag is set */
+	bool local_table; /* the new task has an LDT, or the old one had */
+};
+
 struct machine {
 	volatile uint32_t events; /* something to look at before guest code runs again */
 	uint32_t segments_lost;	  /* load DS, ES, FS, GS from the vCPU before guest code runs */
@@ -146,10 +194,16 @@ struct machine {
 	uint64_t ldt_wanted[HOST_LDT_ENTRIES];
 	/* The guest descriptor that each mirror entry was made from */
 	uint64_t ldt_source[HOST_LDT_ENTRIES];
+	uint32_t uncut_segments; /* how many mirrored ones do not end where user addresses do */
 	/* Memory */
 	uint32_t user_limit; /* guest-linear end of user addresses; 0 = not learned yet */
+	uint32_t wide;	     /* CR4.PAE: page table entries have 8 bytes; 0 or 1 */
 	uint32_t global_generation;
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
+	/* Tasks */
+	uint32_t inner_stacks; /* limit of the TSS, if it is a 32-bit one: where the stacks of inner rings are */
+	bool task_due;	       /* `task` is to begin */
+	struct task_start task;
 	/* Current operation */
 	uint32_t instruction_eip; /* where a fault of the current operation points to */
 	bool shadow;		  /* no interrupt before one more instruction has run */
@@ -160,6 +214,7 @@ struct machine {
 	bool stepped;		  /* guest code was stopped by that, in the shadow of sti or SS */
 	bool traced;		  /* the guest's TF is set; its instruction may be over, see end_of_instruction */
 	bool traced_trap;	  /* it is: a trap said so */
+	bool traced_step;	  /* it is the guest's TF that asks, not only a data breakpoint */
 	uint32_t traced_eip;	  /* where it began */
 	bool entered;		  /* an interrupt or exception was delivered */
 	bool iterated;		  /* one item of a repeated string instruction is done */
@@ -169,6 +224,19 @@ struct machine {
 	volatile uint32_t current, members, zygote_turn, request;
 	uint64_t clock;
 	struct member pool[MEMBERS_MAX];
+	/* Debug registers (debug.c) */
+	bool watching;	     /* some breakpoint on memory is enabled */
+	bool watching_code;  /* one of them on an instruction */
+	bool watching_ports; /* some breakpoint on a port is */
+	bool opened;	     /* pages with breakpoints are mapped with all rights, for one instruction */
+	bool resumed;	     /* RF: no instruction breakpoint at `resumed_eip` */
+	uint32_t resumed_eip;
+	uint32_t debug_hits; /* breakpoints that the current instruction met, for when it is over */
+	uint32_t opened_count, opened_page[OPENED_MAX];
+	/* FPU (fpu.c) */
+	bool fpu_withheld; /* CR0.TS or EM is set: the x87 registers are put aside */
+	bool fpu_due;	   /* #NM is to come when ring 3 begins */
+	uint8_t x87_aside[576] __attribute__((aligned(64)));
 	/* FPU state on the way between two processes */
 	uint8_t fpu[8192] __attribute__((aligned(64)));
 };
@@ -225,20 +293,36 @@ void end_of_instruction(void);
 void resume_work(void);
 void devices_poll(void);
 
-/* mmu.c: the guest's own page tables */
+/* mmu.c: the guest's own page tables. A directory entry stands for a region of 1024 pages or, PAE, 512. */
 struct translation {
-	uint32_t physical;
-	uint32_t pte;	   /* combined rights: P, W, U, plus G */
-	uint32_t run;	   /* pages from here that continue physically, this one included */
+	uint64_t physical;
+	uint32_t rights;     /* P, W, U that both entries give, and PS */
+	bool executable;
+	bool dirty;	     /* the entry has D set */
+	uint64_t pde, entry; /* as the guest's tables have them; of a large page both are its directory entry */
 };
-enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4 };
+enum access { ACCESS_READ = 0, ACCESS_WRITE = 2, ACCESS_USER = 4, ACCESS_FETCH = 16 };
 bool translate(uint32_t linear, uint32_t access, struct translation *out);
-bool is_ram(uint32_t physical);
-uint32_t pages_of_ram(uint32_t physical);
+bool is_ram(uint64_t physical);
+uint32_t pages_of_ram(uint64_t physical);
 uint32_t ram_begins(uint64_t physical);
+bool load_pdptes(uint32_t cr3);
+static inline uint32_t region_shift(void) { return machine.wide ? 9 : 10; }
+uint64_t directory_entry(uint32_t region);
+bool is_large(uint64_t pde);
+uint32_t *table_of(uint64_t pde);
+/* Entry `index` of the table at `table`; entries count from it as the format has them. */
+static inline uint32_t *entry_low(uint32_t *table, uint32_t index) { return &table[index << machine.wide]; }
+static inline uint64_t entry_of(uint32_t *table, uint32_t index)
+{
+	uint32_t *low = entry_low(table, index);
+
+	return machine.wide ? (uint64_t)low[1] << 32 | low[0] : low[0];
+}
+static inline bool exact_dirty(void) { return control.flags & CONFIG_EXACT_DIRTY; }
 
 /* vtlb.c: host mappings as a cache of them */
-enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL };
+enum fill_result { FILL_MAPPED, FILL_FAULT, FILL_DEVICE, FILL_FULL, FILL_WATCHED };
 enum fill_result vtlb_fill(uint32_t linear, uint32_t access);
 void vtlb_flush(void);
 void vtlb_drop(uint32_t linear);
@@ -246,7 +330,7 @@ void vtlb_validate(bool globals);
 void vtlb_enter_user(void);
 bool vtlb_user_is_clean(void);
 bool vtlb_is_mapped(uint32_t page);
-void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde);
+void vtlb_remember(uint32_t page, uint64_t pte, uint64_t pde);
 
 /* compare.c: page tables against what the virtual TLB remembers, in groups of entries */
 #define GROUP 64u
@@ -255,16 +339,18 @@ void compare_begin(void);
 void compare_again(uint32_t group);
 uint32_t groups_unchanged(const uint32_t *table, const uint32_t *entries, uint32_t first, uint32_t groups,
 			  uint32_t compared);
+uint32_t wide_groups_unchanged(const uint64_t *table, const uint64_t *entries, uint32_t groups, uint64_t compared);
 
 /* user_limit.c: where user addresses end */
-bool user_limit_kernel_only(uint32_t cr3);
+bool user_limit_kernel_only(void);
 void user_limit_learn(void);
 
 /* run.c: how far one fill reaches */
 struct run {
-	uint32_t first, count, physical; /* pages; address of the first */
+	uint32_t first, count; /* pages */
+	uint64_t physical;     /* address of the first */
 };
-struct run run_choose(uint32_t page, uint32_t physical, bool alone);
+struct run run_choose(uint32_t page, const struct translation *to, bool alone);
 
 /* guest.c: guest memory by linear address, from the monitor */
 bool guest_read(uint32_t linear, void *to, uint32_t size, uint32_t access);
@@ -278,52 +364,109 @@ bool stack_pop(void *to, uint32_t size);
 uint32_t stack_linear(uint32_t offset_from_esp);
 void stack_release(int32_t bytes);
 
-/* segment.c: descriptors and their mirror in the host LDT */
-bool descriptor_read(uint32_t selector, uint64_t *descriptor);
-void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
+/* mirror.c: the guest's descriptors in the host's LDT; the host's segment registers */
+uint32_t desc_base(uint64_t descriptor);
+uint32_t desc_limit(uint64_t descriptor);
 void mirror_table(void);
+void mirror_local_table(void);
 bool mirror_entry(uint32_t selector, uint64_t descriptor);
 void mirror_sync(void);
 void mirror_user_limit(void);
 uint32_t host_selector(uint32_t guest);
 uint32_t guest_selector(uint32_t host);
+uint32_t shown_selector(uint32_t host);
+void selector_map_write(uint8_t *file);
+uint32_t host_register(enum segment_register reg);
+void host_register_set(enum segment_register reg, uint32_t value);
+void host_register_invalidate(enum segment_register reg, uint32_t guest);
+bool segments_widen(void);
+static inline bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
+static inline bool is_null(uint32_t host) { return !(host & 0xfffc) || (host >> 3 == NULL_ENTRY && host & 4); }
+
+/* segment.c: segment registers as the guest sees them */
+bool descriptor_read(uint32_t selector, uint64_t *descriptor);
+void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
 uint32_t segment_selector(enum segment_register reg);
+bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes);
 void segment_of(enum segment_register reg, struct segment *out);
 bool segment_load(enum segment_register reg, uint32_t selector);
+void segment_invalidate(enum segment_register reg, uint32_t selector);
 void segments_after_return(void);
-bool segments_widen(void);
 bool segment_usable(uint32_t host);
-void selector_map_write(uint8_t *file);
 void cs_set(const struct segment *cs);
 void ss_set(const struct segment *ss);
 
-/* exception.c, interrupt.c, flow.c: control transfers */
+/* exception.c: exceptions of the guest */
 bool raise_fault(uint32_t vector, uint32_t error);
 bool raise_plain(uint32_t vector);
 bool raise_page_fault(uint32_t linear, uint32_t error);
+void fault_is_external(void);
 void fault_deliver(void);
-enum cause { CAUSE_EXTERNAL, CAUSE_SOFTWARE, CAUSE_FAULT };
-bool interrupt_enter(uint32_t vector, enum cause cause, bool has_error, uint32_t error);
+void fault_deliver_during(const struct event *event);
+
+/* ring.c: from one segment or ring to another. TRANSFER_DIRECT: by a selector of the program; TRANSFER_GATE: by a
+ * gate's, in the same ring; TRANSFER_INWARD: or to an inner one. */
+enum transfer { TRANSFER_DIRECT, TRANSFER_GATE, TRANSFER_INWARD };
+bool transfer_target(uint32_t selector, enum transfer how, struct segment *out);
+bool transfer_to(const struct segment *cs, uint32_t eip);
+bool inner_stack(uint32_t level, struct segment *ss, uint32_t *esp);
+bool frame_push(const struct segment *ss, uint32_t *esp, uint32_t level, const uint32_t *items, uint32_t count,
+		bool wide, uint32_t error);
+bool stack_items(uint32_t skip, uint32_t *items, uint32_t count, bool wide);
+bool far_return(uint32_t eip, uint32_t selector, uint32_t popped, uint32_t release, bool wide);
+void enter_outer(void);
+bool task_descriptor(uint32_t selector, uint64_t *d);
+bool task_stack(uint32_t selector, uint32_t level, struct segment *out);
+
+/* flow.c: interrupts, iret, EFLAGS */
+bool interrupt_enter(const struct event *event);
 uint32_t flags_for_guest(void);
 void flags_from_guest(uint32_t value, uint32_t mask);
+void flags_load(uint32_t value);
 void vif_set(bool on);
+void iopl_set(uint32_t iopl);
 bool flow_iret(bool wide);
-bool flow_ljmp(uint32_t selector, uint32_t offset);
-bool flow_lcall(uint32_t selector, uint32_t offset);
-bool flow_lret(uint32_t release, bool wide);
 bool flow_int(uint32_t vector);
+
+/* far.c: far transfers, sysenter */
+bool flow_ljmp(uint32_t selector, uint32_t offset);
+bool flow_lcall(uint32_t selector, uint32_t offset, bool wide);
+bool flow_lret(uint32_t release, bool wide);
 bool flow_sysenter(void);
 bool flow_sysexit(void);
 
-/* system.c: control registers, MSRs, CPUID, descriptor-table registers */
+/* task.c: hardware tasks */
+enum task_way { TASK_JUMP, TASK_CALL, TASK_RETURN };
+bool task_switch(uint32_t selector, enum task_way way);
+bool task_by_interrupt(uint32_t selector, const struct event *event);
+bool task_return(void);
+void task_begin(void);
+
+/* system.c: control registers, descriptor-table registers */
 bool write_cr(uint32_t number, uint32_t value);
-bool read_msr(void);
-bool write_msr(void);
-void virtual_cpuid(void);
+bool write_cr0(uint32_t value);
+bool write_cr3(uint32_t value);
+void task_register_set(const struct segment *tss);
 bool load_table_register(bool gdt, uint32_t linear, bool narrow);
 bool load_ldtr(uint32_t selector);
 bool load_tr(uint32_t selector);
 bool is_privileged(void);
+
+/* fpu.c: CR0.TS and EM, errors of x87 */
+void fpu_follow(void);
+void fpu_deliver_early(void);
+bool fpu_fault(void);
+
+/* cpu.c: CPUID and MSRs of the virtual CPU's model */
+enum cpu_feature { CPU_DE = 1 << 2, CPU_PSE = 1 << 3, CPU_TSC = 1 << 4, CPU_MSR = 1 << 5, CPU_PAE = 1 << 6,
+		   CPU_APIC = 1 << 9, CPU_SEP = 1 << 11, CPU_PGE = 1 << 13, CPU_PAT = 1 << 16, CPU_FXSR = 1 << 24,
+		   CPU_SSE = 1 << 25 };
+enum cpu_extended { CPU_NX = 1 << 20 };
+bool cpu_has(uint32_t bit);
+bool cpu_has_extended(uint32_t bit);
+void virtual_cpuid(void);
+bool read_msr(void);
+bool write_msr(void);
 
 /* decode.c: instruction lengths and operands */
 struct operand {
@@ -372,12 +515,42 @@ bool emulate_ordinary(void);
 bool emulate_memory(const struct instruction *instruction);
 bool emulate_next(void);
 
+bool writes_operand(const struct instruction *in);
+bool stack_operand(const struct instruction *in, uint32_t *linear, bool *write);
+
+/* accesses.c: what an instruction does to memory */
+struct memory_access {
+	uint32_t linear, size;
+	bool write;
+};
+struct access_list {
+	uint32_t count;
+	struct memory_access item[4];
+};
+void accesses_of(const struct instruction *in, struct access_list *list);
+
+/* debug.c: debug registers */
+void debug_follow(void);
+int debug_withheld(uint32_t page);
+void debug_deliver_trap(bool step);
+void debug_pass(uint32_t linear, uint32_t access);
+void debug_opened(uint32_t page);
+void debug_close(void);
+void debug_port(uint32_t port, uint32_t size);
+void debug_resume_flag(void);
+bool debug_register(bool write, uint32_t number, const struct operand *operand);
+
+/* branch.c: jumps behind the end of user addresses */
+bool fetch_beyond_user(uint32_t eip);
+bool branch_beyond_user(const struct instruction *in);
+
 /* sequence.c: instructions that ported code does inline */
 void sequences_prepare(void);
 bool sequence_complete(bool inside);
 bool sequence_begins(void);
 bool sequence_is_sti(void);
 bool sequence_behind_sti(void);
+bool sequence_behind_popf(void);
 
 /* fast.c: int and iret in the ordinary case */
 bool fast_int(void);

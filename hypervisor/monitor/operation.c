@@ -42,10 +42,8 @@ void popf_settle(void)
 
 	if (mask & 0x80) {
 		vif_set(!(mask & 1));
-		if (vcpu.cpl == 0 && vcpu.iopl != (mask >> 1 & 3)) {
-			vcpu.iopl = mask >> 1 & 3;
-			flag_tables_write();
-		}
+		if (vcpu.cpl == 0)
+			iopl_set(mask >> 1 & 3);
 	}
 	machine.events = 1;
 }
@@ -84,6 +82,8 @@ static bool port_operation(const struct call *call)
 
 	if (!port_allowed(port, size))
 		return false;
+	if (machine.watching_ports)
+		debug_port(port, size);
 	switch (kind) {
 	case 0: case 2: register_write(0, size, port_in(port, size)); return true;
 	case 1: case 3: port_out(port, size, register_read(0, size)); return true;
@@ -178,6 +178,9 @@ static bool load_far_pointer(const struct call *call)
 	return true;
 }
 
+/* The operand size of a far transfer without a memory operand; gates stand for 32-bit ones. */
+static bool is_wide(const struct call *call) { return call->b.size != 2; }
+
 static bool far_by_memory(const struct call *call, bool returns)
 {
 	uint32_t linear, offset = 0, selector = 0, size = call->a.size;
@@ -187,7 +190,7 @@ static bool far_by_memory(const struct call *call, bool returns)
 	if (!operand_linear(&call->a, size + 2, false, &linear) || !memory_read(linear, size, &offset) ||
 	    !memory_read(linear + size, 2, &selector))
 		return false;
-	return returns ? flow_lcall(selector, offset) : flow_ljmp(selector, offset);
+	return returns ? flow_lcall(selector, offset, size == 4) : flow_ljmp(selector, offset);
 }
 
 static bool pop_ss(uint32_t size)
@@ -202,26 +205,6 @@ static bool pop_ss(uint32_t size)
 		return true;
 	stack_release(-(int32_t)size);
 	return false;
-}
-
-static bool debug_register(const struct call *call)
-{
-	bool write = call->number >= HC_WRITE_DR0;
-	uint32_t number = call->number - (write ? HC_WRITE_DR0 : HC_READ_DR0);
-
-	if ((number == 4 || number == 5) && shared.cr4 & CR4_DE)
-		return raise_plain(VECTOR_UD);
-	if (!is_privileged())
-		return false;
-	if (number == 4 || number == 5)
-		number += 2;
-	/* DR6 and DR7 have bits that always read as ones, and as zeros (SDM vol. 3, 17.2). */
-	uint32_t ones = number == 6 ? 0xffff0ff0 : number == 7 ? 0x400 : 0;
-	uint32_t kept = number == 6 ? 0xe00f : number == 7 ? 0xffff2bff : ~0u;
-
-	if (write)
-		return operand_read(&call->a, 4, &vcpu.dr[number]);
-	return operand_write(&call->a, 4, (vcpu.dr[number] & kept) | ones);
 }
 
 static bool control_register(const struct call *call)
@@ -281,7 +264,8 @@ bool operation_run(const struct call *call)
 	case HC_LMSW: return load_machine_status(call);
 	case HC_SMSW: return operand_write(&call->a, call->a.memory ? 2 : call->a.size, shared.cr0);
 	case HC_CLTS: return is_privileged() && write_cr(0, shared.cr0 & ~CR0_TS);
-	case HC_READ_DR0 ... HC_WRITE_DR7: return debug_register(call);
+	case HC_READ_DR0 ... HC_READ_DR7: return debug_register(false, n - HC_READ_DR0, &call->a);
+	case HC_WRITE_DR0 ... HC_WRITE_DR7: return debug_register(true, n - HC_WRITE_DR0, &call->a);
 	case HC_LGDT: case HC_LIDT: return load_table(call);
 	case HC_LLDT: return selector_load(call, load_ldtr);
 	case HC_LTR: return selector_load(call, load_tr);
@@ -301,14 +285,14 @@ bool operation_run(const struct call *call)
 	case HC_POP_SS: return pop_ss(4);
 	case HC_POPW_SS: return pop_ss(2);
 	case HC_LJMP: return flow_ljmp(call->immediate2, call->immediate);
-	case HC_LCALL: return flow_lcall(call->immediate2, call->immediate);
+	case HC_LCALL: return flow_lcall(call->immediate2, call->immediate, is_wide(call));
 	case HC_LJMP_MEM: return far_by_memory(call, false);
 	case HC_LCALL_MEM: return far_by_memory(call, true);
 	case HC_LRET: return flow_lret(0, true);
-	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, true);
+	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, is_wide(call));
 	case HC_LRET16: return flow_lret(0, false);
-	case HC_SYSENTER: return flow_sysenter();
-	case HC_SYSEXIT: return flow_sysexit();
+	case HC_SYSENTER: return cpu_has(CPU_SEP) ? flow_sysenter() : raise_plain(VECTOR_UD);
+	case HC_SYSEXIT: return cpu_has(CPU_SEP) ? flow_sysexit() : raise_plain(VECTOR_UD);
 	case HC_INVLPG: return invalidate_page(call);
 	case HC_RDMSR: return read_msr();
 	case HC_WRMSR: return write_msr();

@@ -6,9 +6,10 @@
 
 static uint32_t mask_of(uint32_t size) { return size == 4 ? ~0u : (1u << size * 8) - 1; }
 
-static uint32_t device_read(uint32_t physical, uint32_t size)
+static uint32_t device_read(uint64_t physical, uint32_t size)
 {
-	uint32_t page = physical & ~PAGE_MASK, offset = physical & PAGE_MASK;
+	uint64_t page = physical & ~(uint64_t)PAGE_MASK;
+	uint32_t offset = physical & PAGE_MASK;
 
 	if (page == ((uint32_t)vcpu.apic_base & ~PAGE_MASK))
 		return lapic_read(offset & ~3u) >> (offset & 3) * 8 & mask_of(size);
@@ -20,9 +21,10 @@ static uint32_t device_read(uint32_t physical, uint32_t size)
 	return exit_to_vmm(EXIT_MMIO_READ) & mask_of(size);
 }
 
-static void device_write(uint32_t physical, uint32_t size, uint32_t value)
+static void device_write(uint64_t physical, uint32_t size, uint32_t value)
 {
-	uint32_t page = physical & ~PAGE_MASK, offset = physical & PAGE_MASK;
+	uint64_t page = physical & ~(uint64_t)PAGE_MASK;
+	uint32_t offset = physical & PAGE_MASK;
 
 	if (page == ((uint32_t)vcpu.apic_base & ~PAGE_MASK)) {
 		lapic_write(offset, value);
@@ -76,7 +78,7 @@ static bool access_memory(uint32_t linear, uint32_t size, uint32_t *value, bool 
 	}
 	if (!translate(linear, access, &to))
 		return false;
-	uint32_t physical = to.physical | (linear & PAGE_MASK);
+	uint64_t physical = to.physical | (linear & PAGE_MASK);
 
 	if (!is_ram(physical)) {
 		uint32_t written = write ? *value : 0;
@@ -87,7 +89,7 @@ static bool access_memory(uint32_t linear, uint32_t size, uint32_t *value, bool 
 			*value = device_read(physical, size);
 		if (tracing(TRACE_DEVICE))
 			trace_event(TRACE_DEVICE, write ? ACCESSED_MMIO_WRITE : ACCESSED_MMIO_READ,
-				    (uint32_t[5]){ physical, written, size }, write ? 0 : *value);
+				    (uint32_t[5]){ (uint32_t)physical, written, size }, write ? 0 : *value);
 	} else if (!write) {
 		*value = 0;
 		memcpy(value, ram + physical, size);

@@ -5,7 +5,6 @@
 
 #define RUN_FIRST 16u
 #define RUN_MAX 256u
-#define PTE_PS 0x80u
 
 /* Pages at which a walk up or down would go on, and its length so far. Private to a process. */
 static uint32_t next_up, next_down, length = RUN_FIRST;
@@ -28,11 +27,11 @@ static struct bounds choose(uint32_t page)
 }
 
 /* No further than the hole, the page table, the top of the host's 4 GiB, RAM, or the read-only part of it. */
-static struct bounds clip(struct bounds b, uint32_t page, uint32_t physical)
+static struct bounds clip(struct bounds b, uint32_t page, uint64_t physical)
 {
-	uint32_t frame = physical >> 12, rom = control.rom_base >> 12, rom_end = rom + (control.rom_size >> 12);
+	uint32_t frame = (uint32_t)(physical >> 12), rom = control.rom_base >> 12, rom_end = rom + (control.rom_size >> 12);
 	const uint32_t top = (1u << 20) - (control.slide >> 12);
-	uint32_t table = page & ~0x3ffu, lowest = table, highest = table + 1024;
+	uint32_t size = 1u << region_shift(), table = page & ~(size - 1), lowest = table, highest = table + size;
 
 	if (page < HOLE >> 12 && highest > HOLE >> 12)
 		highest = HOLE >> 12;
@@ -51,36 +50,41 @@ static struct bounds clip(struct bounds b, uint32_t page, uint32_t physical)
 	return (struct bounds){ b.first > lowest ? b.first : lowest, b.end < highest ? b.end : highest };
 }
 
-/* Entry of `page` in its table goes on where `page - distance` is, with the same rights. */
-static bool continues(const uint32_t *table, uint32_t from, uint32_t page)
+/* Entry of `page` in its table goes on where `page - distance` is, with the same rights; where accessed and dirty
+ * bits are exact, a page that has others cannot be mapped with it. */
+static bool continues(uint32_t *table, uint32_t from, uint32_t page)
 {
-	return !((table[page & 0x3ff] ^ (table[from & 0x3ff] + ((page - from) << 12))) & ~PTE_AD);
+	const uint32_t mask = (1u << region_shift()) - 1;
+	uint64_t expected = entry_of(table, from & mask) + (uint64_t)(int64_t)((int32_t)(page - from) * PAGE_SIZE);
+
+	return !((entry_of(table, page & mask) ^ expected) & (exact_dirty() ? ~0ull : ~(uint64_t)PTE_AD));
 }
 
-/* The pages to map with `page`, which maps `physical`; only itself where `alone`. Notes them as mapped
- * (vtlb_remember) and marks them accessed, and dirty if they may be written. */
-struct run run_choose(uint32_t page, uint32_t physical, bool alone)
+/* The pages to map with `page`, which is `to`; only itself where `alone`. Notes them as mapped (vtlb_remember)
+ * and marks them accessed, and dirty if they may be written. */
+struct run run_choose(uint32_t page, const struct translation *to, bool alone)
 {
-	struct bounds b = clip(choose(page), page, physical);
-	uint32_t first = page, end = page + 1, pde = 0, *table = NULL;
+	struct bounds b = clip(choose(page), page, to->physical);
+	const uint32_t mask = (1u << region_shift()) - 1;
+	uint32_t first = page, end = page + 1;
+	uint32_t *table = paging_on() && !(to->rights & PTE_PS) ? table_of(to->pde) : NULL;
 
-	if (paging_on()) {
-		pde = *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4);
-		if (!(pde & PTE_PS && shared.cr4 & CR4_PSE))
-			table = (uint32_t *)(ram + (pde & ~PAGE_MASK));
-	}
 	while (!alone && end < b.end && !vtlb_is_mapped(end) && (!table || continues(table, page, end)))
 		end++;
 	while (!alone && first > b.first && !vtlb_is_mapped(first - 1) && (!table || continues(table, page, first - 1)))
 		first--;
 	for (uint32_t i = first; i < end; i++) {
-		uint32_t *pte = table ? &table[i & 0x3ff] : &pde;
+		if (!table) {
+			vtlb_remember(i, to->entry, to->pde);
+			continue;
+		}
+		uint32_t *pte = entry_low(table, i & mask);
 
-		if (table)
-			*pte |= 0x20 | (*pte & pde & 2 ? 0x40 : 0);
-		vtlb_remember(i, *pte, pde);
+		if (i != page && !exact_dirty())
+			*pte |= PTE_A | (*pte & to->pde & PTE_W ? PTE_D : 0);
+		vtlb_remember(i, entry_of(pte, 0), to->pde);
 	}
 	next_up = end;
 	next_down = first - 1;
-	return (struct run){ first, end - first, physical - ((page - first) << 12) };
+	return (struct run){ first, end - first, to->physical - ((uint64_t)(page - first) << 12) };
 }

@@ -144,9 +144,9 @@ bool sequence_complete(bool inside)
 		fault_deliver();
 		return true;
 	}
-	if (s->action == SEQUENCE_INT) {
-		/* It needs no stack of its own; its vector is behind the sequence. */
-		hypercall_serve(HC_INT);
+	if (s->action == SEQUENCE_INT || s->action == SEQUENCE_SYSENTER) {
+		/* They need no stack of their own; the vector of int is behind the sequence. */
+		hypercall_serve(s->action == SEQUENCE_INT ? HC_INT : HC_SYSENTER);
 		return true;
 	}
 	/* The store that sti begins with has run, so it is not seen below that interrupts were off. */
@@ -164,14 +164,19 @@ bool sequence_begins(void)
 	return find(vcpu.eip, &start, &step) != NULL;
 }
 
-/* Is vcpu.eip right behind an inline sti? Then no interrupt may be taken before one more instruction. */
-bool sequence_behind_sti(void)
+static bool behind(uint32_t action)
 {
 	for (uint32_t i = 0; i < COUNT; i++)
-		if (sequences[i].action == SEQUENCE_STI)
-			return code_is(&sequences[i], vcpu.eip - sequences[i].bytes);
+		if (sequences[i].action == action && code_is(&sequences[i], vcpu.eip - sequences[i].bytes))
+			return true;
 	return false;
 }
+
+/* Is vcpu.eip right behind an inline sti? Then no interrupt may be taken before one more instruction. */
+bool sequence_behind_sti(void) { return behind(SEQUENCE_STI); }
+
+/* Right behind an inline popf? If that has set TF, one more instruction runs before the trap. */
+bool sequence_behind_popf(void) { return behind(SEQUENCE_POPF); }
 
 /* The gate at vcpu's last instruction ends a sequence of sti. */
 bool sequence_is_sti(void)

@@ -111,7 +111,8 @@ static void in_monitor_signal(int number, struct frame *frame)
 		if (++machine.resume_failures > RESUME_FAILURES_MAX)
 			guest_ends(EXIT_TRIPLE_FAULT, VECTOR_GP);
 		machine.instruction_eip = vcpu.eip;
-		raise_fault(VECTOR_GP, 0);
+		if (!fetch_beyond_user(vcpu.eip))
+			raise_fault(VECTOR_GP, 0);
 		fault_deliver();
 		resume();
 	}
@@ -129,7 +130,7 @@ static bool is_contract(uint32_t linear)
 static void guest_page_fault(const struct frame *frame)
 {
 	uint32_t linear = (uint32_t)frame->cr2 - control.slide;
-	uint32_t access = (uint32_t)frame->error & ACCESS_WRITE;
+	uint32_t access = (uint32_t)frame->error & (ACCESS_WRITE | ACCESS_FETCH);
 
 	if (vcpu.cpl == 3)
 		access |= ACCESS_USER;
@@ -140,9 +141,13 @@ static void guest_page_fault(const struct frame *frame)
 		if (!emulate_trapped(VECTOR_PF, (uint32_t)frame->error))
 			fault_deliver();
 		return;
+	case FILL_WATCHED:
+		debug_pass(linear, access);
+		return;
 	case FILL_FAULT:
-		/* Ported code may have met an unmapped stack; what it stands for needs none. */
-		if (!emulate_gate_call() && !sequence_complete(false))
+		/* Ported code may have met an unmapped stack; what it stands for needs none. Of a fetch there is no
+		 * instruction yet. */
+		if (access & ACCESS_FETCH || (!emulate_gate_call() && !sequence_complete(false)))
 			fault_deliver();
 		return;
 	}
@@ -176,14 +181,6 @@ static void step_again(void)
 	machine.traced = false;
 }
 
-static void deliver_step(void)
-{
-	vcpu.dr[6] = (vcpu.dr[6] & ~0xfu) | DR6_BS;
-	machine.instruction_eip = vcpu.eip;
-	raise_plain(VECTOR_DB);
-	fault_deliver();
-}
-
 /* A single step, or int1. Within a gate or an inline sequence, the guest's instruction is not over yet: do it
  * as a whole; `end_of_instruction` then raises what is due. */
 static void debug_trap(const struct frame *frame)
@@ -206,14 +203,16 @@ static void debug_trap(const struct frame *frame)
 	fault_deliver();
 }
 
-/* The guest has TF set, and the monitor was at one of its instructions, or the host's TF ended it. Called when
- * guest code is to go on, maybe in another process. */
+/* The guest has TF set, or met a data breakpoint, and the monitor was at one of its instructions, or the host's TF
+ * ended it. Called when guest code is to go on, maybe in another process. */
 void end_of_instruction(void)
 {
+	if (machine.entered)
+		machine.debug_hits = 0;
 	if (machine.entered || machine.stack_loaded)
 		return;
 	if (machine.traced_trap || machine.iterated || vcpu.eip != machine.traced_eip)
-		deliver_step();
+		debug_deliver_trap(machine.traced_step);
 }
 
 static void guest_fault(const struct frame *frame)
@@ -227,9 +226,17 @@ static void guest_fault(const struct frame *frame)
 	case VECTOR_DB:
 		debug_trap(frame);
 		return;
-	case VECTOR_DE: case VECTOR_MF: case VECTOR_XM: case VECTOR_BR:
+	case VECTOR_DE: case VECTOR_BR:
 		raise_plain((uint32_t)frame->trap);
 		fault_deliver();
+		return;
+	case VECTOR_XM:
+		raise_plain(shared.cr4 & CR4_OSXMMEXCPT ? VECTOR_XM : VECTOR_UD);
+		fault_deliver();
+		return;
+	case VECTOR_MF:
+		if (!fpu_fault())
+			fault_deliver();
 		return;
 	case VECTOR_BP: case VECTOR_OF:
 		machine.instruction_eip = trap_start((uint32_t)frame->trap);
@@ -299,8 +306,8 @@ static void on_member_death(void)
 	syscall3(SYS_exit_group, 0, 0, 0);
 }
 
-/* Guest code was stopped by a signal, with its registers in the vCPU. */
-static void guest_stopped(int number, const struct siginfo *info, const struct frame *frame)
+/* Guest code, entered with EFLAGS of `entered_with`, was stopped by a signal, with its registers in the vCPU. */
+static void guest_stopped(int number, const struct siginfo *info, const struct frame *frame, uint32_t entered_with)
 {
 	bool event = number == SIGALRM || number == SIGUSR1, traced = vcpu.eflags & FLAG_TF;
 	uint32_t before = vcpu.eip;
@@ -320,8 +327,11 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		if (machine.stepping_unaligned)
 			vcpu.eflags |= FLAG_AC;
 	}
-	if (traced) {
+	if (machine.opened && !event && (number == SIGSYS || frame->trap != VECTOR_PF))
+		debug_close();
+	if (traced || machine.debug_hits) {
 		machine.traced = true;
+		machine.traced_step = traced;
 		machine.events = 1;
 		machine.traced_eip = before;
 		machine.traced_trap = !event && number != SIGSYS && frame->trap == VECTOR_DB;
@@ -330,10 +340,16 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		guest_system_call(info);
 	else if (!event)
 		guest_fault(frame);
-	if (stepped && frame->trap != VECTOR_DB && !machine.entered && !machine.iterated && vcpu.eip == before) {
+	if (!(entered_with & FLAG_TF) && machine.traced && !machine.debug_hits && sequence_behind_popf())
+		machine.traced = false;
+	if (stepped && frame->trap != VECTOR_DB && frame->trap != VECTOR_MF && !machine.entered && !machine.iterated && vcpu.eip == before) {
 		/* A page was missing: the instruction has yet to run. */
 		step_again();
 		return;
+	}
+	if (machine.opened && machine.entered) { /* a fault of the guest's own instead */
+		machine.debug_hits = 0;
+		debug_close();
 	}
 	/* An interrupt is taken between two instructions of the guest. */
 	if (machine.events && !machine.entered && !sequence_complete(true) && event && sequence_behind_sti())
@@ -356,6 +372,8 @@ static void on_signal(int number, struct siginfo *info, struct frame *frame)
 		return;
 	}
 	fpu_reload(frame->fpu);
+	uint32_t entered_with = vcpu.eflags;
+
 	registers_from(frame);
 	if (frame->cs == HOST_CS64 || !(frame->cs & 4)) {
 		/* Guest code that left its segments: 64-bit code of its own, or the host's flat segment
@@ -366,7 +384,7 @@ static void on_signal(int number, struct siginfo *info, struct frame *frame)
 		resume();
 	}
 	vcpu.host_ss = frame->ss;
-	guest_stopped(number, info, frame);
+	guest_stopped(number, info, frame, entered_with);
 	resume();
 }
 

@@ -1,15 +1,42 @@
-/* Control registers, descriptor-table registers, MSRs, CPUID. */
+/* Control registers and descriptor-table registers. */
 #include "monitor.h"
 
 #define CR0_RESERVED 0x1ffaffc0u
-#define CR4_OFFERED (CR4_PSE | CR4_PGE | 0x20fu /* VME, PVI, TSD, DE, OSFXSR */ | 0x400u /* OSXMMEXCPT */)
+
+/* Bits of CR4 that can be set, with the features that they belong to (SDM vol. 3, 2.5). */
+static const struct {
+	uint32_t bit, feature;
+} cr4_bits[] = {
+	{ CR4_VME | CR4_PVI, CPU_DE }, /* without effect: there is no virtual-8086 mode */
+	{ CR4_TSD, CPU_TSC }, { CR4_DE, CPU_DE }, { CR4_PSE, CPU_PSE }, { CR4_PAE, CPU_PAE }, { CR4_PGE, CPU_PGE },
+	{ CR4_OSFXSR, CPU_FXSR }, { CR4_OSXMMEXCPT, CPU_SSE },
+};
+
+static uint32_t cr4_offered(void)
+{
+	uint32_t offered = 0;
+
+	for (size_t i = 0; i < sizeof(cr4_bits) / sizeof(cr4_bits[0]); i++)
+		if (cpu_has(cr4_bits[i].feature))
+			offered |= cr4_bits[i].bit;
+	return offered;
+}
 
 bool is_privileged(void)
 {
 	return vcpu.cpl == 0 || raise_fault(VECTOR_GP, 0);
 }
 
-static bool write_cr0(uint32_t value)
+/* Every page table entry may now mean something else. */
+static void translations_change(void)
+{
+	machine.user_limit = 0;
+	mirror_user_limit();
+	pool_flush_all();
+}
+
+/* Whatever the ring, like write_cr3: for task switches, too. */
+bool write_cr0(uint32_t value)
 {
 	uint32_t old = shared.cr0;
 
@@ -17,24 +44,26 @@ static bool write_cr0(uint32_t value)
 		return raise_fault(VECTOR_GP, 0);
 	if (!(value & CR0_PE)) /* back to real mode: this machine has none */
 		return raise_fault(VECTOR_GP, 0);
+	if (value & CR0_PG && (old ^ value) & (CR0_PG | CR0_CD | CR0_NW) && machine.wide && !load_pdptes(shared.cr3))
+		return false;
 	shared.cr0 = (value & ~CR0_RESERVED) | CR0_ET;
-	if ((old ^ value) & (CR0_PG | CR0_WP)) {
-		machine.user_limit = 0;
-		mirror_user_limit();
-		pool_flush_all();
-	}
+	fpu_follow();
+	if ((old ^ value) & (CR0_PG | CR0_WP))
+		translations_change();
 	return true;
 }
 
-static bool write_cr3(uint32_t value)
+bool write_cr3(uint32_t value)
 {
 	uint32_t old = shared.cr3;
 
+	if (paging_on() && machine.wide && !load_pdptes(value))
+		return false;
 	shared.cr3 = value;
 	machine.refill_valid = 0;
 	if (!paging_on())
 		return true;
-	if (value != machine.pool[self].cr3 && !user_limit_kernel_only(value)) {
+	if (value != machine.pool[self].cr3 && !user_limit_kernel_only()) {
 		/* Another address space: its process goes on from here. */
 		pool_switch(value);
 	}
@@ -46,10 +75,19 @@ static bool write_cr4(uint32_t value)
 {
 	uint32_t old = shared.cr4;
 
-	if (value & ~CR4_OFFERED)
+	if (value & ~cr4_offered())
 		return raise_fault(VECTOR_GP, 0);
+	if (paging_on() && value & CR4_PAE && (old ^ value) & (CR4_PAE | CR4_PSE | CR4_PGE) &&
+	    !load_pdptes(shared.cr3))
+		return false;
 	shared.cr4 = value;
-	if ((old ^ value) & (CR4_PSE | CR4_PGE))
+	machine.wide = (value & CR4_PAE) != 0;
+	fpu_follow();
+	if ((old ^ value) & CR4_DE)
+		debug_follow();
+	if ((old ^ value) & CR4_PAE)
+		translations_change();
+	else if ((old ^ value) & (CR4_PSE | CR4_PGE))
 		pool_flush_all();
 	return true;
 }
@@ -119,6 +157,12 @@ bool load_ldtr(uint32_t selector)
 	return true;
 }
 
+void task_register_set(const struct segment *tss)
+{
+	vcpu.tr = *tss;
+	machine.inner_stacks = tss->access & TSS_WIDE ? tss->limit : 0;
+}
+
 bool load_tr(uint32_t selector)
 {
 	struct segment segment;
@@ -130,113 +174,9 @@ bool load_tr(uint32_t selector)
 		return raise_fault(VECTOR_GP, 0);
 	if (!system_descriptor(selector, 9, 1, &segment, &d))
 		return false;
-	vcpu.tr = segment;
 	d |= 1ull << 41; /* busy */
-	guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0);
-	return true;
-}
-
-enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_PLATFORM_ID = 0x17, MSR_MICROCODE = 0x8b, MSR_SYSENTER_CS = 0x174,
-       MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a,
-       MSR_MISC_ENABLE = 0x1a0, MSR_MTRR_FIRST = 0x200, MSR_MTRR_LAST = 0x20f, MSR_PAT = 0x277,
-       MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MTRR_CAP = 0xfe };
-
-bool read_msr(void)
-{
-	uint64_t value = 0;
-
-	if (!is_privileged())
+	if (!guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0))
 		return false;
-	switch (vcpu.ecx) {
-	case MSR_TSC: value = read_tsc() + vcpu.tsc_offset; break;
-	case MSR_APIC_BASE: value = vcpu.apic_base; break;
-	case MSR_SYSENTER_CS: value = vcpu.sysenter_cs; break;
-	case MSR_SYSENTER_ESP: value = vcpu.sysenter_esp; break;
-	case MSR_SYSENTER_EIP: value = vcpu.sysenter_eip; break;
-	case MSR_MISC_ENABLE: value = vcpu.misc_enable; break;
-	case MSR_PAT: value = vcpu.pat; break;
-	case MSR_PLATFORM_ID: case MSR_MICROCODE: case MSR_MCG_CAP: case MSR_MCG_STATUS:
-	case MSR_MTRR_CAP: case MSR_MTRR_DEF_TYPE: break;
-	default:
-		if (vcpu.ecx - MSR_MTRR_FIRST > MSR_MTRR_LAST - MSR_MTRR_FIRST)
-			return raise_fault(VECTOR_GP, 0);
-	}
-	vcpu.eax = (uint32_t)value;
-	vcpu.edx = (uint32_t)(value >> 32);
+	task_register_set(&segment);
 	return true;
-}
-
-/* Eight memory types, of which 2 and 3 are none (SDM vol. 3, 12.12.2). */
-static bool is_pat(uint64_t value)
-{
-	for (uint32_t i = 0; i < 8; i++, value >>= 8)
-		if ((value & 0xff) > 7 || (value & 0xfe) == 2)
-			return false;
-	return true;
-}
-
-bool write_msr(void)
-{
-	uint64_t value = (uint64_t)vcpu.edx << 32 | vcpu.eax;
-
-	if (!is_privileged())
-		return false;
-	switch (vcpu.ecx) {
-	case MSR_TSC: vcpu.tsc_offset = value - read_tsc(); break;
-	case MSR_APIC_BASE: vcpu.apic_base = value & 0xffffff900ull; break;
-	case MSR_SYSENTER_CS: vcpu.sysenter_cs = (uint32_t)value; break;
-	case MSR_SYSENTER_ESP: vcpu.sysenter_esp = (uint32_t)value; break;
-	case MSR_SYSENTER_EIP: vcpu.sysenter_eip = (uint32_t)value; break;
-	case MSR_MISC_ENABLE: vcpu.misc_enable = value; break;
-	case MSR_PAT:
-		if (!is_pat(value))
-			return raise_fault(VECTOR_GP, 0);
-		vcpu.pat = value;
-		break;
-	case MSR_MICROCODE: case MSR_MCG_STATUS: case MSR_MTRR_DEF_TYPE: break;
-	default:
-		if (vcpu.ecx - MSR_MTRR_FIRST > MSR_MTRR_LAST - MSR_MTRR_FIRST)
-			return raise_fault(VECTOR_GP, 0);
-	}
-	return true;
-}
-
-/* CPUID.1:EDX of the virtual CPU: FPU, PSE, TSC, MSR, CX8, APIC, SEP, PGE, CMOV, PAT, MMX, FXSR, SSE, SSE2. */
-#define FEATURES_EDX 0x0781ab39u
-/* CPUID.1:ECX: SSE3, and "runs under a hypervisor". */
-#define FEATURES_ECX 0x80000001u
-#define SIGNATURE 0x00000673u /* family 6, model 7: a CPU of the time when 32-bit kernels were common */
-
-struct cpuid_leaf {
-	uint32_t leaf, eax, ebx, ecx, edx;
-};
-
-/* Intel SDM vol. 2, CPUID; hypervisor leaves as Xen and KVM lay them out. */
-static const struct cpuid_leaf leaves[] = {
-	{ 0x00000000, 2, 0x756e6547, 0x6c65746e, 0x49656e69 }, /* GenuineIntel */
-	{ 0x00000001, SIGNATURE, 0x00010800, FEATURES_ECX, FEATURES_EDX },
-	{ 0x00000002, 0x00000001, 0, 0, 0 },
-	{ 0x40000000, 0x40000001, 0x676e6972, 0x69723333, 0x3333676e }, /* ring33ring33 */
-	{ 0x40000001, ABI_VERSION, 0, 0, 0 },
-	{ 0x80000000, 0x80000004, 0, 0, 0 },
-	{ 0x80000001, 0, 0, 0, 0 },
-	{ 0x80000002, 0x676e6972, 0x69762033, 0x61757472, 0x5043206c }, /* ring3 virtual CPU */
-	{ 0x80000003, 0x00000055, 0, 0, 0 },
-	{ 0x80000004, 0, 0, 0, 0 },
-};
-
-void virtual_cpuid(void)
-{
-	uint32_t leaf = vcpu.eax;
-	struct cpuid_leaf found = { 0, 0, 0, 0, 0 };
-
-	for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
-		if (leaves[i].leaf == leaf)
-			found = leaves[i];
-	if (leaf == 1 && !(vcpu.apic_base & 0x800))
-		found.edx &= ~0x200u;
-	vcpu.eax = found.eax;
-	vcpu.ebx = found.ebx;
-	vcpu.ecx = found.ecx;
-	vcpu.edx = found.edx;
 }

@@ -1,58 +1,68 @@
 /* Where user addresses end, learned from the guest's own page tables.
  *
- * Segments of ring 3 are cut there (segment.c), so that the kernel's pages above need no unmapping when
+ * Segments of ring 3 are cut there (mirror.c), so that the kernel's pages above need no unmapping when
  * ring 3 begins. A page directory tells by its U/S bits; nothing else is known of the guest. */
 #include "monitor.h"
 
-#define ENTRY_PS 0x80u
-#define REGION_COUNT 1024u /* one per page directory entry */
-
-/* A page directory without any entry in its user half belongs to the kernel alone: whatever process
- * runs now can serve it. */
-bool user_limit_kernel_only(uint32_t cr3)
+static bool all_clear(const uint64_t *words, uint32_t count)
 {
-	uint32_t directory = cr3 & ~PAGE_MASK;
-
-	if (!machine.user_limit || !is_ram(directory))
-		return false;
-	const uint64_t *pd = (const uint64_t *)(ram + directory);
-
-	for (uint32_t i = 0; i < machine.user_limit >> 23; i++)
-		if (pd[i])
+	for (uint32_t i = 0; i < count; i++)
+		if (words[i])
 			return false;
 	return true;
 }
 
-static bool region_has_user(uint32_t pde)
+/* A page directory without any entry in its user half belongs to the kernel alone: whatever process
+ * runs now can serve it. */
+bool user_limit_kernel_only(void)
 {
-	if ((pde & 5) != 5)
-		return false;
-	if (pde & ENTRY_PS && shared.cr4 & CR4_PSE)
-		return true;
-	if (!is_ram(pde))
-		return false;
-	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK));
+	const uint64_t *directory = (const uint64_t *)table_of(shared.cr3);
+	uint32_t regions = machine.user_limit >> 12 >> region_shift();
 
-	for (uint32_t i = 0; i < 1024; i++)
-		if ((table[i] & 5) == 5)
+	if (!machine.user_limit)
+		return false;
+	if (!machine.wide)
+		return directory && all_clear(directory, regions / 2);
+	for (uint32_t first = 0; first < regions; first += 512) {
+		uint64_t pdpte = vcpu.pdpte[first / 512];
+
+		directory = pdpte & PTE_P ? (const uint64_t *)table_of(pdpte) : NULL;
+		if (directory && !all_clear(directory, regions - first < 512 ? regions - first : 512))
+			return false;
+	}
+	return true;
+}
+
+static bool is_user(uint64_t entry) { return (entry & (PTE_P | PTE_U)) == (PTE_P | PTE_U); }
+
+static bool region_has_user(uint64_t pde)
+{
+	if (!is_user(pde))
+		return false;
+	if (is_large(pde))
+		return true;
+	uint32_t *table = table_of(pde);
+
+	for (uint32_t i = 0; table && i < 1u << region_shift(); i++)
+		if (is_user(entry_of(table, i)))
 			return true;
 	return false;
 }
 
 /* Where do user addresses end? Behind the highest user page, at the first directory entry in use
- * (the kernel's). User segments are cut there, so that nothing above needs unmapping. */
+ * (the kernel's). User segments are cut there, so that nothing above needs unmapping; where one cannot be cut,
+ * everything does. */
 void user_limit_learn(void)
 {
-	uint32_t directory = shared.cr3 & ~PAGE_MASK, limit = HOLE, highest = REGION_COUNT;
+	const uint32_t shift = region_shift() + 12;
+	uint32_t limit = HOLE, highest = 1u << (32 - shift);
 
-	if (paging_on() && is_ram(directory)) {
-		const uint32_t *pd = (const uint32_t *)(ram + directory);
-
-		while (highest > 0 && !region_has_user(pd[highest - 1]))
+	if (paging_on() && !machine.uncut_segments) {
+		while (highest > 0 && !region_has_user(directory_entry(highest - 1)))
 			highest--;
-		for (uint32_t region = highest; region < HOLE >> 22; region++)
-			if (pd[region] & 1) {
-				limit = region << 22;
+		for (uint32_t region = highest; region < HOLE >> shift; region++)
+			if (directory_entry(region) & PTE_P) {
+				limit = region << shift;
 				break;
 			}
 	}

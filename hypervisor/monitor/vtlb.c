@@ -8,19 +8,26 @@
 #include "sys.h"
 
 #define PAGES (1u << 20)
-#define REGIONS 1024u /* one per page directory entry */
-#define PTE_G 0x100u
-#define PTE_PS 0x80u
-#define PDE_COMPARED 0x87u /* P, W, U, PS */
+#define REGIONS 2048u /* one per page directory entry: half of them used, or all (PAE) */
+#define PDE_COMPARED (PTE_P | PTE_W | PTE_U | PTE_PS | PTE_NX)
+#define COMPARED_ALL (~0ull)
 #define LOW_SUPERVISOR_MAX 512u
 
 /* Guest PTE that a page was mapped by. Whole groups of them are compared (compare.c). */
-static uint32_t entry[PAGES] __attribute__((aligned(64)));
+static union {
+	uint32_t narrow[PAGES];
+	uint64_t wide[PAGES]; /* PAE; else the upper half is never touched */
+} entries __attribute__((aligned(64)));
 static uint64_t mapped[PAGES / GROUP];
 static uint16_t region_count[REGIONS];
 static uint64_t region_used[REGIONS / 64]; /* where to look; may name regions that are empty again */
-static uint32_t region_pde[REGIONS];
+static uint64_t region_pde[REGIONS];
 static bool region_global[REGIONS];
+
+/* Pages of a region as a power of two, since the last flush. */
+static uint32_t shift = 10;
+
+static uint32_t words_of_region(void) { return 1u << shift >> 6; }
 
 static uint32_t validated_cr3; /* whose user half the entries below the user limit are */
 
@@ -58,7 +65,7 @@ static void unmap_host(uint32_t page, uint32_t count)
 static void forget(uint32_t page)
 {
 	mapped[page / 64] &= ~(1ull << (page % 64));
-	region_count[page >> 10]--;
+	region_count[page >> shift]--;
 	control.tlb_drops++;
 }
 
@@ -69,8 +76,9 @@ void vtlb_flush(void)
 			continue;
 		control.tlb_drops += region_count[region];
 		region_count[region] = 0;
-		memset(&mapped[region * 16], 0, 16 * sizeof(mapped[0]));
+		memset(&mapped[region * words_of_region()], 0, words_of_region() * sizeof(mapped[0]));
 	}
+	shift = region_shift();
 	low_count = 0;
 	host_is_full = false;
 	unmap_host(0, HOLE >> 12);
@@ -89,11 +97,11 @@ static void evict_if_full(void)
 
 void vtlb_drop(uint32_t linear)
 {
-	uint32_t page = linear >> 12, count = 1;
+	uint32_t page = linear >> 12, region = page >> shift, count = 1;
 
-	if (region_pde[page >> 10] & PTE_PS && region_count[page >> 10]) {
-		page &= ~0x3ffu;
-		count = 1024;
+	if (region_count[region] && is_large(region_pde[region])) {
+		page = region << shift;
+		count = 1u << shift;
 	}
 	uint32_t dropped = 0;
 
@@ -129,20 +137,32 @@ static void drop_later(uint32_t page)
 
 static void drop_region(uint32_t region)
 {
-	for (uint32_t word = region * 16; word < region * 16 + 16; word++)
+	for (uint32_t word = region * words_of_region(); word < (region + 1) * words_of_region(); word++)
 		for (uint64_t bits = mapped[word]; bits; bits &= bits - 1)
 			drop_later(word * 64 + (uint32_t)__builtin_ctzll(bits));
 }
 
+static void set_entry(uint32_t page, uint64_t value)
+{
+	if (machine.wide)
+		entries.wide[page] = value;
+	else
+		entries.narrow[page] = (uint32_t)value;
+}
+
 /* Drop what has changed in a group of 64 entries. Those that are not mapped take the table's values, so that
  * the whole group agrees the next time. */
-static void validate_word(const uint32_t *table, uint32_t word, uint32_t compared)
+static void validate_word(uint32_t *table, uint32_t word, uint64_t compared)
 {
+	const uint32_t mask = (1u << shift) - 1;
+
 	compare_again(word);
 	for (uint32_t page = word * GROUP; page < word * GROUP + GROUP; page++) {
+		uint64_t now = entry_of(table, page & mask);
+
 		if (!vtlb_is_mapped(page))
-			entry[page] = table[page];
-		else if ((table[page] ^ entry[page]) & compared)
+			set_entry(page, now);
+		else if ((now ^ (machine.wide ? entries.wide[page] : entries.narrow[page])) & compared)
 			drop_later(page);
 		else
 			drop_now();
@@ -166,19 +186,27 @@ static uint32_t next_used(uint32_t region)
 	return REGIONS;
 }
 
-static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
+/* How many of `count` groups from `word` on does the table, which begins at group `start`, still say? */
+static uint32_t unchanged(const uint32_t *table, uint32_t start, uint32_t word, uint32_t count, uint64_t compared)
 {
-	const uint32_t *table = (const uint32_t *)(ram + (pde & ~PAGE_MASK)) - region * 1024;
-	const uint32_t end = region * 16 + 16;
+	if (machine.wide)
+		return wide_groups_unchanged((const uint64_t *)table + (word - start) * GROUP,
+					     entries.wide + word * GROUP, count, compared);
+	return groups_unchanged(table - start * GROUP, entries.narrow, word, count, (uint32_t)compared);
+}
 
-	for (uint32_t word = region * 16; word < end; word++) {
+static void validate_region(uint32_t region, uint32_t *table, uint64_t compared)
+{
+	const uint32_t start = region * words_of_region(), end = start + words_of_region();
+
+	for (uint32_t word = start; word < end; word++) {
 		uint32_t span = 0, same;
 
 		while (word + span < end && mapped[word + span])
 			span++;
 		if (!span)
 			continue;
-		same = groups_unchanged(table, entry, word, span, compared);
+		same = unchanged(table, start, word, span, compared);
 		if (same)
 			drop_now();
 		word += same;
@@ -191,35 +219,36 @@ static void validate_region(uint32_t region, uint32_t pde, uint32_t compared)
  * a kernel-only directory is loaded (a kernel switches there and back at each change of process) and is
  * compared when a directory with a user half comes. Accessed and dirty bits count for user pages, against
  * the tables that the entries came from: kernels take those bits back to find out which pages are used,
- * and do so with user pages only, whereas fresh tables for the same kernel half have them clear. */
+ * and do so with user pages only, whereas fresh tables for the same kernel half have them clear. Where they are
+ * to be exact, they always count. */
 void vtlb_validate(bool globals)
 {
+	if (shift != region_shift()) /* a new process is as its zygote was */
+		vtlb_flush();
 	if (!paging_on())
 		return;
-	uint32_t directory = shared.cr3 & ~PAGE_MASK;
 	bool keep_global = !globals && (shared.cr4 & CR4_PGE) &&
 			   machine.pool[self].global_generation == machine.global_generation;
 
-	if (!is_ram(directory)) {
-		vtlb_flush();
-		return;
-	}
-	const uint32_t *pd = (const uint32_t *)(ram + directory);
-	uint32_t kernel = machine.user_limit >> 22, first = user_limit_kernel_only(shared.cr3) ? kernel : 0;
+	uint32_t kernel = machine.user_limit >> 12 >> shift, first = user_limit_kernel_only() ? kernel : 0;
+
+	const uint64_t pde_compared = PDE_COMPARED | (exact_dirty() ? PTE_A : 0);
 
 	drop_first = drop_end = 0;
 	compare_begin();
 	for (uint32_t region = next_used(first); region < REGIONS; region = next_used(region + 1)) {
-		uint32_t compared = region < kernel && validated_cr3 == shared.cr3 ? ~0u : ~PTE_AD;
+		bool used = exact_dirty() || (region < kernel && validated_cr3 == shared.cr3);
+		uint64_t compared = used ? COMPARED_ALL : ~(uint64_t)PTE_AD;
 
 		if (keep_global && region_global[region]) {
 			drop_now();
 			continue;
 		}
-		uint32_t pde = pd[region], old = region_pde[region];
-		bool large = old & PTE_PS;
+		uint64_t pde = directory_entry(region), old = region_pde[region];
+		bool large = is_large(old);
+		uint32_t *table = table_of(pde);
 
-		if ((pde ^ old) & PDE_COMPARED || (large && (pde ^ old) & ~PTE_AD)) {
+		if ((pde ^ old) & (large ? compared : pde_compared) || (!large && !table)) {
 			drop_region(region);
 			continue;
 		}
@@ -227,12 +256,8 @@ void vtlb_validate(bool globals)
 			drop_now();
 			continue;
 		}
-		if (!is_ram(pde)) {
-			drop_region(region);
-			continue;
-		}
 		region_pde[region] = pde;
-		validate_region(region, pde, compared);
+		validate_region(region, table, compared);
 	}
 	drop_now();
 	if (!first)
@@ -241,12 +266,11 @@ void vtlb_validate(bool globals)
 }
 
 /* False where the host has no mapping left (vm.max_map_count). */
-static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool writable)
+static bool map_pages(const struct run *run, int protection)
 {
-	uint64_t address = (uint64_t)host_page(page) << 12;
-	int protection = PROT_READ | PROT_EXEC | (writable ? PROT_WRITE : 0);
+	uint64_t address = (uint64_t)host_page(run->first) << 12;
 	int flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
-	int64_t result = sys_mmap(address, (uint64_t)count << 12, protection, flags, RAM_FD, physical);
+	int64_t result = sys_mmap(address, (uint64_t)run->count << 12, protection, flags, RAM_FD, run->physical);
 
 	if (result < 0 && result != -ENOMEM)
 		fatal(ERROR_MEMORY, (uint64_t)-result);
@@ -254,11 +278,11 @@ static bool map_pages(uint32_t page, uint32_t count, uint32_t physical, bool wri
 }
 
 /* Note that `page` is mapped by guest entry `pte` under directory entry `pde`. */
-void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde)
+void vtlb_remember(uint32_t page, uint64_t pte, uint64_t pde)
 {
-	uint32_t region = page >> 10;
+	uint32_t region = page >> shift;
 
-	entry[page] = pte;
+	set_entry(page, pte);
 	compare_again(page / GROUP);
 	if (!vtlb_is_mapped(page)) {
 		mapped[page / 64] |= 1ull << (page % 64);
@@ -273,7 +297,7 @@ void vtlb_remember(uint32_t page, uint32_t pte, uint32_t pde)
 
 static bool in_hole(uint32_t linear) { return linear - HOLE < HOLE_SIZE; }
 
-static bool map_device_image(uint32_t linear, uint32_t physical)
+static bool map_device_image(uint32_t linear, uint64_t physical)
 {
 	uint64_t address = (uint64_t)host_page(linear >> 12) << 12;
 
@@ -294,30 +318,36 @@ static enum fill_result fill(uint32_t linear, uint32_t access)
 	if (host_page(page) < control.slide >> 12)
 		return FILL_DEVICE; /* wrapped into what the host does not let us map */
 	bool rom = to.physical - control.rom_base < control.rom_size;
+	/* Dirty, where that is to be exact, by a write that faults. */
+	bool writable = to.rights & PTE_W && !rom && to.dirty, forced = !(to.rights & PTE_W) && access & ACCESS_WRITE;
 
 	if (!is_ram(to.physical) || (rom && access & ACCESS_WRITE)) {
 		if (!(access & ACCESS_WRITE) && map_device_image(linear, to.physical)) {
-			uint32_t pde = paging_on() ? *(uint32_t *)(ram + (shared.cr3 & ~PAGE_MASK) + (page >> 10) * 4) : 0;
-			bool large = to.pte & PTE_PS;
-
-			vtlb_remember(page, large || !paging_on() ? pde :
-				      *((uint32_t *)(ram + (pde & ~PAGE_MASK)) + (page & 0x3ff)), pde);
+			vtlb_remember(page, to.entry, to.pde);
 			return FILL_MAPPED;
 		}
 		return FILL_DEVICE;
 	}
-	bool writable = (to.pte & 2) && !rom, forced = !(to.pte & 2) && (access & ACCESS_WRITE);
-	struct run run = run_choose(page, to.physical, rom || forced);
+	const int withheld = debug_withheld(page);
+	const int needed = PROT_READ | (access & ACCESS_FETCH ? PROT_EXEC : 0) | (access & ACCESS_WRITE ? PROT_WRITE : 0);
+
+	if (withheld & needed)
+		return FILL_WATCHED;
+	struct run run = run_choose(page, &to, rom || forced || machine.watching);
 	uint64_t start = tracing(TRACE_TLB_FILL) ? read_tsc() : 0;
 
-	if (!map_pages(run.first, run.count, run.physical, writable || forced))
+	int protection = PROT_READ | (writable || forced ? PROT_WRITE : 0) | (to.executable ? PROT_EXEC : 0);
+
+	if (!map_pages(&run, protection & ~withheld))
 		return FILL_FULL;
+	if (machine.opened)
+		debug_opened(page);
 	control.tlb_fills++;
 	control.tlb_pages += run.count;
 	if (start)
-		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, to.physical, run.count });
+		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, (uint32_t)to.physical, run.count });
 	/* What user code must not reach although its segments do, or may only read. */
-	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.pte & ACCESS_USER)) && paging_on()) {
+	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.rights & PTE_U)) && paging_on()) {
 		if (low_count + run.count > LOW_SUPERVISOR_MAX)
 			low_count = LOW_SUPERVISOR_MAX + 1;
 		else

@@ -60,3 +60,17 @@ def test_reads_cross_pages_and_end_where_nothing_is_mapped(memory: FakeMemory) -
     assert space.read(0xC000_0FFE, 4) == b"abcd"
     assert space.word(0xC000_0FFE) == int.from_bytes(b"abcd", "little")
     assert len(space.read(0xC000_1000, 10000)) == 4096
+
+
+def test_wide_entries(memory: FakeMemory) -> None:
+    """PAE: the pointers are what CR3 loaded, whatever lies in memory now; pages of 2 MiB are always there."""
+    for address, entry in (
+        (0x3000, 0x0020_0083), (0x3008, 0x4003), (0x4000 + 8 * 511, 0x8000_0000_0000_5003),
+        (0x4000, 0x1_0000_5003),
+    ):  # fmt: skip
+        memory.write(address, struct.pack("<Q", entry))
+    space = AddressSpace(memory, PG, 0x1000, 0x20, (0, 0, 0, 0x3001))
+    assert space.physical(0xC000_1234) == 0x0020_1234
+    assert space.physical(0xC03F_F123) == 0x5123
+    assert space.physical(0xC020_0000) == 0x1_0000_5000 and space.read(0xC020_0000, 4) == b""
+    assert space.physical(0xC020_1000) is None and space.physical(0) is None

@@ -40,8 +40,6 @@ class Deviation(NamedTuple):
 _RF = 0x1_0002  # EFLAGS as a fault saves them
 _VIF = 0x8_0000
 _BREAK_ON_WRITE, _GENERAL_DETECT = 0xD_0401, 0x2400  # in DR7
-_DR6 = 0xFFFF_0FF0
-_DR6_BD = 0x2000
 
 
 def _user(**values: int) -> State:
@@ -67,7 +65,6 @@ def _one(name: str, site: str, state: State, differs: Differs, host: str = "") -
     return {name: Case(DEVIANT.get(site) or BY_KEY[site], state, _differing(differs), host)}
 
 
-_TO_GATE = State(ebx=ARENA, memory=((ARENA, LAND), (ARENA + 4, SELECTOR["call_gate"])))
 _SPARE = SELECTOR["kernel_data_alias"]
 _ACCESSED = m.SEGMENTS["kernel_data_alias"] >> 32
 _BEHIND = m.pattern(m.ALONE + m.PROBE_OFFSET)  # what a flat segment shows
@@ -82,20 +79,10 @@ DEVIATIONS = (
     Deviation("`rdpid` on a host whose processor has it",
               "#UD where CPUID does not show it, as the virtual CPU's does not", "runs",
               _one("rdpid", "rdpid", State(), _spared(6), "rdpid")),
-    Deviation("far transfers to call gates, task gates and TSSs", "go through, switch tasks",
-              "#GP, as for any other system segment",
-              _one("call-gate", "ljmp-memory", _TO_GATE, _refused(SELECTOR["call_gate"], LAND))),
     Deviation("`sysexit` with data segments of ring 0", "leaves them", "makes them null: they would show the user the "
               "kernel", _one("sysexit-data", "sysexit", State(edx=LAND, ecx=ARENA), {
                   name: pair for segment in ("ds", "es") for name, pair in (
                       (segment, (m.KERNEL_DATA, 0)), (f"probe_{segment}", (_BEHIND, m.PROBE_FAILED)))})),
-    Deviation("hardware breakpoints (DR0-3, DR7)", "trap", "do not",
-              _one("watchpoint", "watchpoint", State(eax=ARENA, ebx=ARENA, ecx=_BREAK_ON_WRITE), {
-                  "vector": (1, "end"), "eip": ("step 3", "step 4"), "dr6": (_DR6 | 1, _DR6)})),
-    Deviation("debug registers with DR7.GD", "#DB", "can be read and written",
-              _one("general-detect", "general-detect", State(ecx=_GENERAL_DETECT), {
-                  "vector": (1, "end"), "eip": ("step 1", "step 3"), "dr6": (_DR6 | _DR6_BD, _DR6),
-                  "dr7": (0x400, _GENERAL_DETECT)})),
     Deviation("clearing CR0.PE", "back to real mode", "#GP: there is none",
               _one("real-mode", "real-mode", State(eax=0x10, ecx=m.CR0_BASE), _refused(0, "step 2"))),
     Deviation("bits of CR4 that the virtual CPU does not offer (MCE, PCE)", "can be set", "#GP, as for reserved bits", {
@@ -105,7 +92,7 @@ DEVIATIONS = (
               _one("timestamp-disabled", "rdtsc", _user(cr4=m.CR4_TSD), _spared(13))),
     Deviation("`cli`, `sti` outside ring 0 with CR4.PVI", "change EFLAGS.VIF", "#GP, as without",
               _one("virtual-interrupts", "sti", _user(cr4=m.CR4_PVI), _refused(0, "step 1", 2 | _VIF))),
-    Deviation("the FPU with CR0.TS or CR0.EM", "#NM", "runs", {
+    Deviation("FPU instructions that do not wait for exceptions (`fninit`) with CR0.TS or CR0.EM", "#NM", "run", {
         **_one("task-switched", "fpu", State(cr0=m.CR0_BASE | m.CR0_TS), _spared(7)),
         **_one("task-switched-user", "fpu", _user(cr0=m.CR0_BASE | m.CR0_TS), _spared(7)),
         **_one("emulated-fpu", "fpu", State(cr0=m.CR0_BASE | m.CR0_EM), _spared(7))}),
@@ -114,4 +101,17 @@ DEVIATIONS = (
                   "edx": (_ACCESSED, _ACCESSED & ~0x100),
                   f"[{m.TABLES + _SPARE + 4:#x}]": (None, _ACCESSED & ~0x100)})),
 )  # fmt: skip
+# What needs a state that is chosen, and does not differ.
+AGREEING: Mapping[str, Case] = {
+    **_one("watchpoint", "watchpoint", State(eax=ARENA, ebx=ARENA, ecx=_BREAK_ON_WRITE), {}),
+    **_one("general-detect", "general-detect", State(ecx=_GENERAL_DETECT), {}),
+    **_one("task-switched-x87", "x87", State(cr0=m.CR0_BASE | m.CR0_TS), {}),
+    **_one("task-switched-x87-user", "x87", _user(cr0=m.CR0_BASE | m.CR0_TS), {}),
+    **_one("emulated-x87", "x87", State(cr0=m.CR0_BASE | m.CR0_EM), {}),
+    **_one("emulated-mmx", "mmx", State(cr0=m.CR0_BASE | m.CR0_EM), {}),
+    **_one("task-switched-mmx", "mmx", State(cr0=m.CR0_BASE | m.CR0_TS), {}),
+    **_one("emulated-task-switched-mmx", "mmx", State(cr0=m.CR0_BASE | m.CR0_EM | m.CR0_TS), {}),
+    **_one("emulated-wait", "wait", State(cr0=m.CR0_BASE | m.CR0_EM), {}),
+    **_one("monitored-wait", "wait", State(cr0=m.CR0_BASE | m.CR0_TS | m.CR0_MP), {}),
+}
 CASES: Mapping[str, Case] = {name: case for deviation in DEVIATIONS for name, case in deviation.cases.items()}

@@ -65,7 +65,8 @@ class EngineSide:
         self._ending = ""
 
     def _start(self) -> Mailbox:
-        domain = Domain(DomainConfig(self.kernel.path, memory=MEMORY))
+        # The model that the bare machine is (oracle.py).
+        domain = Domain(DomainConfig(self.kernel.path, memory=MEMORY, cpu_model="pentium3"))
         domain.build()
         mailbox = Mailbox(domain, self.kernel.symbols["mailbox"])
         domain.bus.add(mailbox)

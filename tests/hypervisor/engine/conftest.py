@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.hypervisor.engine import guests
+from tests.hypervisor.engine import emulators, guests
 
-Machine = Callable[[str], dict[str, int]]
+Machine = Callable[..., dict[str, int]]
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +28,51 @@ def assembled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool],
     return get
 
 
-@pytest.fixture(params=["ported", "ported-slide", "unported", "unported-slide"])
-def machine(
-    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path
-) -> Machine:
-    """Runs a guest until it finishes; gives what it said."""
-    form, _, slide = request.param.partition("-")
+WAYS = ("ported", "ported-slide", "unported", "unported-slide")
 
-    def run(body: str) -> dict[str, int]:
+
+def _runner(way: str, assembled: Callable[[str, bool], Path]) -> Machine:
+    form, _, slide = way.partition("-")
+
+    def run(body: str, **config: Any) -> dict[str, int]:
         kernel = assembled(body, form == "ported")
         traps = () if form == "ported" else guests.silent_instructions(kernel)
-        result = guests.run(kernel, slide=bool(slide), traps=traps)
+        result = guests.run(kernel, slide=bool(slide), traps=traps, **config)
         assert result.outcome.cause == "debug exit with value 0x0", (result.outcome, result.text)
         return result.items
 
     return run
+
+
+@pytest.fixture(params=WAYS)
+def machine(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path
+) -> Machine:
+    """``machine(body, **config)`` runs a guest until it finishes; gives what it said. `config`: of DomainConfig."""
+    return _runner(request.param, assembled)
+
+
+def _emulator(name: str, installed: bool) -> object:
+    return pytest.param(name, marks=pytest.mark.skipif(not installed, reason=f"no {name}"))
+
+
+@pytest.fixture(params=[*WAYS, _emulator("bochs", emulators.BOCHS)])
+def bare(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path, tmp_path: Path
+) -> Machine:
+    """As `machine`, and unported in Bochs, to which all that the test says applies as well."""
+    if request.param == "bochs":
+        return lambda body: emulators.run_in_bochs(assembled(body, False), tmp_path)
+    return _runner(request.param, assembled)
+
+
+@pytest.fixture(params=[*WAYS, _emulator("bochs", emulators.BOCHS), _emulator("qemu", bool(emulators.QEMU))])
+def pc(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path, tmp_path: Path
+) -> Machine:
+    """The same, and in QEMU."""
+    if request.param == "qemu":
+        return lambda body: emulators.run_in_qemu(assembled(body, False))
+    if request.param == "bochs":
+        return lambda body: emulators.run_in_bochs(assembled(body, False), tmp_path)
+    return _runner(request.param, assembled)

@@ -55,8 +55,13 @@ class Run:
     @property
     def items(self) -> dict[str, int]:
         """The values that the guest said, by name."""
-        pairs = (line.split("=", 1) for line in self.text.splitlines() if "=" in line)
-        return {name: int(value, 16) for name, value in pairs}
+        return items(self.text)
+
+
+def items(text: str) -> dict[str, int]:
+    """The values that a guest said, by name."""
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {name: int(value, 16) for name, value in pairs}
 
 
 def assemble(body: str, out: Path, ported: bool) -> Path:

@@ -231,6 +231,46 @@ test:	call paging
     assert said["before"] == said["vector"] == 0x40
 
 
+@pytest.mark.parametrize(
+    ("jump", "stack"),
+    [("jmp 0x4000010", 0), ("movl $0x4000010,%eax\n jmp *%eax", 0), ("call 0x4000010", -4), ("call *target", -4),
+     ("xorl %eax,%eax\n jz 0x4000010", 0), ("pushl $0x4000010\n ret", 0), ("pushl $1\n pushl $0x4000010\n ret $4", 0)],
+)  # fmt: skip
+def test_jumps_behind_the_users_end(machine: Machine, jump: str, stack: int) -> None:
+    """The jump is done, and the fetch at its target is a page fault; so is one by the kernel's iret."""
+    said = machine(PAGING + BEHIND + f"""
+test:	call paging
+	call behind
+	in_ring_3 before, nop
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	{jump}
+	r3_int $0x40
+2:	movl $0,trap_resume
+	say vector, trap_vector
+	say error, trap_error
+	say eip, trap_eip
+	subl $stack_top-8192,trap_user_esp
+	say esp, trap_user_esp
+	r3_read_cr2 %eax
+	say cr2, %eax
+	movl $3f,trap_resume
+	user $0x4000020
+3:	movl $0,trap_resume
+	say iret, trap_vector
+	say iret.error, trap_error
+	say iret.eip, trap_eip
+	finish
+	.data
+target:	.long 0x4000010
+	.text
+""")
+    expected = {"before": 0x40, "vector": PF, "error": 5, "eip": 0x4000010, "cr2": 0x4000010,
+                "esp": stack & 0xFFFF_FFFF, "iret": PF, "iret.error": 5, "iret.eip": 0x4000020}  # fmt: skip
+    assert {name: said[name] for name in expected} == expected
+
+
 def test_ported_user_code_reads_the_contracts_data(machine: Machine) -> None:
     """Flags and segment registers in user programs that were ported too, beyond the end of their segments."""
     said = machine(PAGING + BEHIND + """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
+from hypervisor import cpu_model
+from hypervisor.cpu_model import MODELS
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.said import GP, UD, fault, without_place
+from tests.hypervisor.engine.said import GP, NONE, UD, fault, without_place
 
 
 def test_cpuid(machine: Machine) -> None:
-    """A CPU with exactly what guests may use; no PAE, no SYSCALL, no long mode."""
+    """A CPU with exactly what guests may use; no SYSCALL, no long mode."""
     said = machine("""
 test:	movl $0,%eax
 	r3_cpuid
@@ -25,10 +29,10 @@ test:	movl $0,%eax
 	finish
 """)
     fpu, pse, tsc, msr, pae, apic, sep, pge = (said["features"] >> bit & 1 for bit in (0, 3, 4, 5, 6, 9, 11, 13))
-    assert (fpu, pse, tsc, msr, pae, apic, sep, pge) == (1, 1, 1, 1, 0, 1, 1, 1)
+    assert (fpu, pse, tsc, msr, pae, apic, sep, pge) == (1, 1, 1, 1, 1, 1, 1, 1)
     assert said["vendor"].to_bytes(4, "little") == b"Genu"
     assert said["hypervisor"].to_bytes(4, "little") == b"ring"
-    assert not said["extended"] & (1 << 29 | 1 << 20 | 1 << 11)
+    assert said["extended"] & (1 << 29 | 1 << 20 | 1 << 11) == 1 << 20
 
 
 def test_model_specific_registers(machine: Machine) -> None:
@@ -50,6 +54,47 @@ test:	movl $0x1b,%ecx
 """)
     expected = {"apic_base": 0xFEE00900, "tsc_high": 0x1000} | fault("unknown_read", GP) | fault("unknown_write", GP)
     assert said == expected
+
+
+REGISTERS = {"efer": 0xC0000080, "sysenter": 0x174, "pat": 0x277, "apic": 0x1B, "tsc": 0x10}
+BITS = {"vme": 1, "tsd": 4, "de": 8, "pse": 0x10, "pae": 0x20, "mce": 0x40, "pge": 0x80, "osfxsr": 0x200,
+        "osxmmexcpt": 0x400}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_has_what_its_cpuid_says(machine: Machine, model: str) -> None:
+    """CR4 bits, MSRs and SYSENTER come and go with the features that they belong to."""
+    said = machine("test:\n" + "".join(f"""
+	movl ${number:#x},%ecx
+	expect {name}, r3_rdmsr
+""" for name, number in REGISTERS.items()) + "".join(f"""
+	movl ${bit:#x},%eax
+	expect {name}, r3_write_cr4 %eax
+""" for name, bit in BITS.items()) + """
+	movl $1,%eax
+	r3_cpuid
+	say signature, %eax
+	say edx, %edx
+	movl $0x80000001,%eax
+	r3_cpuid
+	say extended, %edx
+	movl $0,%eax
+	r3_cpuid
+	say leaves, %eax
+	expect enter, r3_sysenter
+	finish
+""", cpu_model=model)  # fmt: skip
+    edx, nx = said["edx"], said["extended"] >> 20 & 1
+    has = {name: edx >> bit & 1 for name, bit in cpu_model.EDX.items()}
+    assert said["signature"] == MODELS[model].signature
+    assert has == {name: int(name in MODELS[model].features) for name in has}
+    features = {"efer": nx, "sysenter": has["sep"], "pat": has["pat"], "apic": has["apic"], "tsc": has["tsc"],
+                "tsd": has["tsc"], "de": has["de"], "pse": has["pse"], "pae": has["pae"], "pge": has["pge"],
+                "osfxsr": has["fxsr"], "osxmmexcpt": has["sse"], "vme": has["de"], "mce": 0}  # fmt: skip
+    undefined = UD if not has["msr"] else GP
+    for name, there in features.items():
+        assert said[name] == (NONE if there else undefined if name in REGISTERS else GP), name
+    assert said["enter"] == (GP if has["sep"] else UD)  # IA32_SYSENTER_CS is 0
 
 
 def test_control_registers(machine: Machine) -> None:
@@ -77,12 +122,12 @@ test:	r3_read_cr0 %eax
 	say cr2, %ebx
 	movl $0x80000000,%eax
 	expect paging_without_protection, r3_write_cr0 %eax
-	movl $0x20,%eax
-	expect pae, r3_write_cr4 %eax
+	movl $0x2000,%eax
+	expect vmx, r3_write_cr4 %eax
 	finish
 """)
     expected = {"cr0": said["cr0"], "ts": 8, "clts": 0, "lmsw": 0xB, "cr2": 0x12345678}
-    expected |= fault("paging_without_protection", GP) | fault("pae", GP)
+    expected |= fault("paging_without_protection", GP) | fault("vmx", GP)
     assert said == expected and said["cr0"] & 0x80000011 == 0x11
 
 
