@@ -76,13 +76,19 @@ uint32_t guest_selector(uint32_t host)
 	return (index - GDT_LIMIT) << 3 | 4 | rpl;
 }
 
-/* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, or
- * that this mirror does not know, becomes one that faults, so that `segment_load` decides. */
+/* A descriptor that kernels rewrite for each thread that they switch to: a user segment of the GDT that begins
+ * somewhere. An LDT is mirrored anew when it is loaded. */
+static bool is_rewritten(uint32_t guest, uint64_t d) { return !(guest & 4) && desc_dpl(d) == 3 && desc_base(d); }
+
+/* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, that
+ * this mirror does not know, or whose descriptor may have changed in memory, becomes one that faults, so that
+ * `segment_load` decides. */
 static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
 {
 	bool code = source & DESC_CODE, conforming = code && source & DESC_EXPAND;
 
-	if (!wanted || (code && !(source & DESC_WRITE)) || (!conforming && desc_dpl(source) < (guest & 3)))
+	if (!wanted || is_rewritten(guest, source) || (code && !(source & DESC_WRITE)) ||
+	    (!conforming && desc_dpl(source) < (guest & 3)))
 		return FAULTING_SELECTOR;
 	return host_selector(guest);
 }

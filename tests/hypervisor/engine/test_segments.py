@@ -420,3 +420,38 @@ seen:	.long 0,0,0,0
 	.text
 """)
     assert said == {"if": 0x200, "cr0": 1, "handled": 0x1234}
+
+
+def test_descriptors_changed_behind_registers(bare: Machine) -> None:
+    """As kernels set a thread's area: a descriptor is written, then its selector is loaded, by every short way."""
+    said = bare(DESCRIPTORS + """
+test:	movl $0xaaaaaaaa,0x300000
+	movl $0xbbbbbbbb,0x310000
+	movl $0xcccccccc,0x320000
+	descriptor 0, 0x0040f230, 0x0000ffff
+	r3_lgdt gdt_pointer
+	movl $FREE+3,%eax
+	r3_load_gs %eax
+	say first, %gs:0
+	descriptor 0, 0x0040f231, 0x0000ffff
+	say kept, %gs:0
+	r3_load_gs %eax
+	say second, %gs:0
+	descriptor 0, 0x0040f232, 0x0000ffff
+	pushl $FREE+3
+	r3_pop_gs
+	say third, %gs:0
+	descriptor 0, 0x0040f230, 0x0000ffff
+	in_ring_3 user, movl %gs:0,%ebx
+	movl $FREE+3,%eax
+	r3_load_gs %eax
+	in_ring_3 user, movl %gs:0,%ebx
+	say user_first, %ebx
+	descriptor 0, 0x00407230, 0x0000ffff
+	movl $FREE+3,%eax
+	expect absent, r3_load_gs %eax
+	finish
+""")
+    wanted = {"first": 0xAAAAAAAA, "kept": 0xAAAAAAAA, "second": 0xBBBBBBBB, "third": 0xCCCCCCCC,
+              "user_first": 0xAAAAAAAA, "absent": NP, "absent.error": 0x30}  # fmt: skip
+    assert {name: said[name] for name in wanted} == wanted
