@@ -67,6 +67,7 @@ class E1000(PciFunction):
         self._causes = self._mask = 0
         self._gathered, self._context = bytearray(), Context()
         self._options = 0
+        self._waiting.clear()
         self._interrupt_changed()
 
     # --- the cable's side -------------------------------------------------------------------------------

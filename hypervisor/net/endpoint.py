@@ -16,6 +16,10 @@ class Endpoint(Protocol):
     def connected(self) -> bool:
         """Whether anybody is at the other end now."""
 
+    @property
+    def backlog(self) -> bool:
+        """Whether frames wait until the peer takes them."""
+
     def waits(self) -> list[Ready]:
         """What the pump is to wait for."""
 

@@ -22,6 +22,8 @@ _POLL_MS = 1000  # how often an absent peer is looked for
 class Card(Protocol):
     """What the pump needs of a network card."""
 
+    link: bool
+
     def received(self, frame: bytes) -> None:
         """Take a frame."""
 
@@ -46,7 +48,7 @@ class Line:
         if self.capture:
             self.capture.add(frame)
         self.endpoint.send(frame)
-        if any(writing for _, writing in self.endpoint.waits()):
+        if self.endpoint.backlog:
             self._wake()
 
     def close(self) -> None:
@@ -90,11 +92,11 @@ class Pump:
                 os.eventfd_read(self._event)
 
     def _serve(self, line: Line) -> None:
-        frames, card = line.endpoint.receive(), line.card
-        if not card:
+        frames, card, up = line.endpoint.receive(), line.card, line.endpoint.connected
+        if not card or not frames and up == card.link:
             return
         with self._lock:
-            card.set_link(line.endpoint.connected)
+            card.set_link(up)
             for frame in frames:
                 if line.capture:
                     line.capture.add(frame)

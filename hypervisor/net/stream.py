@@ -103,9 +103,13 @@ class StreamEndpoint:
     def connected(self) -> bool:
         return self._peer is not None
 
+    @property
+    def backlog(self) -> bool:
+        return bool(self._out)
+
     def waits(self) -> list[Ready]:
         if self._peer:
-            return [(self._peer.fileno(), bool(self._out))]
+            return [(self._peer.fileno(), self.backlog)]
         return [(self._listener.fileno(), False)] if self._listener else []
 
     def receive(self) -> list[bytes]:

@@ -36,6 +36,10 @@ class TapEndpoint:
     def connected(self) -> bool:
         return self._fd >= 0
 
+    @property
+    def backlog(self) -> bool:
+        return False
+
     def waits(self) -> list[Ready]:
         return [(self._fd, False)]
 
