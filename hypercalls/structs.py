@@ -76,6 +76,8 @@ class PortClass(IntEnum):
     REGISTER_INDEX = 5  # selects a register of file `index`
     REGISTER_DATA = 6  # reads and writes the selected register of file `index`
     TASK_FILE = 7  # writes go to an IDE register: index = channel * 8 + register, 0 for device control (`ide_channel`)
+    IDE_STATUS = 8  # reads give the status latch of IDE channel `index` and take its interrupt back
+    BUS_MASTER = 9  # a register of an IDE channel's bus master: index = channel * 8 + register
 
 
 class MonitorDevice(IntEnum):
@@ -227,21 +229,25 @@ FIFO = Struct(
     "A string I/O port's data: filled or emptied by the monitor, one exit per transfer instead of per item.",
     Field("position", "u32", "next byte"),
     Field("end", "u32", "bytes in the transfer; position == end: idle, accesses go to the VMM"),
-    Field("block", "u32", "bytes between two interrupts"),
-    Field("irq", "u32", "line pulsed when a block other than the last is done; 255: none"),
+    Field("block", "u32", "bytes between two interrupts, the first of which is at the transfer's beginning"),
     Field("latch", "u32", "latch set to `done_value` when the transfer ends"),
     Field("done_value", "u32", ""),
-    Field("exit_when_done", "u32", "1 = FIFO_DONE exit at the end (writes)"),
+    Field("exit_when_done", "u32", "1 = FIFO_DONE exit at the end"),
     Field("writing", "u32", "1 = guest to device"),
+    Field("reserved", "u32", ""),
 )
 
 IDE = Struct(
     "ide_channel",
-    "An IDE channel as far as the monitor knows it: it keeps the task file, and carries out the commands that move "
-    "sectors where nothing can be wrong with them.",
-    Field("sectors", "u32", "LBA sectors of each drive; 0: its commands are the VMM's", 2),
-    Field("first", "u32", "first sector of the write that `begun` tells of"),
+    "An IDE channel as far as the monitor knows it: it keeps the task file and the bus master's registers, and carries "
+    "out the commands that move sectors where nothing can be wrong with them. While the guest runs the record is the "
+    "monitor's, during an exit the VMM's.",
+    Field("sectors", "u64", "LBA sectors of each drive; 0: its commands are the VMM's", 2),
+    Field("first", "u64", "PIO write: the data window's first sector; other transfers: the first that has not moved"),
+    Field("left", "u32", "sectors of the transfer from `first` on, those in the data window left out"),
+    Field("table", "u32", "bus master: guest-physical address of the descriptors"),
     Field("task", "u8", "last value written to each register; 0: to device control", 8),
+    Field("previous", "u8", "the value before that, which 48-bit commands take as the high half", 8),
     Field("read_only", "u8", "1 = writes to the drive are the VMM's, which refuses them", 2),
     Field("multiple", "u8", "sectors in a block of READ and WRITE MULTIPLE; 0: not set", 2),
     Field("disk", "u8", "place in `disks` of each drive", 2),
@@ -250,10 +256,15 @@ IDE = Struct(
     Field("latch", "u8", "status latch"),
     Field("irq", "u8", "line"),
     Field("requesting", "u8", "status while the drive offers or wants data"),
-    Field("busy", "u8", "status from a write's last byte on, until its sectors are written"),
-    Field("begun", "u8", "the monitor has begun a write that the VMM has not seen yet: 1 + its drive"),
+    Field("busy", "u8", "status from a data window's last byte on, until its sectors have moved"),
+    Field("moving", "u8", "1 + the drive whose sectors move through the data window; 0: none do"),
+    Field("dma", "u8", "1 + the drive whose sectors wait for the bus master; 255: data of the VMM does; 0: none"),
+    Field("writing", "u8", "1 = that transfer is from guest to disk"),
     Field("served", "u8", "bit of each drive that had a command without errors since the VMM last looked"),
-    Field("reserved", "u8", ""),
+    Field("master_command", "u8", "bus master: bit 0 start, bit 3 direction"),
+    Field("master_status", "u8", "bus master: bit 0 active, bit 1 error, bit 2 interrupt"),
+    Field("master_enabled", "u8", "1 = the PCI function may reach memory"),
+    Field("reserved", "u8", "", 4),
 )
 
 DISK = Struct(
@@ -319,7 +330,7 @@ CONTROL = Struct(
     Field("doorbell", "u32", "1 = EXIT_FD was rung for console output not yet read"),
     Field("exit", "exit_record", ""),
     Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
-    Field("irq_request", "u8", "VMM: pulse this ISA line; cleared by the monitor", 16),
+    Field("irq_request", "u8", "VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor", 16),
     Field("console_out_head", "u32", "bytes ever written by the guest"),
     Field("console_out_tail", "u32", "bytes ever read by the VMM"),
     Field("console_in_head", "u32", "bytes ever typed"),

@@ -142,33 +142,29 @@ class Fifo:
 
     def __init__(self, record: Any, window: memoryview, index: int) -> None:
         self._record, self._window, self.index = record, window, index
-        self._length = 0
 
-    def _start(self, length: int, block: int, irq: int, latch: Latch, done_value: int, writing: bool) -> None:
+    def _start(self, length: int, block: int, latch: Latch, done_value: int, tell: bool, writing: bool) -> None:
         record = self._record
         record.position = record.end = 0
-        record.block, record.irq = block, irq
-        record.latch, record.done_value = latch.index, done_value
-        record.exit_when_done = record.writing = int(writing)
-        self._length = length
+        record.block, record.latch, record.done_value = block, latch.index, done_value
+        record.exit_when_done, record.writing = int(tell), int(writing)
         record.end = length  # last: the window is live from here on
 
-    def start_read(self, data: bytes, block: int, irq: int, latch: Latch, done_value: int) -> None:
-        """Offer `data` (at most FIFO_SIZE bytes) to the guest; `irq` is pulsed between blocks (bytes)."""
+    def start_read(self, data: bytes, block: int, latch: Latch, done_value: int, tell: bool = False) -> None:
+        """Offer `data` (at most FIFO_SIZE bytes) to the guest; the device interrupts between blocks (bytes).
+
+        `tell`: the device's `fifo_done` is called at the end.
+        """
         self._window[: len(data)] = data
-        self._start(len(data), block, irq, latch, done_value, writing=False)
+        self._start(len(data), block, latch, done_value, tell, writing=False)
 
-    def start_write(self, length: int, block: int, irq: int, latch: Latch, done_value: int) -> None:
+    def start_write(self, length: int, block: int, latch: Latch, done_value: int) -> None:
         """Expect `length` bytes from the guest; the device's `fifo_done` is called at the end."""
-        self._start(length, block, irq, latch, done_value, writing=True)
-
-    def begun_write(self, length: int) -> None:
-        """The monitor has begun what `start_write` does."""
-        self._length = length
+        self._start(length, block, latch, done_value, tell=True, writing=True)
 
     def taken(self) -> bytes:
-        """What the guest wrote; the length is what was asked for, whatever the guest says."""
-        data = bytes(self._window[: self._length])
+        """What the guest wrote, as long as the guest says it is, at most a window full; the transfer is over."""
+        data = bytes(self._window[: self._record.end])
         self.stop()
         return data
 
@@ -178,21 +174,30 @@ class Fifo:
         return bool(self._record.position == self._record.end)
 
     @property
-    def expected(self) -> int:
-        """Bytes of the transfer that the monitor has begun (the guest's word), at most a window full."""
-        return min(int(self._record.end), len(self._window))
+    def block(self) -> int:
+        """Bytes between two interrupts of the last transfer (as the guest's side tells)."""
+        return int(self._record.block)
+
+    @property
+    def ahead(self) -> int:
+        """Bytes of the block that passes now, or will next (as the guest's side tells)."""
+        position, end, block = self._record.position, self._record.end, self._record.block
+        return min(block, end - position // block * block) & 0xFFFF_FFFF if block and position < end else 0
 
     def stop(self) -> None:
         """Abandon the transfer: accesses become exits again."""
-        self._length = 0
         self._record.end = self._record.position = 0
 
 
 class Bus:
-    """All devices of one domain. `pulse_irq(line)` raises an ISA interrupt (an edge) at any time."""
+    """All devices of one domain.
 
-    def __init__(self, memory: GuestMemory, state: StateFile, pulse_irq: Callable[[int], None]) -> None:
-        self.memory, self.pulse_irq = memory, pulse_irq
+    `pulse_irq(line)` raises an ISA interrupt (an edge), `set_irq(line, high)` drives the line, both at any time.
+    """
+
+    def __init__(self, memory: GuestMemory, state: StateFile, pulse_irq: Callable[[int], None],
+                 set_irq: Callable[[int, bool], None]) -> None:
+        self.memory, self.pulse_irq, self.set_irq = memory, pulse_irq, set_irq
         self.devices: list[Device] = []
         self.absent: dict[tuple[str, int], int] = {}  # (what, port or page) -> accesses
         self._state, self._control = state, state.control
@@ -231,6 +236,32 @@ class Bus:
         self.devices.append(device)
         device.attach(self)
 
+    def claim(self, device: Device, ports: range) -> list[int]:
+        """Give `device` those of `ports` that nobody has, which are returned, until `release`.
+
+        For what the guest itself may move: where it puts one device upon another, the first keeps its ports.
+        """
+        free = [port for port in ports if port not in self._owners and self._state.is_free(port)]
+        for port in free:
+            self._owners[port] = device
+            self._in[port], self._out[port] = device.port_in, device.port_out
+        return free
+
+    def claim_memory(self, device: Device, area: range) -> None:
+        """Give `device` the guest-physical addresses `area`, as far as nobody has them, until `release`."""
+        self._mmio.append((area, device))
+
+    def release(self, device: Device, area: range) -> None:
+        """Take back what `claim` gave of the ports `area`, or `claim_memory` of that memory."""
+        if (area, device) in self._mmio:
+            self._mmio.remove((area, device))
+            return
+        for port in area:
+            if self._owners.get(port) is device:
+                del self._owners[port], self._in[port], self._out[port]
+                self._state.set_port_in(port, PortClass.EXIT, 0)
+                self._state.set_port_out(port, PortClass.EXIT, 0)
+
     def latch(self, ports: Iterable[int], value: int) -> Latch:
         """Let reads of `ports` give a latched byte, first `value`, without an exit."""
         if self._latches == len(self._control.latch):
@@ -258,18 +289,28 @@ class Bus:
         for port in ports:
             self._state.set_port_out(port, PortClass.POSTED, 0)
 
-    def task_file(self, ports: dict[int, int]) -> Any:
-        """An IDE channel's registers, which the monitor keeps: `ports` maps each port to its register.
-
-        Returns the `ide_channel` of the contract, for the device to fill in and to look up what was written.
+    def ide_channel(self, registers: dict[int, int], status: int) -> int:
+        """An IDE channel's registers, which the monitor keeps: `registers` maps each port to its register, `status`
+        is the status register's. Returns the channel's number, by which `ide_record` finds its record.
         """
         channel = self._channels
         if channel == len(self._control.ide):
             raise RingError(f"more than {channel} IDE channels; attach fewer disks")
         self._channels += 1
-        for port, register in ports.items():
+        for port, register in registers.items():
             self._state.set_port_out(port, PortClass.TASK_FILE, channel * 8 + register)
+        self._state.set_port_in(status, PortClass.IDE_STATUS, channel)
+        return channel
+
+    def ide_record(self, channel: int) -> Any:
+        """The `ide_channel` of the contract, for the device to fill in and to look up what was written."""
         return self._control.ide[channel]
+
+    def bus_master(self, ports: dict[int, int]) -> None:
+        """Let the monitor serve IDE's bus masters: `ports` maps each port to channel * 8 + register."""
+        for port, index in ports.items():
+            self._state.set_port_in(port, PortClass.BUS_MASTER, index)
+            self._state.set_port_out(port, PortClass.BUS_MASTER, index)
 
     def disk(self, image: DiskImage) -> int:
         """Hand an image to the monitor, which maps it; returns its place among the mapped disks."""

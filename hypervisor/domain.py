@@ -26,12 +26,16 @@ from hypercalls import layout
 from hypercalls.structs import ExitReason, MonitorError, Shutdown
 from hypervisor import memory_map
 from hypervisor.bus import Bus, MachineStop
+from hypervisor.devices.ata import AtaDrive
+from hypervisor.devices.atapi import PacketDrive
 from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
+from hypervisor.devices.i440fx import ISA_SLOT, pci_bus
 from hypervisor.devices.i8042 import I8042
-from hypervisor.devices.ide import Drive, ide_channels
+from hypervisor.devices.ide import IdeDrive, ide_channels
 from hypervisor.devices.mptable import write_mp_tables
+from hypervisor.devices.piix_ide import PiixIde
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
 from hypervisor.devices.vga import Vga
@@ -46,16 +50,21 @@ from hypervisor.trace.recorder import Recorder, TraceConfig
 
 DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
+_CDROM_PLACES = (2, 3, 1)  # in the order in which CD drives without an index take them
 HLT = 0xF4
 
 
 @dataclass(frozen=True)
 class DiskConfig:
-    """A disk image; `index` 0-3 is its place (primary master, slave, secondary master, slave)."""
+    """A disk image; `index` 0-3 is its place (primary master, slave, secondary master, slave).
+
+    `cdrom`: a CD in a CD drive, which is read-only and, without an index, the secondary master if that is free.
+    """
 
     path: Path
     read_only: bool = False
     index: int | None = None
+    cdrom: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,14 +157,16 @@ class Domain:
         held.callback(self.engine.close)
         self.rings = ConsoleRings(self.shared, self.engine.wake)
         self.keyboard, self.vga = I8042(), Vga()
-        self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq)
+        self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)
+        channels, pci = ide_channels(drives), pci_bus()
+        pci.plug(PiixIde(channels), ISA_SLOT, 1)
         for device in (
             Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
-            *ide_channels(drives),
+            *channels, pci,
         ):  # fmt: skip
             self.bus.add(device)
         self.engine.disks = [image.fd for image in self.bus.disks]
-        write_firmware_data(self.memory, sum(drive is not None for drive in drives))
+        write_firmware_data(self.memory, sum(isinstance(drive, AtaDrive) for drive in drives))
         write_mp_tables(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.loaded)
@@ -164,7 +175,7 @@ class Domain:
     def _command_line(self) -> str:
         return f"{self.config.kernel.name} {self.config.append}".strip()
 
-    def _open_drives(self, held: contextlib.ExitStack) -> list[Drive | None]:
+    def _open_drives(self, held: contextlib.ExitStack) -> list[IdeDrive | None]:
         places: list[DiskConfig | None] = [None] * DISK_PLACES
         for disk in self.config.disks:
             if disk.index is None:
@@ -174,9 +185,10 @@ class Domain:
             if places[disk.index]:
                 raise RingError(f"disk {disk.path}: index {disk.index} is taken; give each disk its own")
             places[disk.index] = disk
-        for disk in self.config.disks:
+        for disk in sorted(self.config.disks, key=lambda disk: not disk.cdrom):
             if disk.index is None:
-                free = [index for index in range(1, DISK_PLACES) if places[index] is None]
+                order = _CDROM_PLACES if disk.cdrom else range(1, DISK_PLACES)
+                free = [index for index in order if places[index] is None]
                 if not free:
                     raise RingError(f"disk {disk.path}: no place left; leave it out or give it ',index=0'")
                 places[free[0]] = disk
@@ -189,14 +201,14 @@ class Domain:
 
     def _open_drive(
         self, held: contextlib.ExitStack, index: int, disk: DiskConfig | None, padded: bool
-    ) -> Drive | None:
+    ) -> IdeDrive | None:
         if disk is None:
             return None
-        image = DiskImage(disk.path, read_only=disk.read_only, padded=padded)
+        image = DiskImage(disk.path, read_only=disk.read_only or disk.cdrom, padded=padded or disk.cdrom)
         held.callback(image.close)
         if image.leftover:
             self.notices.append(f"disk {disk.path}: the last {image.leftover} bytes are no sector and are left out")
-        return Drive(image, f"RING3-{index}")
+        return (PacketDrive if disk.cdrom else AtaDrive)(image, f"RING3-{index}")
 
     def _set_traps(self) -> None:
         """Replace the listed instructions by HLT, which traps in ring 3, and tell the monitor what they were."""

@@ -166,6 +166,10 @@ class Engine:
         """Raise ISA interrupt `line` (0-15), as an edge; taken when the guest goes on or is woken."""
         self.control.irq_request[line] = 1
 
+    def set_irq(self, line: int, high: bool) -> None:
+        """Drive ISA interrupt `line` (0-15) high or low; taken when the guest goes on or is woken."""
+        self.control.irq_request[line] = 2 if high else 3
+
     def wake(self) -> None:
         """Make the guest look at requests and console input now, whether it runs or idles."""
         with contextlib.suppress(BlockingIOError):

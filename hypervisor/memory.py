@@ -31,6 +31,10 @@ class GuestMemory:
         """All of RAM, writable."""
         return memoryview(self._map)
 
+    def window(self, address: int, count: int) -> memoryview:
+        """The RAM at guest-physical `address`, writable; shorter than `count` bytes where RAM ends before."""
+        return self.view[address : address + count]
+
     def _check(self, address: int, count: int) -> None:
         if address < 0 or address + count > self.size:
             raise MemoryRange(f"guest-physical {address:#x}+{count:#x} lies outside the {self.size >> 20} MiB of RAM")

@@ -63,6 +63,10 @@ class StateFile:
         """Who takes writes to `port`."""
         self._ports_out[port] = kind << 12 | index
 
+    def is_free(self, port: int) -> bool:
+        """Whether the monitor leaves `port` to the VMM."""
+        return not self._ports_in[port] >> 12 and not self._ports_out[port] >> 12
+
     def close(self) -> None:
         """Release the descriptor. The mapping goes with the last view of it."""
         if self.fd >= 0:

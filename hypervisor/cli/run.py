@@ -61,9 +61,11 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("kernel", type=Path, metavar="KERNEL", help="the linked kernel: i386 ELF or multiboot 1")
     add("--memory", "-m", default="256M", metavar="SIZE", help="RAM, for example 64M or 1G (default 256M)")
-    add("--disk", action="append", default=[], metavar="IMG[,ro][,index=N]",
+    add("--disk", action="append", default=[], metavar="IMG[,ro][,cdrom][,index=N]",
         help="a raw disk image (up to 4). Index 0, the disk that a PC boots from, shows the kernel file unless "
-        "given; others follow from 1")  # fmt: skip
+        "given; others follow from 1. cdrom: as --cdrom")  # fmt: skip
+    add("--cdrom", action="append", default=[], metavar="IMG[,index=N]",
+        help="a CD image in a CD drive: the secondary master (index 2) unless said or taken")  # fmt: skip
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
     add("--module", action="append", default=[], metavar="FILE[=TEXT]",
         help="a multiboot module and its string (default: FILE)")  # fmt: skip
@@ -91,7 +93,7 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
     return DomainConfig(
         kernel=options.kernel,
         memory=parse_size(options.memory),
-        disks=tuple(_disk(text) for text in options.disk),
+        disks=tuple(_disk(text) for text in options.disk) + tuple(_cdrom(text) for text in options.cdrom),
         append=options.append,
         modules=tuple(_module(text) for text in options.module),
         name=options.name,
@@ -122,15 +124,28 @@ def _cpu(text: str) -> int | None:
 
 def _disk(text: str) -> DiskConfig:
     path, *flags = text.split(",")
-    read_only, index = False, None
+    index = _index(flags)
     for flag in flags:
-        if flag == "ro":
-            read_only = True
-        elif flag.startswith("index=") and flag[6:].isdigit():
-            index = int(flag[6:])
-        else:
-            raise RingError(f"--disk {text}: '{flag}' is no disk option; use ro or index=0 to index=3")
-    return DiskConfig(Path(path), read_only, index)
+        if flag not in ("ro", "cdrom"):
+            raise RingError(f"--disk {text}: '{flag}' is no disk option; use ro, cdrom or index=0 to index=3")
+    return DiskConfig(Path(path), "ro" in flags, index, "cdrom" in flags)
+
+
+def _cdrom(text: str) -> DiskConfig:
+    path, *flags = text.split(",")
+    index = _index(flags)
+    if flags:
+        raise RingError(f"--cdrom {text}: '{flags[0]}' is no option of a CD; use index=0 to index=3")
+    return DiskConfig(Path(path), read_only=True, index=index, cdrom=True)
+
+
+def _index(flags: list[str]) -> int | None:
+    """The place that `flags` ask for; that is taken out of them."""
+    index = None
+    for flag in [flag for flag in flags if flag.startswith("index=") and flag[6:].isdigit()]:
+        flags.remove(flag)
+        index = int(flag[6:])
+    return index
 
 
 def _module(text: str) -> ModuleFile:

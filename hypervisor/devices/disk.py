@@ -6,12 +6,21 @@ import contextlib
 import fcntl
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hypervisor.errors import RingError
 
 SECTOR = 512
+_MAX_PLACES = os.sysconf("SC_IOV_MAX")
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK  # a pipe given by mistake must not block
+
+
+def _groups(places: Sequence[memoryview]) -> Iterator[tuple[Sequence[memoryview], int]]:
+    """As many places as one system call takes, with their bytes."""
+    for first in range(0, len(places), _MAX_PLACES):
+        group = places[first : first + _MAX_PLACES]
+        yield group, sum(map(len, group))
 
 
 class DiskImage:
@@ -70,6 +79,27 @@ class DiskImage:
         done = 0
         while done < len(data):
             done += os.pwrite(self._fd, data[done:], sector * SECTOR + done)
+
+    def read_into(self, sector: int, places: Sequence[memoryview]) -> None:
+        """Fill `places`, one after the other, from `sector` on; zeros where the file ends early. Raises OSError."""
+        at = sector * SECTOR
+        for group, length in _groups(places):
+            done = os.preadv(self._fd, group, at)
+            at += length
+            for place in group:
+                place[done:] = bytes(max(len(place) - done, 0))
+                done = max(done - len(place), 0)
+
+    def write_from(self, sector: int, places: Sequence[memoryview]) -> None:
+        """Write what `places` hold, one after the other, from `sector` on. Raises OSError, also for a short write."""
+        at = sector * SECTOR
+        for group, length in _groups(places):
+            done = os.pwritev(self._fd, group, at)
+            rest = b"" if done == length else b"".join(group)[done:]
+            while rest:
+                written = os.pwrite(self._fd, rest, at + done)
+                done, rest = done + written, rest[written:]
+            at += length
 
     def flush(self) -> None:
         """Bring everything written to stable storage. Raises OSError."""

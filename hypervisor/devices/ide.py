@@ -1,21 +1,22 @@
-"""One IDE channel with up to two disks, PIO only.
+"""One IDE channel: its registers, its data window, its interrupt and its bus master, with up to two drives.
 
-Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, commands in chapter 8, PIO protocols in 9.5 and
-9.6. Interrupts are edges. How accesses travel (`hypervisor.bus`): status is a latch, the monitor keeps the
-task file, the data register is a FIFO. Commands that move sectors the monitor carries out by itself, where
-the image can be mapped and nothing is wrong with them (hypervisor/monitor/ide.c); all others cost one exit,
-whatever their number of sectors. What is here is the whole device all the same: whatever the monitor leaves
-comes here, and works the same.
+Source: ATA/ATAPI-6 (T13/1410D): registers in chapter 7, protocols in 9.5 to 9.10. What drives make of commands is in
+`hypervisor.devices.ata` (disks) and `hypervisor.devices.atapi` (CD drives). How accesses travel (`hypervisor.bus`):
+status is a latch, the monitor keeps the task file and the bus master's registers, the data register is a FIFO.
+Commands that move a disk's sectors the monitor carries out by itself, where the image can be mapped and nothing is
+wrong with them (hypervisor/monitor/ide.c, bus_master.c); all others cost one exit. What is here is the whole device all
+the same: whatever the monitor leaves comes here, and works the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Protocol
 
-from hypervisor.bus import NO_IRQ, Bus, Device
-from hypervisor.devices.ata_identify import MAX_LBA28, MAX_MULTIPLE, geometry, identify
-from hypervisor.devices.disk import SECTOR, DiskImage
+from hypervisor import memory_map
+from hypervisor.bus import Bus, Device
+from hypervisor.devices import bus_master
+from hypervisor.devices.disk import SECTOR
 
 # Registers, as offsets from the channel's base port
 DATA, ERROR, COUNT, LBA_LOW, LBA_MID, LBA_HIGH, SELECT, STATUS = range(8)
@@ -26,108 +27,141 @@ IDLE = READY | SEEK_COMPLETE
 ABORTED, NOT_FOUND, UNCORRECTABLE = 0x04, 0x10, 0x40  # error
 DIAGNOSTIC_PASSED = 0x01
 SLAVE, LBA_MODE, SELECT_ONES = 0x10, 0x40, 0xA0  # device register
-NO_INTERRUPT, SOFT_RESET = 0x02, 0x04  # device control
+NO_INTERRUPT, SOFT_RESET, HIGH_ORDER = 0x02, 0x04, 0x80  # device control
+DIAGNOSTIC = 0x90
+
+_VMM_DATA = 255  # `dma` of the channel's record: data that the VMM has
+_MOST_SECTORS = 0x1_0000  # of one command
+_ROM = range(memory_map.ROM, memory_map.HIGH)
+Places = list[memoryview]
 
 
-@dataclass
-class Drive:
-    """One disk on the channel and the state that the host's commands set."""
+class IdeDrive(Protocol):
+    """What the channel asks of a drive."""
 
-    image: DiskImage
-    serial: str
-    multiple: int = 0  # sectors per block of READ/WRITE MULTIPLE
-    error: int = DIAGNOSTIC_PASSED
-    heads: int = field(init=False)
-    per_track: int = field(init=False)
+    error: int
+    idle: int
+    """Status while the drive has nothing to do."""
+    signature: tuple[int, int, int, int]
+    """COUNT to LBA_HIGH after a reset."""
+    sectors: int
+    """Sectors that the monitor may move by itself."""
+    read_only: bool
+    multiple: int
+    """Sectors in a block of READ and WRITE MULTIPLE."""
 
-    def __post_init__(self) -> None:
-        _, self.heads, self.per_track = geometry(self.image.sectors)
+    def connect(self, bus: Bus) -> int:
+        """Called once; the drive's place among the disks that the monitor maps."""
+        ...
 
-    @property
-    def sectors(self) -> int:
-        """Addressable sectors."""
-        return min(self.image.sectors, MAX_LBA28)
+    def reset(self) -> None:
+        """Power-on or software reset."""
+        ...
+
+    def execute(self, channel: IdeChannel, command: int) -> None:
+        """Carry out a command, or begin it. The drive's `error` is 0."""
+        ...
+
+    def window_done(self, channel: IdeChannel) -> None:
+        """The data window is over, and the drive's sectors were moving through it."""
+        ...
+
+    def move(self, channel: IdeChannel, places: Places) -> None:
+        """Move the sectors that wait for the bus master; [] where its table is too short. Raises OSError."""
+        ...
 
 
 class IdeChannel(Device):
     """The channel at `base` with its control register at `control` and interrupt line `irq`."""
 
-    def __init__(self, name: str, base: int, control: int, irq: int, drives: Sequence[Drive | None]) -> None:
+    def __init__(self, name: str, base: int, control: int, irq: int, drives: Sequence[IdeDrive | None]) -> None:
         self.name, self.base, self.control, self.irq = name, base, control, irq
         self.ports = (range(base, base + 8), range(control, control + 1))
         self.drives = tuple(drives)
-        self._registers = [0] * 8
+        self.registers = [0] * 8
+        self.previous = [0] * 8  # what the registers held before: the high half of 48-bit addresses
         self._device_control = 0
-        self._write_at = 0  # first sector of the write in progress
-        self._writing: Drive | None = None
+        self._then: Callable[[], None] | None = None  # when the data window is over
+        self._dma: tuple[IdeDrive, int, Callable[[Places], None], Callable[[], None]] | None = None
 
     def attach(self, bus: Bus) -> None:
-        self._pulse = bus.pulse_irq
+        self.bus = bus
         self._latch = bus.latch([self.base + STATUS, self.control], self._idle_status())
-        self._fifo = bus.fifo(self, self.base + DATA)
+        self.fifo = bus.fifo(self, self.base + DATA)
         kept = {self.base + register: register for register in range(FEATURES, COMMAND + 1)}
-        self._shared = shared = bus.task_file(kept | {self.control: 0})
+        self.number = bus.ide_channel(kept | {self.control: 0}, self.base + STATUS)
+        self.shared = shared = bus.ide_record(self.number)
         for place, drive in enumerate(self.drives):
             if drive:
-                shared.sectors[place], shared.read_only[place] = drive.sectors, drive.image.read_only
-                shared.disk[place], shared.idle[place] = bus.disk(drive.image), IDLE
-        shared.fifo, shared.latch, shared.irq = self._fifo.index, self._latch.index, self.irq
+                shared.disk[place] = drive.connect(bus)
+                shared.sectors[place], shared.read_only[place] = drive.sectors, drive.read_only
+        shared.fifo, shared.latch, shared.irq = self.fifo.index, self._latch.index, self.irq
         shared.requesting, shared.busy = IDLE | REQUEST, IDLE | BUSY
         self.reset()
 
     def reset(self) -> None:
-        """Power-on or software reset: both drives show the signature of an ATA disk."""
-        self._fifo.stop()
-        self._writing = None
+        """Power-on or software reset: the registers show the first drive's signature."""
+        self.stop()
         self._device_control &= ~SOFT_RESET
-        self._registers = [0, 0, 1, 1, 0, 0, 0, 0]
         for drive in self.drives:
             if drive:
-                drive.error, drive.multiple = DIAGNOSTIC_PASSED, 0
+                drive.reset()
+        self.registers[SELECT] = 0
+        self.show_signature()
         self._latch.set(self._idle_status())
         self._publish()
 
+    def show_signature(self) -> None:
+        """Let the registers tell what kind of drive is selected."""
+        drive = self.drive or self.drives[0]
+        self.registers[COUNT : LBA_HIGH + 1] = drive.signature if drive else (1, 1, 0, 0)
+
     def _publish(self) -> None:
-        """Tell the monitor what the registers hold that the guest has not written itself."""
-        self._shared.task[:] = [self._device_control, *self._registers[1:]]
-        self._shared.multiple[:] = [drive.multiple if drive else 0 for drive in self.drives]
+        """Tell the monitor what has changed."""
+        shared = self.shared
+        shared.task[:] = [self._device_control, *self.registers[1:]]
+        shared.previous[:] = self.previous
+        shared.multiple[:] = [drive.multiple if drive else 0 for drive in self.drives]
+        shared.idle[:] = [drive.idle if drive else 0 for drive in self.drives]
 
     def _look(self) -> None:
-        """What happened since the last exit: registers written, and commands that the monitor carried out or began."""
-        shared = self._shared
-        self._device_control, *self._registers[1:] = shared.task[:]
-        served, begun = shared.served, shared.begun
+        """What happened since the last exit: registers written, and commands that the monitor carried out."""
+        shared = self.shared
+        self._device_control, *self.registers[1:] = shared.task[:]
+        self.previous = shared.previous[:]
+        served = shared.served
         if served:
             shared.served = 0
             for place, drive in enumerate(self.drives):
                 if drive and served >> place & 1:
                     drive.error = 0
-        if begun:
-            shared.begun = 0
-            self._begun(self.drives[begun - 1 & 1], shared.first)
 
     @property
-    def _drive(self) -> Drive | None:
+    def drive(self) -> IdeDrive | None:
         """The selected drive."""
-        return self.drives[1 if self._registers[SELECT] & SLAVE else 0]
+        return self.drives[1 if self.registers[SELECT] & SLAVE else 0]
 
     def _idle_status(self) -> int:
-        return IDLE if self._drive else 0
+        return self.drive.idle if self.drive else 0
 
     # --- registers ----------------------------------------------------------------------------------
 
     def port_in(self, port: int, size: int) -> int:
         self._look()
-        drive, register = self._drive, port - self.base
+        drive, register = self.drive, port - self.base
         if port == self.control or register == STATUS:
             return self._idle_status()  # reached by wide accesses only; bytes are latched
-        if drive is None:
-            return self._registers[SELECT] | SELECT_ONES if register == SELECT and any(self.drives) else 0
+        if register == SELECT:
+            return self.registers[SELECT] | SELECT_ONES if any(self.drives) else 0
+        if drive is None or register == DATA:
+            return 0
         if register == ERROR:
             return drive.error
-        if register == SELECT:
-            return self._registers[SELECT] | SELECT_ONES
-        return self._registers[register] if register != DATA else 0
+        if self._device_control & HIGH_ORDER:
+            return self.previous[register]
+        if register in (LBA_MID, LBA_HIGH) and self._counts_bytes:
+            return self.fifo.ahead >> (8 if register == LBA_HIGH else 0) & 0xFF
+        return self.registers[register]
 
     def port_out(self, port: int, size: int, value: int) -> None:
         self._look()
@@ -142,196 +176,152 @@ class IdeChannel(Device):
             return
         register = port - self.base
         if register == COMMAND:
+            self._device_control &= ~HIGH_ORDER
             self._execute(value)
         elif register == SELECT:
-            self._registers[SELECT] = value
-            if self._fifo.idle:
+            self.registers[SELECT] = value
+            if self.fifo.idle:
                 self._latch.set(self._idle_status())
         elif register != DATA:
-            self._registers[register] = value
-
-    # --- commands -----------------------------------------------------------------------------------
+            self._device_control &= ~HIGH_ORDER
+            self.previous[register], self.registers[register] = self.registers[register], value
 
     def _execute(self, command: int) -> None:
-        drive = self._drive
-        if command == 0x90:  # EXECUTE DEVICE DIAGNOSTIC goes to both drives
+        drive = self.drive
+        if command == DIAGNOSTIC:  # goes to both drives
             self.reset()
-            self._interrupt()
+            self.interrupt()
             return
         if drive is None:
             return
-        self._fifo.stop()
-        self._writing = None
+        self.stop()
         drive.error = 0
-        handler = _COMMANDS.get(command)
-        if handler is None:
-            self._fail(drive, ABORTED)
-        else:
-            handler(self, drive)
+        drive.execute(self, command)
 
-    def _line(self) -> int:
-        return NO_IRQ if self._device_control & NO_INTERRUPT else self.irq
+    # --- what drives do -----------------------------------------------------------------------------
 
-    def _interrupt(self) -> None:
+    def stop(self) -> None:
+        """Abandon what is under way."""
+        self.fifo.stop()
+        self._then = self._dma = None
+        self._counts_bytes = False
+        self.shared.moving = self.shared.dma = 0
+
+    def interrupt(self) -> None:
+        """Raise INTRQ, which stays up until the guest reads the status or writes a command."""
         if not self._device_control & NO_INTERRUPT:
-            self._pulse(self.irq)
+            self.shared.master_status |= bus_master.INTERRUPT
+            self.bus.set_irq(self.irq, True)
 
-    def _succeed(self, drive: Drive) -> None:
-        self._latch.set(IDLE)
-        self._interrupt()
+    def status(self, value: int) -> None:
+        """Let the status registers read `value`."""
+        self._latch.set(value)
 
-    def _fail(self, drive: Drive, error: int, fault: int = 0) -> None:
+    def succeed(self) -> None:
+        """The selected drive's command is over, without an error."""
+        self._latch.set(self._idle_status())
+        self.interrupt()
+
+    def fail(self, drive: IdeDrive, error: int, fault: int = 0) -> None:
+        """The command of `drive` is over, with an error."""
         drive.error = error
         self._latch.set(IDLE | FAILED | fault)
-        self._interrupt()
+        self.interrupt()
 
-    def _extent(self, drive: Drive) -> tuple[int, int]:
-        """First sector and number of sectors that the registers name (CHS as the drive was told)."""
-        regs = self._registers
-        count = regs[COUNT] or 256
-        if regs[SELECT] & LBA_MODE:
-            start = (regs[SELECT] & 15) << 24 | regs[LBA_HIGH] << 16 | regs[LBA_MID] << 8 | regs[LBA_LOW]
-        else:
-            cylinder = regs[LBA_HIGH] << 8 | regs[LBA_MID]
-            start = (cylinder * drive.heads + (regs[SELECT] & 15)) * drive.per_track + regs[LBA_LOW] - 1
-        return start, count
+    def offer(self, data: bytes, block: int, busy: bool = False, then: Callable[[], None] | None = None) -> None:
+        """Let the guest read `data`, at most FIFO_SIZE bytes, with an interrupt before each `block` bytes.
 
-    def _checked_extent(self, drive: Drive) -> tuple[int, int] | None:
-        """The extent if it lies on the disk; else the command has failed."""
-        start, count = self._extent(drive)
-        if start < 0 or start + count > drive.sectors:
-            self._fail(drive, NOT_FOUND)
-            return None
-        return start, count
-
-    def _read(self, drive: Drive, per_block: int = 1) -> None:
-        extent = self._checked_extent(drive)
-        if extent is None:
-            return
-        try:
-            data = drive.image.read(*extent)
-        except OSError:
-            self._fail(drive, UNCORRECTABLE)
-            return
-        self._offer(data, per_block * SECTOR)
-
-    def _offer(self, data: bytes, block: int) -> None:
-        self._fifo.start_read(data, block, self._line(), self._latch, IDLE)
+        Afterwards the drive is `busy`, if there is more to come, and `then` is called.
+        """
+        self._then = then
+        done = IDLE | BUSY if busy or then else self._idle_status()
+        self.fifo.start_read(data, block, self._latch, done, tell=busy or then is not None)
         self._latch.set(IDLE | REQUEST)
-        self._interrupt()
+        self.interrupt()
 
-    def _write(self, drive: Drive, per_block: int = 1) -> None:
-        extent = self._checked_extent(drive)
-        if extent is None:
-            return
-        if drive.image.read_only:
-            self._fail(drive, ABORTED)
-            return
-        self._write_at, count = extent
-        self._writing = drive
-        self._fifo.start_write(count * SECTOR, per_block * SECTOR, self._line(), self._latch, IDLE | BUSY)
+    def offer_counted(self, data: bytes, block: int, then: Callable[[], None]) -> None:
+        """As `offer`; LBA_MID and LBA_HIGH tell the bytes of the block that passes."""
+        self.offer(data, block, then=then)
+        self._counts_bytes = True
+
+    def expect(self, length: int, block: int, then: Callable[[], None] | None = None) -> None:
+        """Let the guest write `length` bytes, at most FIFO_SIZE, with an interrupt behind each block but the last."""
+        self._then = then
+        self.fifo.start_write(length, block, self._latch, IDLE | BUSY)
         self._latch.set(IDLE | REQUEST)
-
-    def _begun(self, drive: Drive | None, start: int) -> None:
-        """The monitor has begun a write: what `_write` does, but for the data window and the latch."""
-        count = self._fifo.expected // SECTOR
-        # What is refused here the guest has written to the record by itself.
-        if drive and not drive.image.read_only and start + count <= drive.sectors:
-            drive.error = 0
-            self._write_at, self._writing = start, drive
-            self._fifo.begun_write(count * SECTOR)
 
     def fifo_done(self, window: int) -> None:
         self._look()
-        drive, self._writing = self._writing, None
-        if drive is None:
-            return  # the guest reported a transfer that it never had
-        try:
-            drive.image.write(self._write_at, self._fifo.taken())
-        except OSError:
-            self._fail(drive, UNCORRECTABLE, FAULT)
-        else:
-            self._succeed(drive)
+        then, self._then = self._then, None
+        self._counts_bytes = False
+        moving = self.shared.moving
+        drive = self.drives[moving - 1] if 0 < moving <= len(self.drives) else None
+        if then:
+            then()
+        elif drive:
+            drive.window_done(self)
+        self._publish()
 
-    def _multiple(self, transfer: Callable[[IdeChannel, Drive, int], None], drive: Drive) -> None:
-        if drive.multiple:
-            transfer(self, drive, drive.multiple)
-        else:
-            self._fail(drive, ABORTED)
+    # --- the bus master -----------------------------------------------------------------------------
 
-    def _read_multiple(self, drive: Drive) -> None:
-        self._multiple(IdeChannel._read, drive)
+    def start_dma(self, drive: IdeDrive, length: int, move: Callable[[Places], None],
+                  then: Callable[[], None]) -> None:
+        """Once the bus master runs, have `move` called with places for `length` bytes to the guest, then `then`."""
+        self._dma = drive, length, move, then
+        self.shared.dma = _VMM_DATA
+        self.wait_for_master()
 
-    def _write_multiple(self, drive: Drive) -> None:
-        self._multiple(IdeChannel._write, drive)
+    def wait_for_master(self) -> None:
+        """A transfer waits for the bus master: carry it out if that runs."""
+        self._latch.set(IDLE | REQUEST)
+        self._run_master()
 
-    def _set_multiple(self, drive: Drive) -> None:
-        count = self._registers[COUNT]
-        if count > MAX_MULTIPLE or count & count - 1:
-            self._fail(drive, ABORTED)
-        else:
-            drive.multiple = count
-            self._succeed(drive)
+    def master_changed(self) -> None:
+        """The guest started the bus master, and the monitor leaves the transfer to the VMM."""
+        self._look()
+        self._run_master()
+        self._publish()
 
-    def _verify(self, drive: Drive) -> None:
-        if self._checked_extent(drive):
-            self._succeed(drive)
+    def enable_master(self, enabled: bool) -> None:
+        """Whether the PCI function may reach memory."""
+        self.shared.master_enabled = int(enabled)
+        self.master_changed()
 
-    def _identify(self, drive: Drive) -> None:
-        self._offer(identify(drive.image.sectors, drive.serial, drive.multiple), SECTOR)
-
-    def _set_features(self, drive: Drive) -> None:
-        """Transfer modes (PIO only), caches and defaults: accepted, nothing to change."""
-        feature, count = self._registers[FEATURES], self._registers[COUNT]
-        known = feature in (0x02, 0x55, 0x66, 0x82, 0xAA, 0xCC) or (feature == 0x03 and count >> 3 in (0, 1))
-        if known:
-            self._succeed(drive)
-        else:
-            self._fail(drive, ABORTED)
-
-    def _initialize_parameters(self, drive: Drive) -> None:
-        if not self._registers[COUNT]:
-            self._fail(drive, ABORTED)
+    def _run_master(self) -> None:
+        shared = self.shared
+        waits = shared.dma
+        if not (waits and shared.master_enabled and shared.master_status & bus_master.ACTIVE):
             return
-        drive.heads, drive.per_track = (self._registers[SELECT] & 15) + 1, self._registers[COUNT]
-        self._succeed(drive)
+        shared.dma = 0
+        dma, self._dma = self._dma, None
+        drive = self.drives[waits - 1] if waits <= len(self.drives) else None
+        if waits == _VMM_DATA and dma:
+            self._transfer(*dma, reading=True)
+        elif drive:
+            disk, length = drive, min(shared.left, _MOST_SECTORS) * SECTOR
+            self._transfer(disk, length, lambda places: disk.move(self, places), self.succeed, not shared.writing)
 
-    def _flush(self, drive: Drive) -> None:
+    def _transfer(self, drive: IdeDrive, length: int, move: Callable[[Places], None], then: Callable[[], None],
+                  reading: bool) -> None:
+        """Move data and tell how that went, as the data sheet's table of the status bits says."""
+        shared = self.shared
+        found, exhausted = bus_master.places(self.bus.memory, _ROM, shared.table, length, reading)
+        if not found:  # too short a table: stopped without an interrupt
+            shared.master_status &= ~bus_master.ACTIVE
+            self._latch.set(self._idle_status())
+            return
+        if exhausted:
+            shared.master_status &= ~bus_master.ACTIVE
         try:
-            drive.image.flush()
+            move(found)
         except OSError:
-            self._fail(drive, UNCORRECTABLE, FAULT)
+            shared.master_status = shared.master_status & ~bus_master.ACTIVE | bus_master.ERROR
+            self.fail(drive, UNCORRECTABLE, 0 if reading else FAULT)
         else:
-            self._succeed(drive)
-
-    def _power_mode(self, drive: Drive) -> None:
-        self._registers[COUNT] = 0xFF  # active or idle
-        self._succeed(drive)
-
-    def _native_max(self, drive: Drive) -> None:
-        last = drive.sectors - 1
-        self._registers[LBA_LOW : LBA_HIGH + 1] = last.to_bytes(4, "little")[:3]
-        self._registers[SELECT] = self._registers[SELECT] & 0xF0 | last >> 24
-        self._succeed(drive)
+            then()
 
 
-_COMMANDS: dict[int, Callable[[IdeChannel, Drive], None]] = {
-    0x20: IdeChannel._read, 0x21: IdeChannel._read,
-    0x30: IdeChannel._write, 0x31: IdeChannel._write,
-    0x40: IdeChannel._verify, 0x41: IdeChannel._verify,
-    0x91: IdeChannel._initialize_parameters,
-    0xC4: IdeChannel._read_multiple, 0xC5: IdeChannel._write_multiple, 0xC6: IdeChannel._set_multiple,
-    0xE5: IdeChannel._power_mode, 0x98: IdeChannel._power_mode,
-    0xE7: IdeChannel._flush,
-    0xEC: IdeChannel._identify, 0xEF: IdeChannel._set_features,
-    0xF8: IdeChannel._native_max,
-} | dict.fromkeys(
-    # RECALIBRATE, SEEK, IDLE and STANDBY: nothing to move or to stop
-    [*range(0x10, 0x20), *range(0x70, 0x80), *range(0x94, 0x98), *range(0xE0, 0xE4)], IdeChannel._succeed
-)  # fmt: skip
-
-
-def ide_channels(drives: Sequence[Drive | None]) -> tuple[IdeChannel, IdeChannel]:
+def ide_channels(drives: Sequence[IdeDrive | None]) -> tuple[IdeChannel, IdeChannel]:
     """The PC's two channels with four places for `drives`: primary master, slave, secondary master, slave."""
     places = (*drives, None, None, None, None)[:4]
     return (

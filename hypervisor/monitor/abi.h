@@ -224,6 +224,8 @@
 #define PORT_REGISTER_INDEX 5
 #define PORT_REGISTER_DATA 6
 #define PORT_TASK_FILE 7
+#define PORT_IDE_STATUS 8
+#define PORT_BUS_MASTER 9
 #define DEVICE_PIC 0
 #define DEVICE_PIT 1
 #define DEVICE_UART 2
@@ -366,20 +368,23 @@ _Static_assert(sizeof(struct exit_record) == 48, "exit_record");
 struct fifo_window {
 	uint32_t position; /* next byte */
 	uint32_t end; /* bytes in the transfer; position == end: idle, accesses go to the VMM */
-	uint32_t block; /* bytes between two interrupts */
-	uint32_t irq; /* line pulsed when a block other than the last is done; 255: none */
+	uint32_t block; /* bytes between two interrupts, the first of which is at the transfer's beginning */
 	uint32_t latch; /* latch set to `done_value` when the transfer ends */
 	uint32_t done_value;
-	uint32_t exit_when_done; /* 1 = FIFO_DONE exit at the end (writes) */
+	uint32_t exit_when_done; /* 1 = FIFO_DONE exit at the end */
 	uint32_t writing; /* 1 = guest to device */
+	uint32_t reserved;
 };
 _Static_assert(sizeof(struct fifo_window) == 32, "fifo_window");
 
-/* An IDE channel as far as the monitor knows it: it keeps the task file, and carries out the commands that move sectors where nothing can be wrong with them. */
+/* An IDE channel as far as the monitor knows it: it keeps the task file and the bus master's registers, and carries out the commands that move sectors where nothing can be wrong with them. While the guest runs the record is the monitor's, during an exit the VMM's. */
 struct ide_channel {
-	uint32_t sectors[2]; /* LBA sectors of each drive; 0: its commands are the VMM's */
-	uint32_t first; /* first sector of the write that `begun` tells of */
+	uint64_t sectors[2]; /* LBA sectors of each drive; 0: its commands are the VMM's */
+	uint64_t first; /* PIO write: the data window's first sector; other transfers: the first that has not moved */
+	uint32_t left; /* sectors of the transfer from `first` on, those in the data window left out */
+	uint32_t table; /* bus master: guest-physical address of the descriptors */
 	uint8_t task[8]; /* last value written to each register; 0: to device control */
+	uint8_t previous[8]; /* the value before that, which 48-bit commands take as the high half */
 	uint8_t read_only[2]; /* 1 = writes to the drive are the VMM's, which refuses them */
 	uint8_t multiple[2]; /* sectors in a block of READ and WRITE MULTIPLE; 0: not set */
 	uint8_t disk[2]; /* place in `disks` of each drive */
@@ -388,12 +393,17 @@ struct ide_channel {
 	uint8_t latch; /* status latch */
 	uint8_t irq; /* line */
 	uint8_t requesting; /* status while the drive offers or wants data */
-	uint8_t busy; /* status from a write's last byte on, until its sectors are written */
-	uint8_t begun; /* the monitor has begun a write that the VMM has not seen yet: 1 + its drive */
+	uint8_t busy; /* status from a data window's last byte on, until its sectors have moved */
+	uint8_t moving; /* 1 + the drive whose sectors move through the data window; 0: none do */
+	uint8_t dma; /* 1 + the drive whose sectors wait for the bus master; 255: data of the VMM does; 0: none */
+	uint8_t writing; /* 1 = that transfer is from guest to disk */
 	uint8_t served; /* bit of each drive that had a command without errors since the VMM last looked */
-	uint8_t reserved;
+	uint8_t master_command; /* bus master: bit 0 start, bit 3 direction */
+	uint8_t master_status; /* bus master: bit 0 active, bit 1 error, bit 2 interrupt */
+	uint8_t master_enabled; /* 1 = the PCI function may reach memory */
+	uint8_t reserved[4];
 };
-_Static_assert(sizeof(struct ide_channel) == 36, "ide_channel");
+_Static_assert(sizeof(struct ide_channel) == 72, "ide_channel");
 
 /* A disk image that the monitor maps, shared, at DISK_BASE + DISK_STRIDE * its place. */
 struct disk_window {
@@ -460,7 +470,7 @@ struct control_block {
 	uint32_t doorbell; /* 1 = EXIT_FD was rung for console output not yet read */
 	struct exit_record exit;
 	uint32_t vmm_pid; /* the process that the monitor must not outlive */
-	uint8_t irq_request[16]; /* VMM: pulse this ISA line; cleared by the monitor */
+	uint8_t irq_request[16]; /* VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor */
 	uint32_t console_out_head; /* bytes ever written by the guest */
 	uint32_t console_out_tail; /* bytes ever read by the VMM */
 	uint32_t console_in_head; /* bytes ever typed */
@@ -490,7 +500,7 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 };
-_Static_assert(sizeof(struct control_block) == 8216, "control_block");
+_Static_assert(sizeof(struct control_block) == 8288, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \

@@ -44,12 +44,12 @@ static void window_advance(struct fifo_window *fifo, uint32_t bytes)
 	fifo->position += bytes;
 	if (fifo->position >= fifo->end) {
 		control.latch[fifo->latch & 255] = (uint8_t)fifo->done_value;
-		if (fifo->exit_when_done && !ide_writes((uint32_t)(fifo - control.fifo))) {
+		if (fifo->exit_when_done && !ide_continues((uint32_t)(fifo - control.fifo))) {
 			exit_prepare((uint32_t)(fifo - control.fifo), 0, 1, fifo->end, 0);
 			exit_to_vmm(EXIT_FIFO_DONE);
 		}
-	} else if (fifo->block && fifo->position % fifo->block == 0 && fifo->irq < 16) {
-		irq_pulse(fifo->irq);
+	} else if (fifo->block && fifo->position % fifo->block == 0) {
+		ide_block_done((uint32_t)(fifo - control.fifo));
 	}
 }
 
@@ -77,7 +77,8 @@ static void monitor_out(uint32_t device, uint32_t port, uint32_t value)
 static bool is_byte_wide(uint32_t class)
 {
 	switch (class >> 12) {
-	case PORT_MONITOR: case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: return true;
+	case PORT_MONITOR: case PORT_LATCH: case PORT_REGISTER_INDEX: case PORT_REGISTER_DATA: case PORT_IDE_STATUS:
+	case PORT_BUS_MASTER: return true;
 	default: return false;
 	}
 }
@@ -94,6 +95,8 @@ static uint32_t in_one(uint32_t port, uint32_t size, uint32_t class)
 	switch (class >> 12) {
 	case PORT_MONITOR: return monitor_in(class & 0xfff, port);
 	case PORT_LATCH: return control.latch[class & 255];
+	case PORT_IDE_STATUS: return ide_status(class & 0xfff);
+	case PORT_BUS_MASTER: return master_in(class & 0xfff);
 	case PORT_REGISTER_INDEX: return control.register_index[class & 7];
 	case PORT_REGISTER_DATA: return *selected_register(class);
 	case PORT_FIFO: {
@@ -147,6 +150,10 @@ static void out_one(uint32_t port, uint32_t size, uint32_t value, uint32_t class
 		return;
 	case PORT_TASK_FILE:
 		if (size != 1 || !ide_takes(class & 0xfff, value & 0xff))
+			break;
+		return;
+	case PORT_BUS_MASTER:
+		if (!master_takes(class & 0xfff, value & 0xff))
 			break;
 		return;
 	case PORT_POSTED:

@@ -364,7 +364,18 @@ bool port_string(bool in, uint32_t size, bool repeat, enum segment_register segm
 /* ide.c: what of IDE needs no exit */
 void ide_map_disks(void);
 bool ide_takes(uint32_t index, uint32_t value);
-bool ide_writes(uint32_t index);
+uint32_t ide_status(uint32_t index);
+void ide_block_done(uint32_t index);
+bool ide_continues(uint32_t index);
+void ide_interrupt(struct ide_channel *channel);
+uint8_t *ide_sector(const struct ide_channel *channel, uint32_t drive, uint64_t sector);
+
+/* bus_master.c: IDE's way to memory */
+#define MASTER_INTERRUPT 4u
+bool master_may_run(const struct ide_channel *channel);
+bool master_runs(struct ide_channel *channel);
+uint32_t master_in(uint32_t index);
+bool master_takes(uint32_t index, uint32_t value);
 
 /* exit.c: questions to the VMM */
 uint32_t exit_to_vmm(uint32_t reason);

@@ -9,6 +9,8 @@ void pic_reset(void)
 		machine.pic[i] = (struct pic_chip){ .imr = 0xff };
 		/* As PC firmware leaves them: master at 8, slave at 0x70. */
 		machine.pic[i].base = i ? 0x70 : 8;
+		/* Lines 10 and 11 are PCI's. */
+		machine.pic[i].elcr = i ? 0x0c : 0;
 	}
 }
 

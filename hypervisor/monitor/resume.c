@@ -4,10 +4,16 @@
 static void take_requests(void)
 {
 	for (uint32_t line = 0; line < 16; line++) {
+		enum { PULSE = 1, RAISE };
+
 		if (!__atomic_load_n(&control.irq_request[line], __ATOMIC_RELAXED))
 			continue;
-		__atomic_store_n(&control.irq_request[line], 0, __ATOMIC_SEQ_CST);
-		irq_pulse(line);
+		uint8_t wanted = __atomic_exchange_n(&control.irq_request[line], 0, __ATOMIC_SEQ_CST);
+
+		if (wanted == PULSE)
+			irq_pulse(line);
+		else
+			irq_set_line(line, wanted == RAISE);
 	}
 }
 

@@ -22,6 +22,9 @@ class FakeMemory:
         assert address + len(data) <= self.size
         self.data[address : address + len(data)] = data
 
+    def window(self, address: int, count: int) -> memoryview:
+        return memoryview(self.data)[address : address + count]
+
 
 class FakeState:
     """A state file without a file: the port maps are dictionaries."""
@@ -43,6 +46,9 @@ class FakeState:
     def set_port_out(self, port: int, kind: PortClass, index: int) -> None:
         self.outputs[port] = (kind, index)
 
+    def is_free(self, port: int) -> bool:
+        return not self.inputs.get(port, (0, 0))[0] and not self.outputs.get(port, (0, 0))[0]
+
 
 class GuestPorts:
     """What a guest's port instructions do, as the monitor's side of the port maps would do it."""
@@ -60,6 +66,10 @@ class GuestPorts:
         kind, index = self.state.inputs.get(port, (PortClass.EXIT, 0))
         if kind is PortClass.LATCH and size == 1:
             return int(self.state.control.latch[index])
+        if kind is PortClass.IDE_STATUS and size == 1:
+            return int(self.state.control.latch[self.state.control.ide[index].latch])
+        if kind is PortClass.BUS_MASTER:
+            return self._master_in(port, size)
         if kind is PortClass.REGISTER_INDEX:
             return int(self.state.control.register_index[index])
         if kind is PortClass.REGISTER_DATA:
@@ -82,6 +92,9 @@ class GuestPorts:
             return
         if kind is PortClass.TASK_FILE and size == 1 and self._task_file_takes(index, value):
             return
+        if kind is PortClass.BUS_MASTER:
+            self._master_out(port, value, size)
+            return
         if kind is not PortClass.POSTED:
             self._exit(reason=2, port=port, size=size, value=value)
             return
@@ -93,27 +106,56 @@ class GuestPorts:
     def _task_file_takes(self, index: int, value: int) -> bool:
         """`ide_takes` of a monitor that could not map the image (ide.c): it begins writes."""
         channel, register = self.state.control.ide[index >> 3], index & 7
-        task, fifo = channel.task, self.state.control.fifo[channel.fifo]
+        task, previous, fifo = channel.task, channel.previous, self.state.control.fifo[channel.fifo]
         drive = task[6] >> 4 & 1
         if register == 7:
             count, select = task[2] or 256, task[6]
             first = (select & 15) << 24 | task[5] << 16 | task[4] << 8 | task[3]
             per_block = {0x30: 1, 0x31: 1, 0xC5: channel.multiple[drive]}.get(value, 0)
             if (not per_block or not select & 0x40 or first + count > channel.sectors[drive]
-                    or channel.read_only[drive] or fifo.position != fifo.end):
+                    or channel.read_only[drive] or fifo.position != fifo.end or channel.dma):
                 return False
             fifo.position, fifo.end, fifo.block = 0, count * 512, per_block * 512
-            fifo.irq = 255 if task[0] & 2 else channel.irq
             fifo.latch, fifo.done_value, fifo.exit_when_done, fifo.writing = channel.latch, channel.busy, 1, 1
             self.state.control.latch[channel.latch] = channel.requesting
-            channel.first, channel.begun = first, 1 + drive
+            channel.first, channel.left, channel.writing, channel.moving = first, 0, 1, 1 + drive
+            channel.served |= 1 << drive
             return True
         if register == 0 and (value | task[0]) & 4:
             return False
-        task[register] = value
+        previous[register], task[register] = task[register], value
         if register == 6 and fifo.position == fifo.end:
             self.state.control.latch[channel.latch] = channel.idle[value >> 4 & 1]
         return True
+
+    def _master_in(self, port: int, size: int) -> int:
+        """`master_in` (bus_master.c), byte by byte."""
+        value = 0
+        for i in range(size):
+            index = self.state.inputs[port + i][1]
+            channel, register = self.state.control.ide[index >> 3], index & 7
+            known = {0: channel.master_command, 2: channel.master_status}
+            byte = channel.table >> 8 * (register - 4) & 0xFF if register >= 4 else known.get(register, 0xFF)
+            value |= byte << 8 * i
+        return value
+
+    def _master_out(self, port: int, value: int, size: int) -> None:
+        """`master_takes` of a monitor that could not map the image: the VMM carries out transfers."""
+        for i in range(size):
+            index, byte = self.state.outputs[port + i][1], value >> 8 * i & 0xFF
+            channel, register = self.state.control.ide[index >> 3], index & 7
+            if register >= 4:
+                shift = 8 * (register - 4)
+                channel.table = channel.table & ~(0xFF << shift) | (byte & (0xFC if register == 4 else 0xFF)) << shift
+            elif register == 0:
+                started = byte & ~channel.master_command & 1
+                channel.master_command = byte & 9
+                channel.master_status = channel.master_status & ~1 | (started or channel.master_status & byte & 1)
+                if started and channel.dma and channel.master_enabled:
+                    self._exit(reason=2, port=port + i, size=1, value=byte)
+            elif register == 2:
+                kept = channel.master_status
+                channel.master_status = byte & 0x60 | kept & 1 | kept & ~byte & 6
 
     def rep_in(self, port: int, length: int) -> bytes:
         """String input of `length` bytes from a FIFO port."""
@@ -148,5 +190,7 @@ class GuestPorts:
             self.state.control.latch[record.latch] = record.done_value
             if record.exit_when_done:
                 self._exit(reason=5, port=index)
-        elif record.position % record.block == 0 and record.irq != 255:
-            self.bus.pulse_irq(record.irq)
+        elif record.position % record.block == 0:
+            channel = next(channel for channel in self.state.control.ide if channel.fifo == index)
+            if not channel.task[0] & 2:
+                self.bus.set_irq(channel.irq, True)

@@ -48,7 +48,7 @@ def state() -> FakeState:
 
 @pytest.fixture
 def bus(state: FakeState) -> Bus:
-    return Bus(FakeMemory(), state, lambda line: None)
+    return Bus(FakeMemory(), state, lambda line: None, lambda line, high: None)
 
 
 def record(reason: ExitReason, **fields: int):

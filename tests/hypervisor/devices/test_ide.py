@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.disk import SECTOR, DiskImage
-from hypervisor.devices.ide import Drive, ide_channels
+from hypervisor.devices.ide import ide_channels
 from tests.hypervisor.devices.machine import Machine
 
 BASE, CONTROL, IRQ = 0x1F0, 0x3F6, 14
@@ -36,7 +37,7 @@ def image_of(path: Path, name: str) -> Path:
 
 
 def machine(*images: Path, read_only: bool = False) -> Machine:
-    drives = [Drive(DiskImage(path, read_only=read_only), f"S{number}") for number, path in enumerate(images)]
+    drives = [AtaDrive(DiskImage(path, read_only=read_only), f"S{number}") for number, path in enumerate(images)]
     return Machine(*ide_channels(drives))
 
 
@@ -105,8 +106,10 @@ def test_a_reset_is_seen_by_the_next_write(image: Path) -> None:
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_forged_beginning_writes_nothing_outside(image: Path, register: int, read_only: bool) -> None:
     guest = machine(image, read_only=read_only)
-    guest.state.control.ide[0].task[:] = [register] * 8
-    guest.state.control.ide[0].begun = 1
+    channel, fifo = guest.state.control.ide[0], guest.state.control.fifo[0]
+    channel.task[:] = [register] * 8
+    channel.moving, channel.writing, channel.first, channel.left = 1, 1, register << 40 | SECTORS, register << 24
+    fifo.end = register << 9
     before = image.read_bytes()
     guest.ports._exit(reason=5, port=0)
     assert image.read_bytes() == before
@@ -153,8 +156,8 @@ def test_identify(image: Path) -> None:
     command(guest, IDENTIFY)
     words = struct.unpack("<256H", guest.rep_in(BASE, SECTOR))
     assert words[60] | words[61] << 16 == SECTORS
-    assert words[49] & 0x0200 and not words[49] & 0x0100, "LBA, no DMA"
-    assert not words[83] & 1 << 10, "no 48-bit addresses"
+    assert words[49] & 0x0300 == 0x0300, "LBA, DMA"
+    assert words[83] & 1 << 10 and words[100] | words[101] << 16 == SECTORS, "48-bit addresses"
     assert words[1] * words[3] * words[6] <= SECTORS
     model = struct.pack(">20H", *words[27:47]).decode()
     assert model.strip() == "RING3 DISK"
@@ -184,7 +187,7 @@ def test_read_only_disks_abort_writes(image: Path) -> None:
     assert image.read_bytes() == before
 
 
-@pytest.mark.parametrize("code", [0x00, 0x08, 0x25, 0xA0, 0xA1, 0xC8, 0xCA, 0xEA, 0xFF])
+@pytest.mark.parametrize("code", [0x00, 0x08, 0x26, 0xA0, 0xA1, 0xC7, 0xCC, 0xB0, 0xFF])
 def test_commands_that_the_disk_does_not_know_are_aborted(image: Path, code: int) -> None:
     guest = machine(image)
     command(guest, code)
@@ -198,7 +201,8 @@ def test_commands_without_data_interrupt_once(image: Path, code: int) -> None:
     assert status(guest) == 0x50 and guest.irqs == [IRQ]
 
 
-@pytest.mark.parametrize(("feature", "count", "expected"), [(3, 12, 0x50), (3, 69, 0x51), (2, 0, 0x50), (99, 0, 0x51)])
+@pytest.mark.parametrize(("feature", "count", "expected"), [
+    (3, 12, 0x50), (3, 34, 0x50), (3, 69, 0x50), (3, 70, 0x51), (2, 0, 0x50), (99, 0, 0x51)])
 def test_set_features(image: Path, feature: int, count: int, expected: int) -> None:
     guest = machine(image)
     guest.out(BASE + 1, feature)
@@ -272,7 +276,7 @@ def test_a_reported_end_without_transfer_does_nothing(image: Path) -> None:
 
 def test_host_errors_become_drive_errors(image: Path) -> None:
     disk = DiskImage(image)
-    guest = Machine(*ide_channels([Drive(disk, "S")]))
+    guest = Machine(*ide_channels([AtaDrive(disk, "S")]))
     command(guest, WRITE, 0, 1)
     disk.close()  # from here on every access fails with EBADF
     guest.rep_out(BASE, bytes(SECTOR))

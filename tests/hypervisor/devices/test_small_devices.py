@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from hypercalls.structs import ExitReason
 from hypervisor.bus import MachineStop
+from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
 from hypervisor.devices.i8042 import I8042
-from hypervisor.devices.ide import Drive, ide_channels
+from hypervisor.devices.ide import ide_channels
 from hypervisor.devices.mptable import POINTER, write_mp_tables
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
@@ -178,7 +179,7 @@ accesses = st.lists(
 def test_no_access_breaks_a_device(disk: Path, actions: list[tuple[int, int, int, int, int]]) -> None:
     image = DiskImage(disk)
     devices = (I8042(), Cmos(32 * MIB), Vga(), PostCode(), DebugExit(), ResetControl(), PowerOff())
-    guest = Machine(*devices, *ide_channels([Drive(image, "S"), None]))
+    guest = Machine(*devices, *ide_channels([AtaDrive(image, "S"), None]))
     try:
         for reason, port, size, value, count in actions:
             try:
