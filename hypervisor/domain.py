@@ -31,10 +31,13 @@ from hypervisor.devices.atapi import PacketDrive
 from hypervisor.devices.bios import write_firmware_data
 from hypervisor.devices.cmos import Cmos
 from hypervisor.devices.disk import DiskImage
+from hypervisor.devices.e1000 import E1000
 from hypervisor.devices.i440fx import ISA_SLOT, pci_bus
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import IdeDrive, ide_channels
 from hypervisor.devices.mptable import write_mp_tables
+from hypervisor.devices.pci import PciBus
+from hypervisor.devices.pci_firmware import assign
 from hypervisor.devices.piix_ide import PiixIde
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
@@ -43,6 +46,9 @@ from hypervisor.engine import Engine
 from hypervisor.errors import RingError
 from hypervisor.loaders.boot import ModuleFile, load, set_boot_state
 from hypervisor.memory import GuestMemory
+from hypervisor.net.capture import Capture
+from hypervisor.net.config import NetConfig
+from hypervisor.net.pump import Line, Pump
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import ConsoleRings
 from hypervisor.state import StateFile
@@ -51,6 +57,7 @@ from hypervisor.trace.recorder import Recorder, TraceConfig
 DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
 _CDROM_PLACES = (2, 3, 1)  # in the order in which CD drives without an index take them
+_FIRST_CARD = 3  # PCI slot of the first network card, as on QEMU's board
 HLT = 0xF4
 
 
@@ -81,6 +88,7 @@ class DomainConfig:
     disks: tuple[DiskConfig, ...] = ()
     append: str = ""
     modules: tuple[ModuleFile, ...] = ()
+    nets: tuple[NetConfig, ...] = ()
     name: str = ""
     slide: bool = False
     cpu: int | None = None
@@ -160,6 +168,8 @@ class Domain:
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)
         channels, pci = ide_channels(drives), pci_bus()
         pci.plug(PiixIde(channels), ISA_SLOT, 1)
+        self._pump = self._plug_network(held, pci)
+        assign(pci)
         for device in (
             Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
             *channels, pci,
@@ -171,6 +181,23 @@ class Domain:
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.loaded)
         self._set_traps()
+
+    def _plug_network(self, held: contextlib.ExitStack, pci: PciBus) -> Pump:
+        lines = []
+        for number, net in enumerate(self.config.nets):
+            endpoint = net.endpoint()
+            line = None
+            if endpoint:
+                line = Line(endpoint, Capture(net.capture) if net.capture else None)
+                held.callback(line.close)
+                lines.append(line)
+            card = E1000(net.address(self.name, number), line)
+            if line:
+                line.card = card
+            pci.plug(card, _FIRST_CARD + number)
+        pump = Pump(lines, self.bus.lock, self.engine.wake)
+        held.callback(pump.stop)
+        return pump
 
     def _command_line(self) -> str:
         return f"{self.config.kernel.name} {self.config.append}".strip()
@@ -244,6 +271,7 @@ class Domain:
             self.engine.start()
             try:
                 console.open(self)
+                self._pump.start()
                 result = self._serve(console)
                 self.bus.settle()
                 self._drain(console)
@@ -251,6 +279,7 @@ class Domain:
                 console.close()
         finally:
             self.engine.kill()
+            self._pump.stop()
             self._stop_recorder()
             self.state = DomainState.ENDED
         return result
@@ -271,7 +300,7 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        control, rings, recorder = self.control, self.rings, self._recorder
+        control, rings, recorder, lock = self.control, self.rings, self._recorder, self.bus.lock
         try:
             while True:
                 try:
@@ -289,7 +318,9 @@ class Domain:
                 end = _ENDINGS.get(record.reason)
                 if end:
                     return end(record)
-                answer(handle(record))
+                with lock:
+                    value = handle(record)
+                answer(value)
         except MachineStop as stop:
             ending = {"poweroff": Ending.POWEROFF, "reset": Ending.RESET, "exit": Ending.EXIT}[stop.action]
             return Outcome(ending, stop.status, stop.cause)

@@ -18,6 +18,7 @@ from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
 from hypervisor.loaders.boot import ModuleFile
 from hypervisor.memory_map import parse_size
+from hypervisor.net.config import NetConfig
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
 from hypervisor.trace.format import ALL_KINDS, parse_kinds
@@ -69,6 +70,9 @@ def _parser() -> Parser:
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
     add("--module", action="append", default=[], metavar="FILE[=TEXT]",
         help="a multiboot module and its string (default: FILE)")  # fmt: skip
+    add("--net", action="append", default=[], metavar="CABLE[,mac=ADDRESS][,pcap=FILE]",
+        help="a network card (e1000); CABLE is listen=SOCKET or connect=SOCKET (a path with a slash or HOST:PORT: "
+        "another guest, QEMU's -netdev stream, passt), tap=INTERFACE of the host, or none")  # fmt: skip
     add("--name", default="", help="name of the guest (default: the kernel file's)")
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
@@ -96,6 +100,7 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         disks=tuple(_disk(text) for text in options.disk) + tuple(_cdrom(text) for text in options.cdrom),
         append=options.append,
         modules=tuple(_module(text) for text in options.module),
+        nets=tuple(NetConfig.parse(text) for text in options.net),
         name=options.name,
         slide=options.slide,
         cpu=_cpu(options.cpu),

@@ -44,7 +44,8 @@ class E1000(PciFunction):
     name = "network card"
 
     def __init__(self, mac: bytes, cable: Cable | None = None) -> None:
-        super().__init__(VENDOR, DEVICE, CLASS, REVISION, (Bar(0, MMIO_SIZE, io=False), Bar(1, IO_SIZE, io=True)), pin=1)
+        bars = (Bar(0, MMIO_SIZE, io=False), Bar(1, IO_SIZE, io=True))
+        super().__init__(VENDOR, DEVICE, CLASS, REVISION, bars, pin=1)
         self.mac, self.cable = mac, cable
         self.link = False
         self._eeprom = contents(mac, VENDOR, DEVICE)
@@ -262,7 +263,7 @@ class E1000(PciFunction):
         if extended and descriptor[10] >> 4 == R.TX_CONTEXT:
             self._context = Context.unpack(descriptor)
             return
-        length = int.from_bytes(descriptor[8:11], "little") & 0xFFFFF if extended else int.from_bytes(descriptor[8:10], "little")
+        length = int.from_bytes(descriptor[8:11], "little") & (0xFFFFF if extended else 0xFFFF)
         if not self._gathered:
             self._options = descriptor[13] if extended else 0
         if len(self._gathered) + length <= _PACKET_MAX:

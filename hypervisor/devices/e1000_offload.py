@@ -16,7 +16,7 @@ _UDP_LENGTH, _TCP_SEQUENCE, _TCP_FLAGS = 4, 4, 13
 
 @dataclass(frozen=True)
 class Context:
-    """A context descriptor: where checksums begin, go and end (offsets in bytes; end 0: the packet's), and how to cut."""
+    """A context descriptor: where checksums begin, go and end (offsets in bytes; end 0: the packet's), how to cut."""
 
     ip_start: int = 0
     ip_at: int = 0
@@ -36,10 +36,10 @@ class Context:
         return cls(ip_start, ip_at, ip_end, start, at, end, word & 0xFFFFF, word >> 24, header, segment)
 
 
-def _sum(data: bytes | memoryview) -> int:
+def _sum(data: bytes | bytearray) -> int:
     if len(data) & 1:
         data = bytes(data) + b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -67,7 +67,7 @@ def _word(packet: bytearray, at: int, value: int) -> None:
 
 
 def segments(data: bytes, context: Context, ip: bool, tcp: bool) -> Iterator[bytearray]:
-    """The packets into which a long one is cut: each with the header, brought up to date, and at most MSS bytes more."""
+    """The packets into which a long one is cut: the header, brought up to date, and at most MSS bytes more."""
     header, size = data[: context.header], context.segment
     payload = data[context.header : context.header + context.payload] if context.payload else data[context.header :]
     if not size:

@@ -1,7 +1,7 @@
 """Registers of the Intel 82540EM, with the bits that the device looks at.
 
-Source: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453-006), chapter 13; the
-PHY's (Marvell 88E1011) from its section 13.4.8 and IEEE 802.3, clause 22.
+Source: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453-006), chapter 13;
+the PHY's (Marvell 88E1011) from its section 13.4.8 and IEEE 802.3, clause 22.
 """
 
 CTRL, STATUS, EECD, EERD, CTRL_EXT, MDIC = 0x0000, 0x0008, 0x0010, 0x0014, 0x0018, 0x0020

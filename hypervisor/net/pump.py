@@ -93,7 +93,7 @@ class Pump:
 
     def _serve(self, line: Line) -> None:
         frames, card, up = line.endpoint.receive(), line.card, line.endpoint.connected
-        if not card or not frames and up == card.link:
+        if not card or (not frames and up == card.link):
             return
         with self._lock:
             card.set_link(up)

@@ -73,7 +73,8 @@ class StreamEndpoint:
             listener.listen(1)
         except OSError as error:
             listener.close()
-            raise RingError(f"--net: cannot listen at {self.address} ({error.strerror}); choose another place") from None
+            raise RingError(f"--net: cannot listen at {self.address} ({error.strerror}); "
+                            "choose another place") from None
         return unblocked(listener)
 
     def _connect(self, first: bool = False) -> None:
@@ -137,7 +138,8 @@ class StreamEndpoint:
             self._connect()
 
     def _frames(self) -> list[bytes]:
-        frames, at, data = [], 0, self._in
+        frames: list[bytes] = []
+        at, data = 0, self._in
         while at + 4 <= len(data):
             length = int.from_bytes(data[at : at + 4], "big")
             if length > LONGEST:

@@ -24,7 +24,8 @@ class TapEndpoint:
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise RingError(f"--net: this host has no TAP devices ({error.strerror}); use connect= or listen=") from None
+            raise RingError(f"--net: this host has no TAP devices ({error.strerror}); "
+                            "use connect= or listen=") from None
         try:
             fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
         except OSError as error:
