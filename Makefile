@@ -6,7 +6,7 @@
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
-#   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386)
+#   make transcripts   record anew what the sample kernels print and devices answer on a PC (needs qemu-system-i386)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,7 @@ generated: $(VENV)/ring3
 
 transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
+	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.
 monitor: $(VENV)/ring3

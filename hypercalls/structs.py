@@ -260,7 +260,7 @@ IDE = Struct(
     Field("moving", "u8", "1 + the drive whose sectors move through the data window; 0: none do"),
     Field("dma", "u8", "1 + the drive whose sectors wait for the bus master; 255: data of the VMM does; 0: none"),
     Field("writing", "u8", "1 = that transfer is from guest to disk"),
-    Field("served", "u8", "bit of each drive that had a command without errors since the VMM last looked"),
+    Field("served", "u8", "bit of each drive that took a command, and cleared its error, since the VMM last looked"),
     Field("master_command", "u8", "bus master: bit 0 start, bit 3 direction"),
     Field("master_status", "u8", "bus master: bit 0 active, bit 1 error, bit 2 interrupt"),
     Field("master_enabled", "u8", "1 = the PCI function may reach memory"),

@@ -201,7 +201,7 @@ class Bus:
         self.memory, self.pulse_irq, self.set_irq = memory, pulse_irq, set_irq
         self.devices: list[Device] = []
         self.lock = threading.RLock()  # held while a device is at work, whichever thread works it
-        self.absent: dict[tuple[str, int], int] = {}  # (what, port or page) -> accesses
+        self.absent: dict[tuple[str, int], int] = {}  # (what, port, page or PCI function) -> accesses
         self._state, self._control = state, state.control
         self._owners: dict[int, Device] = {}
         self._in: dict[int, Callable[[int, int], int]] = {}
@@ -347,14 +347,14 @@ class Bus:
             mask = ONES.get(size, 0xFF)
             handler = self._in.get(port)
             if handler is None:
-                return self._missing("in", port, mask)
+                return self.missing("in", port, mask)
             return handler(port, size if mask != 0xFF else 1) & mask
         if reason == _PORT_OUT:
             port, size = exit_record.port & 0xFFFF, exit_record.size
             mask = ONES.get(size, 0xFF)
             out = self._out.get(port)
             if out is None:
-                self._missing("out", port, 0)
+                self.missing("out", port, 0)
             else:
                 out(port, size if mask != 0xFF else 1, exit_record.value & mask)
             return 0
@@ -364,17 +364,18 @@ class Bus:
     def port_in(self, port: int, size: int) -> int:
         """Read a port as an exit would."""
         handler = self._in.get(port)
-        return self._missing("in", port, ONES[size]) if handler is None else handler(port, size)
+        return self.missing("in", port, ONES[size]) if handler is None else handler(port, size)
 
     def port_out(self, port: int, size: int, value: int) -> None:
         """Write a port as an exit would."""
         handler = self._out.get(port)
         if handler is None:
-            self._missing("out", port, 0)
+            self.missing("out", port, 0)
         else:
             handler(port, size, value)
 
-    def _missing(self, what: str, address: int, value: int) -> int:
+    def missing(self, what: str, address: int, value: int) -> int:
+        """Count an access to what does not exist: `what` is in, out, read, write or pci; returns `value`."""
         key = (what, address)
         if key in self.absent or len(self.absent) < MAX_ABSENT:
             self.absent[key] = self.absent.get(key, 0) + 1
@@ -401,7 +402,7 @@ class Bus:
         port, size, count = self._items(exit_record)
         device = self._owners.get(port)
         if device is None:
-            self._missing("in", port, 0)
+            self.missing("in", port, 0)
             data = b"\xff" * (size * count)
         else:
             data = device.string_in(port, size, count)
@@ -412,7 +413,7 @@ class Bus:
         port, size, count = self._items(exit_record)
         device = self._owners.get(port)
         if device is None:
-            return self._missing("out", port, 0)
+            return self.missing("out", port, 0)
         device.string_out(port, size, bytes(self._exit_data[: size * count]))
         return 0
 
@@ -430,7 +431,7 @@ class Bus:
         size = size if size in ONES else 1
         device = self._mmio_device(address)
         if device is None:
-            return self._missing("read", address & ~0xFFF, ONES[size])
+            return self.missing("read", address & ~0xFFF, ONES[size])
         return device.mmio_read(address, size) & ONES[size]
 
     def _mmio_write(self, exit_record: Any) -> int:
@@ -438,7 +439,7 @@ class Bus:
         size = size if size in ONES else 1
         device = self._mmio_device(address)
         if device is None:
-            return self._missing("write", address & ~0xFFF, 0)
+            return self.missing("write", address & ~0xFFF, 0)
         device.mmio_write(address, size, exit_record.value & ONES[size])
         return 0
 

@@ -42,6 +42,10 @@ def statistics(domain: Domain) -> str:
     absent = sorted({address for what, address in list(domain.bus.absent) if what in ("in", "out")})
     if absent:
         lines.append("probed, absent ports: " + " ".join(f"{port:#x}" for port in absent[:_MAX_ABSENT]))
+    functions = sorted({place for what, place in list(domain.bus.absent) if what == "pci"})
+    if functions:
+        lines.append("probed, absent PCI functions: " + " ".join(
+            f"{place >> 3:02x}.{place & 7}" for place in functions[:_MAX_ABSENT]))
     return "\n".join(lines)
 
 

@@ -241,7 +241,11 @@ class PciBus(Device):
     def _selected(self) -> PciFunction | None:
         if not self._address & _ENABLE or self._address >> 16 & 0xFF:
             return None
-        return self._functions.get(self._address >> 8 & 0xFF)
+        place = self._address >> 8 & 0xFF
+        function = self._functions.get(place)
+        if function is None:
+            self.bus.missing("pci", place, 0)
+        return function
 
     def port_in(self, port: int, size: int) -> int:
         if port == CONFIG_ADDRESS:

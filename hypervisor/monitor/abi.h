@@ -397,7 +397,7 @@ struct ide_channel {
 	uint8_t moving; /* 1 + the drive whose sectors move through the data window; 0: none do */
 	uint8_t dma; /* 1 + the drive whose sectors wait for the bus master; 255: data of the VMM does; 0: none */
 	uint8_t writing; /* 1 = that transfer is from guest to disk */
-	uint8_t served; /* bit of each drive that had a command without errors since the VMM last looked */
+	uint8_t served; /* bit of each drive that took a command, and cleared its error, since the VMM last looked */
 	uint8_t master_command; /* bus master: bit 0 start, bit 3 direction */
 	uint8_t master_status; /* bus master: bit 0 active, bit 1 error, bit 2 interrupt */
 	uint8_t master_enabled; /* 1 = the PCI function may reach memory */

@@ -70,7 +70,6 @@ bool master_runs(struct ide_channel *channel)
 				return false;
 			done += bytes;
 		}
-		channel->served |= (uint8_t)(1 << drive);
 	}
 	channel->dma = 0;
 	control.latch[channel->latch] = channel->idle[drive];

@@ -151,7 +151,6 @@ bool ide_continues(uint32_t index)
 			return false;
 	} else {
 		channel->moving = 0;
-		channel->served |= (uint8_t)(1 << drive);
 		control.latch[channel->latch] = channel->idle[drive];
 	}
 	ide_interrupt(channel);
@@ -198,6 +197,7 @@ static bool command(struct ide_channel *channel, uint32_t code)
 			return false;
 		channel->moving = 0;
 		channel->dma = (uint8_t)(1 + drive);
+		channel->served |= (uint8_t)(1 << drive);
 		control.latch[channel->latch] = channel->requesting;
 		if (!master_may_run(channel) || master_runs(channel))
 			return true;

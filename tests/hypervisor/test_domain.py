@@ -75,11 +75,14 @@ def test_typed_input_reaches_the_guest(tmp_path: Path, slide: bool) -> None:
 
 
 def test_absent_ports_are_told(tmp_path: Path) -> None:
-    with Domain(config(tmp_path, guests.in_(0xCFC, 4) + guests.out(0x999, 1) + guests.POWEROFF)) as domain:
+    with Domain(config(tmp_path, guests.in_(0x998, 4) + guests.out(0x999, 1) + guests.POWEROFF)) as domain:
         domain.build()
         domain.run(Transcript())
-        assert domain.bus.absent == {("in", 0xCFC): 1, ("out", 0x999): 1}
-        assert "probed, absent ports: 0x999 0xcfc" in statistics(domain)
+        assert domain.bus.absent == {("in", 0x998): 1, ("out", 0x999): 1}
+        assert "probed, absent ports: 0x998 0x999" in statistics(domain)
+        domain.bus.port_out(0xCF8, 4, 0x8000_1A00)
+        assert domain.bus.port_in(0xCFC, 4) == 0xFFFF_FFFF
+        assert "probed, absent PCI functions: 03.2" in statistics(domain)
 
 
 def test_the_report_of_a_dead_guest(tmp_path: Path) -> None:
