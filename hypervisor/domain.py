@@ -169,12 +169,12 @@ class Domain:
         channels, pci = ide_channels(drives), pci_bus()
         pci.plug(PiixIde(channels), ISA_SLOT, 1)
         self._pump = self._plug_network(held, pci)
-        assign(pci)
         for device in (
             Cmos(config.memory), self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
             *channels, pci,
         ):  # fmt: skip
             self.bus.add(device)
+        assign(pci)
         self.engine.disks = [image.fd for image in self.bus.disks]
         write_firmware_data(self.memory, sum(isinstance(drive, AtaDrive) for drive in drives))
         write_mp_tables(self.memory)

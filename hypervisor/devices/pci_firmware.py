@@ -22,7 +22,7 @@ _MEMORY_END = 0xFEC0_0000  # the I/O APIC's
 
 
 def assign(pci: PciBus) -> None:
-    """Give every base address that has none its place, largest first, and every pin its line. Before `Bus.add`."""
+    """Give every base address that has none its place, largest first, and every pin its line. After `Bus.add`."""
     port, memory = _FIRST_PORT, _MEMORY_END
     bars = [(function, bar) for function in pci.functions for bar in function.bars
             if not function.get(BARS + 4 * bar.index, 4) & ~15]
@@ -39,5 +39,5 @@ def assign(pci: PciBus) -> None:
 
 
 def _place(function: PciFunction, bar: Bar, base: int) -> None:
-    function.set(BARS + 4 * bar.index, 4, base | int(bar.io))
-    function.set(COMMAND, 2, function.get(COMMAND, 2) | (IO_SPACE if bar.io else MEMORY_SPACE))
+    function.write_config(BARS + 4 * bar.index, 4, base)
+    function.write_config(COMMAND, 2, function.get(COMMAND, 2) | (IO_SPACE if bar.io else MEMORY_SPACE))

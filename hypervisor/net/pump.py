@@ -105,10 +105,13 @@ class Pump:
 
     def stop(self) -> None:
         """End the thread. Legal more than once, and if it was never started."""
+        if self._event < 0:
+            return
         self._stopping = True
         self._nudge()
         if self._thread.is_alive():
             self._thread.join()
-        if self._event >= 0:
-            os.close(self._event)
-            self._event = -1
+        for line in self._lines:
+            line.on_backlog(lambda: None)
+        os.close(self._event)
+        self._event = -1

@@ -38,8 +38,8 @@ class Driver:
         self.card = E1000(MAC, self.cable)
         pci = pci_bus()
         pci.plug(self.card, 3)
-        assign(pci)
         self.machine = Machine(pci)
+        assign(pci)
         self.memory = self.machine.memory
         self.base = self.card.get(BARS, 4) & ~15
         self.tail = 0
@@ -214,7 +214,7 @@ def test_the_multicast_table() -> None:
     hashed = (to[4] | to[5] << 8) >> 4 & 0xFFF
     driver.write(R.MULTICAST_TABLE[0] + (hashed >> 5) * 4, 1 << (hashed & 31))
     driver.card.received(frame(to))
-    driver.card.received(frame(bytes.fromhex("01005e7f3512")))
+    driver.card.received(frame(bytes.fromhex("01005e7f4412")))
     assert len(driver.received()) == 1
 
 
