@@ -10,7 +10,7 @@ import pytest
 
 from hypercalls.structs import ExitReason
 from hypervisor.devices import e1000_registers as R
-from hypervisor.devices.e1000 import SHORTEST, WAITING, E1000
+from hypervisor.devices.e1000 import E1000, SHORTEST, WAITING
 from hypervisor.devices.i440fx import pci_bus
 from hypervisor.devices.pci import BARS, BUS_MASTER, COMMAND
 from hypervisor.devices.pci_firmware import assign
@@ -235,7 +235,7 @@ def test_frames_wait_for_descriptors_and_then_are_missed() -> None:
     for data in sent:
         driver.card.received(data)
     assert driver.card.dropped == 11 and driver.read(R.ICR) & (R.RX_OVERRUN | R.RX_FEW) == R.RX_OVERRUN | R.RX_FEW
-    assert [data for data, _, _ in driver.received()] == sent[: ENTRIES - 1 + WAITING], "those that waited come by and by"
+    assert [data for data, _, _ in driver.received()] == sent[: ENTRIES - 1 + WAITING]
 
 
 def test_a_frame_over_several_buffers() -> None:

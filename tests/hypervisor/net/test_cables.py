@@ -116,7 +116,9 @@ def test_a_peer_that_goes_may_come_back(tmp_path: Path, plugged: Callable[..., t
         peer.close()
 
 
-def test_a_peer_that_speaks_something_else_is_cut_off(tmp_path: Path, plugged: Callable[..., tuple[Card, Line]]) -> None:
+def test_a_peer_that_speaks_something_else_is_cut_off(
+    tmp_path: Path, plugged: Callable[..., tuple[Card, Line]]
+) -> None:
     place = str(tmp_path / "net")
     card, _ = plugged(StreamEndpoint(place, listen=True))
     with socket.socket(socket.AF_UNIX) as peer:
