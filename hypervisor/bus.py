@@ -12,6 +12,7 @@ checked before use. `Bus.handle` is the hot path of the VMM: dictionary look-ups
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,7 @@ class Bus:
                  set_irq: Callable[[int, bool], None]) -> None:
         self.memory, self.pulse_irq, self.set_irq = memory, pulse_irq, set_irq
         self.devices: list[Device] = []
+        self.lock = threading.RLock()  # held while a device is at work, whichever thread works it
         self.absent: dict[tuple[str, int], int] = {}  # (what, port, page or PCI function) -> accesses
         self._state, self._control = state, state.control
         self._owners: dict[int, Device] = {}

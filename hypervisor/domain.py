@@ -31,9 +31,12 @@ from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.atapi import PacketDrive
 from hypervisor.devices.cmos import cmos_memory
 from hypervisor.devices.disk import DiskImage
+from hypervisor.devices.e1000 import E1000
 from hypervisor.devices.i440fx import ISA_SLOT, pci_bus
 from hypervisor.devices.i8042 import I8042
 from hypervisor.devices.ide import IdeDrive, ide_channels
+from hypervisor.devices.pci import PciBus
+from hypervisor.devices.pci_firmware import assign
 from hypervisor.devices.piix_ide import PiixIde
 from hypervisor.devices.post import PostCode
 from hypervisor.devices.power import DebugExit, PowerOff, ResetControl
@@ -44,6 +47,9 @@ from hypervisor.firmware.firmware import make_firmware
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
 from hypervisor.memory import GuestMemory
+from hypervisor.net.capture import Capture
+from hypervisor.net.config import NetConfig
+from hypervisor.net.pump import Line, Pump
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import SerialRings
 from hypervisor.serial import SerialConfig, SerialPort
@@ -53,6 +59,7 @@ from hypervisor.trace.recorder import Recorder, TraceConfig
 DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
 _CDROM_PLACES = (2, 3, 1)  # in the order in which CD drives without an index take them
+_FIRST_CARD = 3  # PCI slot of the first network card, as on QEMU's board
 HLT = 0xF4
 
 
@@ -90,6 +97,7 @@ class DomainConfig:
     protocol: Protocol | None = None
     load_at: int | None = None
     entry: int | None = None
+    nets: tuple[NetConfig, ...] = ()
     name: str = ""
     slide: bool = False
     cpu: int | None = None
@@ -190,11 +198,13 @@ class Domain:
         self.bus = Bus(self.memory, self.shared, self.engine.pulse_irq, self.engine.set_irq)
         channels, pci = ide_channels(drives), pci_bus()
         pci.plug(PiixIde(channels), ISA_SLOT, 1)
+        self._pump = self._plug_network(held, pci)
         for device in (
             self.keyboard, self.vga, PostCode(), DebugExit(), ResetControl(), PowerOff(),
             *channels, pci,
         ):  # fmt: skip
             self.bus.add(device)
+        assign(pci)
         self._add_serials(held)
         self.control.cmos[:] = cmos_memory(config.memory)
         self.control.lost_ticks = config.lost_ticks
@@ -215,6 +225,23 @@ class Domain:
             self._serials.append(port)
             if port.notice:
                 self.notices.append(port.notice)
+
+    def _plug_network(self, held: contextlib.ExitStack, pci: PciBus) -> Pump:
+        lines = []
+        for number, net in enumerate(self.config.nets):
+            endpoint = net.endpoint()
+            line = None
+            if endpoint:
+                line = Line(endpoint, Capture(net.capture) if net.capture else None)
+                held.callback(line.close)
+                lines.append(line)
+            card = E1000(net.address(self.name, number), line)
+            if line:
+                line.card = card
+            pci.plug(card, _FIRST_CARD + number)
+        pump = Pump(lines, self.bus.lock, self.engine.wake)
+        held.callback(pump.stop)
+        return pump
 
     def _disk_places(self) -> list[DiskConfig | None]:
         """Which disk is where. Raises RingError where two want one place, or one cannot be."""
@@ -306,6 +333,7 @@ class Domain:
                 console.open(self)
                 for port in self._serials:
                     port.open()
+                self._pump.start()
                 result = self._serve(console)
                 self.bus.settle()
                 self._drain(console)
@@ -315,6 +343,7 @@ class Domain:
                 console.close()
         finally:
             self.engine.kill()
+            self._pump.stop()
             self._stop_recorder()
             self.state = DomainState.ENDED
         return result
@@ -335,7 +364,7 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        serial, rings, recorder = self.control.serial[0], self.rings, self._recorder
+        serial, rings, recorder, lock = self.control.serial[0], self.rings, self._recorder, self.bus.lock
         try:
             while True:
                 try:
@@ -355,7 +384,9 @@ class Domain:
                 end = _ENDINGS.get(record.reason)
                 if end:
                     return end(record)
-                answer(handle(record))
+                with lock:
+                    value = handle(record)
+                answer(value)
         except MachineStop as stop:
             ending = {"poweroff": Ending.POWEROFF, "reset": Ending.RESET, "exit": Ending.EXIT}[stop.action]
             return Outcome(ending, stop.status, stop.cause)

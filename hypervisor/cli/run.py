@@ -21,6 +21,7 @@ from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
 from hypervisor.loaders.handover import ModuleFile, Protocol
 from hypervisor.memory_map import parse_size
+from hypervisor.net.config import NetConfig
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
 from hypervisor.serial import parse_serial
@@ -105,6 +106,9 @@ def _parser() -> Parser:
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
     add("--module", action="append", default=[], metavar="FILE[=TEXT]",
         help="a multiboot module and its string (default: FILE)")  # fmt: skip
+    add("--net", action="append", default=[], metavar="CABLE[,mac=ADDRESS][,pcap=FILE]",
+        help="a network card (e1000); CABLE is listen=SOCKET or connect=SOCKET (a path with a slash or HOST:PORT: "
+        "another guest, QEMU's -netdev stream, passt), tap=INTERFACE of the host, or none")  # fmt: skip
     add("--initrd", type=Path, metavar="FILE", help="Linux's initial RAM disk")
     add("--protocol", choices=[protocol.value for protocol in Protocol], help="how to start the kernel (default: as "
         "its file shows; a vmlinux needs 'linux', unless there is an --initrd)")  # fmt: skip
@@ -152,6 +156,7 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         protocol=Protocol(options.protocol) if options.protocol else None,
         load_at=_address("--load-at", options.load_at),
         entry=_address("--entry", options.entry),
+        nets=tuple(NetConfig.parse(text) for text in options.net),
         name=options.name,
         slide=options.slide,
         cpu=_cpu(options.cpu),

@@ -208,6 +208,17 @@ class PciBus(Device):
             self._functions[slot << 3].config[HEADER_TYPE] |= _MULTIFUNCTION
         function.pci = self
 
+    @property
+    def functions(self) -> list[PciFunction]:
+        """What is plugged in, by slot."""
+        return [function for _, function in sorted(self._functions.items())]
+
+    def irq_of(self, function: PciFunction) -> int | None:
+        """The ISA line that the function's pin leads to now."""
+        place = next(place for place, other in self._functions.items() if other is function)
+        # The slots' pins are wired in turn, as on QEMU's board.
+        return self.pirq_irqs[(place >> 3) - 1 + function.config[INTERRUPT_PIN] - 1 & PIRQS - 1]
+
     def attach(self, bus: Bus) -> None:
         self.bus = bus
         for function in self._functions.values():
@@ -218,11 +229,9 @@ class PciBus(Device):
     def route(self) -> None:
         """Raise and lower interrupt lines as the functions' pins and the routing say."""
         high = 0
-        for place, function in self._functions.items():
-            pin = function.config[INTERRUPT_PIN]
-            if pin and function.asserts:
-                # The slots' pins are wired in turn, as on QEMU's board.
-                irq = self.pirq_irqs[(place >> 3) - 1 + pin - 1 & PIRQS - 1]
+        for function in self._functions.values():
+            if function.config[INTERRUPT_PIN] and function.asserts:
+                irq = self.irq_of(function)
                 high |= 0 if irq is None else 1 << irq
         for irq in range(16):
             if (high ^ self._high) >> irq & 1:

@@ -6,20 +6,26 @@ from typing import Any
 
 from hypercalls import layout
 from hypercalls.structs import CONTROL, SHARED, VCPU, PortClass
+from hypervisor.memory import MemoryRange
 
 
 class FakeMemory:
-    """Guest RAM in a bytearray."""
+    """Guest RAM in a bytearray. Raises what the real one does."""
 
     def __init__(self, size: int = 1 << 21) -> None:
         self.size = size
         self.data = bytearray(size)
 
+    def _check(self, address: int, length: int) -> None:
+        if address < 0 or address + length > self.size:
+            raise MemoryRange(f"{address:#x}+{length:#x}")
+
     def read(self, address: int, length: int) -> bytes:
+        self._check(address, length)
         return bytes(self.data[address : address + length])
 
     def write(self, address: int, data: bytes) -> None:
-        assert address + len(data) <= self.size
+        self._check(address, len(data))
         self.data[address : address + len(data)] = data
 
     def window(self, address: int, count: int) -> memoryview:
