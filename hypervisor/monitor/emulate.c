@@ -298,8 +298,15 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 		return true;
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
+	struct fault told = machine.fault;
+
 	vcpu.eip = start + in->length;
-	return emulate_memory(in);
+	if (emulate_memory(in))
+		return true;
+	/* A push or its like beyond the stack segment: not known there, and rightly told by the host. */
+	if (vector == VECTOR_SS && machine.fault.vector == VECTOR_GP)
+		machine.fault = told;
+	return false;
 }
 
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */

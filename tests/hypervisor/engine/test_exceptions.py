@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.said import AC, BP, BR, DE, GP, NP, OF, SS, UD, fault, none
+from tests.hypervisor.engine.said import AC, BP, BR, DE, GP, NP, OF, SS, UD, fault, none, without_place
 
 
 def test_faults_point_to_the_instruction(machine: Machine) -> None:
@@ -209,6 +209,28 @@ test:	movl $0x000001ff,gdt+FREE
 	finish
 """)
     assert said == fault("read", SS) | fault("write", SS) | fault("frame", SS) | {"if": 0x200}
+
+
+def test_pushing_beyond_the_stack_segment(machine: Machine) -> None:
+    """What has no operand in memory but the stack is #SS there, too."""
+    said = machine("""
+	.macro beyond instruction:vararg
+	movl $FREE|3,%eax
+	r3_load_ss %ax
+	movl $0x300000,%esp
+	\\instruction
+	.endm
+test:	movl $0x000001ff,gdt+FREE
+	movl $0x00c0f200,gdt+FREE+4
+	r3_lgdt gdt_pointer
+	in_ring_3 push, beyond pushl $1
+	in_ring_3 pop, beyond popl %ebx
+	in_ring_3 call, beyond call test
+	in_ring_3 pusha, beyond pushal
+	finish
+""")
+    expected = fault("push", SS) | fault("pop", SS) | fault("call", SS) | fault("pusha", SS)
+    assert without_place(said) == without_place(expected)
 
 
 def test_alignment_check_in_ring_3_only(machine: Machine) -> None:
