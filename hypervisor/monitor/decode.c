@@ -263,7 +263,7 @@ bool decode(uint32_t eip, struct instruction *in)
 bool operand_linear(const struct operand *operand, uint32_t size, bool write, uint32_t *linear)
 {
 	struct segment segment;
-	uint32_t vector = operand->segment == SEG_SS ? VECTOR_SS : VECTOR_GP, last = operand->offset + size - 1;
+	uint32_t vector = operand->segment == SEG_SS ? VECTOR_SS : VECTOR_GP;
 
 	if (operand->offset - HOLE < HOLE_SIZE) {
 		*linear = operand->offset; /* the contract's own data is reached whatever base and limit */
@@ -271,12 +271,9 @@ bool operand_linear(const struct operand *operand, uint32_t size, bool write, ui
 	}
 	segment_of(operand->segment, &segment);
 	*linear = segment.base + operand->offset;
-	bool code = segment.access & 8, expand_down = !code && segment.access & 4;
+	bool code = segment.access & ACCESS_CODE, bit = segment.access & ACCESS_WRITABLE;
 
-	if (!(segment.access & 0x80) || (write ? code || !(segment.access & 2) : code && !(segment.access & 2)))
-		return raise_fault(vector, 0);
-	if (expand_down ? operand->offset <= segment.limit || last < operand->offset
-			: last > segment.limit || last < operand->offset)
+	if ((write ? code || !bit : code && !bit) || !segment_reaches(&segment, operand->offset, size))
 		return raise_fault(vector, 0);
 	return true;
 }

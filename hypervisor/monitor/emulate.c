@@ -298,14 +298,12 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 		return true;
 	if (machine.fault.vector == VECTOR_PF)
 		return false;
-	struct fault told = machine.fault;
-
 	vcpu.eip = start + in->length;
 	if (emulate_memory(in))
 		return true;
-	/* A push or its like beyond the stack segment: not known there, and rightly told by the host. */
+	/* Pushes and their like are not emulated: theirs is the host's fault. */
 	if (vector == VECTOR_SS && machine.fault.vector == VECTOR_GP)
-		machine.fault = told;
+		machine.fault.vector = VECTOR_SS;
 	return false;
 }
 

@@ -20,6 +20,13 @@ bool raise_page_fault(uint32_t linear, uint32_t error)
 	return false;
 }
 
+/* EXT in the error code: what faults is not the program's doing (SDM vol. 3, 6.13). */
+void fault_is_external(void)
+{
+	if (machine.fault.vector >= VECTOR_TS && machine.fault.vector <= VECTOR_GP)
+		machine.fault.error |= 1;
+}
+
 enum { BENIGN, CONTRIBUTORY, PAGE };
 
 static int class_of(uint32_t vector)
@@ -58,7 +65,8 @@ void fault_deliver(void)
 		/* Single-step traps and aborts are no faults: they push EFLAGS as it is. */
 		bool trap = fault.vector == VECTOR_DB || fault.vector == VECTOR_DF;
 
-		if (interrupt_enter(fault.vector, trap ? CAUSE_EXTERNAL : CAUSE_FAULT, fault.has_error, fault.error))
+		if (interrupt_enter(&(struct event){ fault.vector, fault.error, fault.has_error,
+						     trap ? CAUSE_TRAP : CAUSE_FAULT }))
 			return;
 		if (fault.vector == VECTOR_DF)
 			break;
@@ -67,4 +75,19 @@ void fault_deliver(void)
 		fault = machine.fault;
 	}
 	guest_ends(EXIT_TRIPLE_FAULT, fault.vector);
+}
+
+/* Deliver the noted exception, which was raised after `event` had begun to be delivered: in the task that is to
+ * handle it. */
+void fault_deliver_during(const struct event *event)
+{
+	if (event->cause != CAUSE_NONE && event->cause != CAUSE_SOFTWARE)
+		fault_is_external();
+	if (event->cause == CAUSE_FAULT || event->cause == CAUSE_TRAP) {
+		if (event->vector == VECTOR_DF)
+			guest_ends(EXIT_TRIPLE_FAULT, VECTOR_DF);
+		if (makes_double_fault(event->vector, machine.fault.vector))
+			machine.fault = (struct fault){ VECTOR_DF, 0, 1, 0 };
+	}
+	fault_deliver();
 }

@@ -87,7 +87,7 @@ FAST bool fast_int(void)
 	uint32_t gate_low = load(vcpu.idt_base + vector * 8), gate_high = load(vcpu.idt_base + vector * 8 + 4);
 	uint32_t type = gate_high & 0xff00;
 
-	if ((type != GATE_INTERRUPT && type != GATE_TRAP) || gate_low >> 16 & 3 || vcpu.tr.limit < 11 ||
+	if ((type != GATE_INTERRUPT && type != GATE_TRAP) || gate_low >> 16 & 3 || machine.inner_stacks < 11 ||
 	    !recognise(gate_low >> 16, KERNEL_CODE, &kernel_cs))
 		return false;
 	uint32_t stack = load(vcpu.tr.base + 4) - 20, ss = load(vcpu.tr.base + 8) & 0xffff;

@@ -13,10 +13,14 @@ bool port_allowed(uint32_t port, uint32_t size)
 
 	if (vcpu.cpl <= vcpu.iopl)
 		return true;
-	if (!(vcpu.tr.selector & 0xfffc) || vcpu.tr.limit < IO_BITMAP_POINTER + 1 ||
-	    !guest_read(vcpu.tr.base + IO_BITMAP_POINTER, &at, 2, 0) || (uint32_t)at + port / 8 + 1 > vcpu.tr.limit ||
-	    !guest_read(vcpu.tr.base + at + port / 8, &bits, 2, 0))
+	if (!(vcpu.tr.selector & 0xfffc) || !(vcpu.tr.access & TSS_WIDE) || vcpu.tr.limit < IO_BITMAP_POINTER + 1)
 		return raise_fault(VECTOR_GP, 0);
+	if (!guest_read(vcpu.tr.base + IO_BITMAP_POINTER, &at, 2, 0))
+		return false;
+	if ((uint32_t)at + port / 8 + 1 > vcpu.tr.limit)
+		return raise_fault(VECTOR_GP, 0);
+	if (!guest_read(vcpu.tr.base + at + port / 8, &bits, 2, 0))
+		return false;
 	if (bits >> (port % 8) & ((1u << size) - 1))
 		return raise_fault(VECTOR_GP, 0);
 	return true;

@@ -42,6 +42,16 @@ enum { VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_BR = 5
        VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_NP = 11, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14,
        VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19 };
 
+/* A segment's access rights, as in `struct segment` (SDM vol. 3, 3.4.5) */
+#define ACCESS_WRITABLE 2u
+#define ACCESS_CONFORMING 4u  /* of code */
+#define ACCESS_EXPAND_DOWN 4u /* of data */
+#define ACCESS_CODE 8u
+#define ACCESS_S 0x10u
+#define ACCESS_P 0x80u
+#define ACCESS_BIG 0x4000u
+#define TSS_WIDE 8u /* a TSS is a 32-bit one */
+
 enum segment_register { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE };
 
 /* Mapped at fixed addresses by the linker script. */
@@ -90,6 +100,19 @@ struct fault {
 	uint32_t vector, error, has_error, address;
 };
 
+/* What enters a handler, by the IDT. An exception is of cause FAULT or TRAP: faults push EFLAGS.RF. */
+enum cause { CAUSE_NONE, CAUSE_EXTERNAL, CAUSE_SOFTWARE, CAUSE_FAULT, CAUSE_TRAP };
+struct event {
+	uint32_t vector, error, has_error;
+	enum cause cause;
+};
+
+/* What is left to do of a task switch: see task.c. */
+struct task_start {
+	struct event event;
+	bool wide, trap; /* the TSS has 32 bits; its T flag is set */
+};
+
 struct machine {
 	volatile uint32_t events; /* something to look at before guest code runs again */
 	uint32_t segments_lost;	  /* load DS, ES, FS, GS from the vCPU before guest code runs */
@@ -114,6 +137,10 @@ struct machine {
 	uint32_t user_limit; /* guest-linear end of user addresses; 0 = not learned yet */
 	uint32_t global_generation;
 	uint32_t refill, refill_valid; /* address of the last reflected page fault */
+	/* Tasks */
+	uint32_t inner_stacks; /* limit of the TSS, if it is a 32-bit one: where the stacks of inner rings are */
+	bool task_due;	       /* `task` is to begin */
+	struct task_start task;
 	/* Current operation */
 	uint32_t instruction_eip; /* where a fault of the current operation points to */
 	bool shadow;		  /* no interrupt before one more instruction has run */
@@ -250,8 +277,10 @@ void mirror_user_limit(void);
 uint32_t host_selector(uint32_t guest);
 uint32_t guest_selector(uint32_t host);
 uint32_t segment_selector(enum segment_register reg);
+bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes);
 void segment_of(enum segment_register reg, struct segment *out);
 bool segment_load(enum segment_register reg, uint32_t selector);
+void segment_invalidate(enum segment_register reg, uint32_t selector);
 void segments_after_return(void);
 bool segments_widen(void);
 bool segment_usable(uint32_t host);
@@ -259,26 +288,56 @@ void selector_map_write(uint8_t *file);
 void cs_set(const struct segment *cs);
 void ss_set(const struct segment *ss);
 
-/* exception.c, interrupt.c, flow.c: control transfers */
+/* exception.c: exceptions of the guest */
 bool raise_fault(uint32_t vector, uint32_t error);
 bool raise_plain(uint32_t vector);
 bool raise_page_fault(uint32_t linear, uint32_t error);
+void fault_is_external(void);
 void fault_deliver(void);
-enum cause { CAUSE_EXTERNAL, CAUSE_SOFTWARE, CAUSE_FAULT };
-bool interrupt_enter(uint32_t vector, enum cause cause, bool has_error, uint32_t error);
+void fault_deliver_during(const struct event *event);
+
+/* ring.c: from one segment or ring to another. TRANSFER_DIRECT: by a selector of the program; TRANSFER_GATE: by a
+ * gate's, in the same ring; TRANSFER_INWARD: or to an inner one. */
+enum transfer { TRANSFER_DIRECT, TRANSFER_GATE, TRANSFER_INWARD };
+bool transfer_target(uint32_t selector, enum transfer how, struct segment *out);
+bool transfer_to(const struct segment *cs, uint32_t eip);
+bool inner_stack(uint32_t level, struct segment *ss, uint32_t *esp);
+bool frame_push(const struct segment *ss, uint32_t *esp, uint32_t level, const uint32_t *items, uint32_t count,
+		bool wide, uint32_t error);
+bool stack_items(uint32_t skip, uint32_t *items, uint32_t count, bool wide);
+bool far_return(uint32_t eip, uint32_t selector, uint32_t popped, uint32_t release, bool wide);
+void enter_outer(void);
+bool task_descriptor(uint32_t selector, uint64_t *d);
+bool task_stack(uint32_t selector, uint32_t level, struct segment *out);
+
+/* flow.c: interrupts, iret, EFLAGS */
+bool interrupt_enter(const struct event *event);
 uint32_t flags_for_guest(void);
 void flags_from_guest(uint32_t value, uint32_t mask);
+void flags_load(uint32_t value);
 void vif_set(bool on);
 bool flow_iret(bool wide);
-bool flow_ljmp(uint32_t selector, uint32_t offset);
-bool flow_lcall(uint32_t selector, uint32_t offset);
-bool flow_lret(uint32_t release, bool wide);
 bool flow_int(uint32_t vector);
+
+/* far.c: far transfers, sysenter */
+bool flow_ljmp(uint32_t selector, uint32_t offset);
+bool flow_lcall(uint32_t selector, uint32_t offset, bool wide);
+bool flow_lret(uint32_t release, bool wide);
 bool flow_sysenter(void);
 bool flow_sysexit(void);
 
+/* task.c: hardware tasks */
+enum task_way { TASK_JUMP, TASK_CALL, TASK_RETURN };
+bool task_switch(uint32_t selector, enum task_way way);
+bool task_by_interrupt(uint32_t selector, const struct event *event);
+bool task_return(void);
+void task_begin(void);
+
 /* system.c: control registers, MSRs, CPUID, descriptor-table registers */
 bool write_cr(uint32_t number, uint32_t value);
+bool write_cr0(uint32_t value);
+bool write_cr3(uint32_t value);
+void task_register_set(const struct segment *tss);
 bool read_msr(void);
 bool write_msr(void);
 void virtual_cpuid(void);

@@ -178,6 +178,9 @@ static bool load_far_pointer(const struct call *call)
 	return true;
 }
 
+/* The operand size of a far transfer without a memory operand; gates stand for 32-bit ones. */
+static bool is_wide(const struct call *call) { return call->b.size != 2; }
+
 static bool far_by_memory(const struct call *call, bool returns)
 {
 	uint32_t linear, offset = 0, selector = 0, size = call->a.size;
@@ -187,7 +190,7 @@ static bool far_by_memory(const struct call *call, bool returns)
 	if (!operand_linear(&call->a, size + 2, false, &linear) || !memory_read(linear, size, &offset) ||
 	    !memory_read(linear + size, 2, &selector))
 		return false;
-	return returns ? flow_lcall(selector, offset) : flow_ljmp(selector, offset);
+	return returns ? flow_lcall(selector, offset, size == 4) : flow_ljmp(selector, offset);
 }
 
 static bool pop_ss(uint32_t size)
@@ -301,11 +304,11 @@ bool operation_run(const struct call *call)
 	case HC_POP_SS: return pop_ss(4);
 	case HC_POPW_SS: return pop_ss(2);
 	case HC_LJMP: return flow_ljmp(call->immediate2, call->immediate);
-	case HC_LCALL: return flow_lcall(call->immediate2, call->immediate);
+	case HC_LCALL: return flow_lcall(call->immediate2, call->immediate, is_wide(call));
 	case HC_LJMP_MEM: return far_by_memory(call, false);
 	case HC_LCALL_MEM: return far_by_memory(call, true);
 	case HC_LRET: return flow_lret(0, true);
-	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, true);
+	case HC_LRET_N: return flow_lret(call->immediate & 0xffff, is_wide(call));
 	case HC_LRET16: return flow_lret(0, false);
 	case HC_SYSENTER: return flow_sysenter();
 	case HC_SYSEXIT: return flow_sysexit();

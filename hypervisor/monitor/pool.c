@@ -23,6 +23,8 @@ static void fpu_restore(void)
 
 static void segments_save(void)
 {
+	if (machine.segments_lost)
+		return; /* the vCPU has them already */
 	__asm__ volatile("mov %%ds, %0" : "=r"(vcpu.host_ds));
 	__asm__ volatile("mov %%es, %0" : "=r"(vcpu.host_es));
 	__asm__ volatile("mov %%fs, %0" : "=r"(vcpu.host_fs));

@@ -53,7 +53,7 @@ static void deliver(void)
 	machine.instruction_eip = vcpu.eip;
 	if (tracing(TRACE_INTERRUPT))
 		trace_event(TRACE_INTERRUPT, (uint32_t)vector, (uint32_t[5]){ 0 }, 0);
-	if (!interrupt_enter((uint32_t)vector, CAUSE_EXTERNAL, false, 0))
+	if (!interrupt_enter(&(struct event){ .vector = (uint32_t)vector, .cause = CAUSE_EXTERNAL }))
 		fault_deliver();
 }
 
@@ -66,11 +66,13 @@ void devices_poll(void)
 	irq_update();
 }
 
-/* Called by `resume` while events are noted or segment registers must be loaded. */
+/* Called by `resume` while events (a task that is to begin among them) are noted or segment registers must be loaded. */
 void resume_work(void)
 {
 	if (machine.events) {
 		machine.events = 0;
+		while (machine.task_due)
+			task_begin();
 		if (machine.traced) {
 			machine.traced = false;
 			end_of_instruction();

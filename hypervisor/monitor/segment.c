@@ -331,6 +331,27 @@ bool segments_widen(void)
 	return any;
 }
 
+/* The register shows `selector`, but there is no segment behind it yet: every access through it faults. */
+void segment_invalidate(enum segment_register reg, uint32_t selector)
+{
+	struct segment segment = { selector, 0, 0, 0 };
+	uint32_t ghost = GHOST_FIRST + reg, host = ghost << 3 | 4 | (selector & 3);
+
+	if (reg == SEG_CS) {
+		cs_set(&segment);
+		vcpu.host_cs = 0;
+	} else if (reg == SEG_SS) {
+		ss_set(&segment);
+		vcpu.host_ss = 0;
+	} else if (selector & 0xfffc) {
+		set_entry(ghost, machine.ldt_wanted[NULL_ENTRY], 0);
+		((uint16_t *)(state + REVMAP_OFFSET))[host] = (uint16_t)selector;
+		host_register_set(reg, host);
+	} else {
+		host_register_set(reg, host_selector(selector));
+	}
+}
+
 /* --- Segment registers as the guest sees them -------------------------------------------------------- */
 
 bool segment_usable(uint32_t host)
@@ -353,6 +374,15 @@ void segment_unpack(uint32_t selector, uint64_t d, struct segment *out)
 	out->base = desc_base(d);
 	out->limit = desc_limit(d);
 	out->access = (uint32_t)(d >> 40) & 0xffff;
+}
+
+/* Are `bytes` at `offset` within the segment? (SDM vol. 3, 5.3) */
+bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes)
+{
+	uint32_t last = offset + bytes - 1, top = s->access & ACCESS_BIG ? ~0u : 0xffff;
+	bool down = !(s->access & ACCESS_CODE) && s->access & ACCESS_EXPAND_DOWN;
+
+	return s->access & ACCESS_P && last >= offset && (down ? offset > s->limit && last <= top : last <= s->limit);
 }
 
 void segment_of(enum segment_register reg, struct segment *out)

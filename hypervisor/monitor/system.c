@@ -9,7 +9,8 @@ bool is_privileged(void)
 	return vcpu.cpl == 0 || raise_fault(VECTOR_GP, 0);
 }
 
-static bool write_cr0(uint32_t value)
+/* Whatever the ring, like write_cr3: for task switches, too. */
+bool write_cr0(uint32_t value)
 {
 	uint32_t old = shared.cr0;
 
@@ -26,7 +27,7 @@ static bool write_cr0(uint32_t value)
 	return true;
 }
 
-static bool write_cr3(uint32_t value)
+bool write_cr3(uint32_t value)
 {
 	uint32_t old = shared.cr3;
 
@@ -119,6 +120,12 @@ bool load_ldtr(uint32_t selector)
 	return true;
 }
 
+void task_register_set(const struct segment *tss)
+{
+	vcpu.tr = *tss;
+	machine.inner_stacks = tss->access & TSS_WIDE ? tss->limit : 0;
+}
+
 bool load_tr(uint32_t selector)
 {
 	struct segment segment;
@@ -130,7 +137,7 @@ bool load_tr(uint32_t selector)
 		return raise_fault(VECTOR_GP, 0);
 	if (!system_descriptor(selector, 9, 1, &segment, &d))
 		return false;
-	vcpu.tr = segment;
+	task_register_set(&segment);
 	d |= 1ull << 41; /* busy */
 	guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0);
 	return true;

@@ -18,6 +18,7 @@ from porter.binary.plausible import looks_like_text
 from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer
 
 _TABLE_LIMIT = 4096  # entries of one switch table
+_MAY_NOT_RETURN = (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL, Action.FAR_JUMP)
 
 
 def _signed8(value: int) -> int:
@@ -121,11 +122,11 @@ class Flow:
                     target = self._targets(code, offset, at, after, Action(action), constants)
                     if not target:
                         return
-                    doubtful = action in (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL)
+                    doubtful = action in _MAY_NOT_RETURN
             offset = after
 
     def _ends_here(self, address: int, function_end: int | None) -> bool:
-        """True if what lies behind a call (or INT, HLT) is not its continuation: it did not return."""
+        """True if what lies behind a call (or INT, HLT, a jump to a task) is not its continuation: it did not return."""
         if function_end is not None:
             return address >= function_end
         return looks_like_text(self.image, address)
@@ -157,28 +158,30 @@ class Flow:
             return False
         self.candidates.append((code, offset))
         if action in (Action.FAR_JUMP, Action.FAR_CALL):
-            if not word:
-                self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
-            return action == Action.FAR_CALL
+            known = word or self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
+            return action == Action.FAR_CALL or not known  # to a task: another one comes back behind it
         if action == Action.FAR_RETURN:
             self._pushed_target(code, code.previous(offset))
             return False
         return action != Action.UNDEFINED
 
-    def _absolute(self, address: int) -> None:
+    def _absolute(self, address: int) -> bool:
+        """Note a target by link or load address; False where the image has none there."""
         target = self.image.resolve(address)
         if target is not None:
             self._pending.append(target)
+        return target is not None
 
     def _pushed_target(self, code: CodeMap, push: int | None) -> None:
         """A return goes to the `push $target` in front of it."""
         if push is not None and code.data[push] == 0x68 and code.length[push] == 5:
             self._absolute(int.from_bytes(code.data[push + 1 : push + 5], "little"))
 
-    def _carried_target(self, code: CodeMap, after: int) -> None:
-        """A far gate goes to the offset in the `push $offset` behind it."""
-        if code.data[after : after + 1] == b"\x68":
-            self._absolute(int.from_bytes(code.data[after + 1 : after + 5], "little"))
+    def _carried_target(self, code: CodeMap, after: int) -> bool:
+        """A far gate goes to the offset in the `push $offset` behind it; False where the image has none there."""
+        return code.data[after : after + 1] == b"\x68" and self._absolute(
+            int.from_bytes(code.data[after + 1 : after + 5], "little")
+        )
 
     def _group5(self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]) -> bool:
         modrm = code.data[at + 1]
@@ -190,9 +193,8 @@ class Flow:
             return True
         if modrm == 0x15 and GATE_SEGMENT in code.data[offset:at]:
             number = gate_of_pointer(int.from_bytes(code.data[after - 4 : after], "little"))
-            if number in FAR_GATES:
-                self._carried_target(code, after)
-            return number not in ENDING_GATES
+            known = number in FAR_GATES and self._carried_target(code, after)
+            return number not in ENDING_GATES or (number in FAR_GATES and not known)
         if modrm >> 6 == 3:
             known = constants.get(modrm & 7)
             if known and not self._written_since(code, known[0], offset):

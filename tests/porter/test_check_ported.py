@@ -100,6 +100,13 @@ def test_flow_goes_on_at_the_target_of_a_far_jump(tmp_path: Path) -> None:
     assert [site.text for site in result.left] == ["cli"]
 
 
+@pytest.mark.parametrize("jump", ["ljmp $0x28,$0", "r3_ljmp $0x28,$0"])
+def test_flow_goes_on_behind_a_jump_to_a_task(tmp_path: Path, jump: str) -> None:
+    """Its offset means nothing, and another task's jump comes back."""
+    result = _survey(tmp_path, f"{jump}\ncli\nret\n")
+    assert [site.text for site in result.left][-1] == "cli"
+
+
 def test_far_jump_to_another_place_is_left(tmp_path: Path) -> None:
     result = _survey(tmp_path, "ljmp $0x33,$0x1000\n")
     assert [site.text for site in result.left] == ["ljmp 0x33:0x1000"]

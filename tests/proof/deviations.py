@@ -67,7 +67,6 @@ def _one(name: str, site: str, state: State, differs: Differs, host: str = "") -
     return {name: Case(DEVIANT.get(site) or BY_KEY[site], state, _differing(differs), host)}
 
 
-_TO_GATE = State(ebx=ARENA, memory=((ARENA, LAND), (ARENA + 4, SELECTOR["call_gate"])))
 _SPARE = SELECTOR["kernel_data_alias"]
 _ACCESSED = m.SEGMENTS["kernel_data_alias"] >> 32
 _BEHIND = m.pattern(m.ALONE + m.PROBE_OFFSET)  # what a flat segment shows
@@ -82,9 +81,6 @@ DEVIATIONS = (
     Deviation("`rdpid` on a host whose processor has it",
               "#UD where CPUID does not show it, as the virtual CPU's does not", "runs",
               _one("rdpid", "rdpid", State(), _spared(6), "rdpid")),
-    Deviation("far transfers to call gates, task gates and TSSs", "go through, switch tasks",
-              "#GP, as for any other system segment",
-              _one("call-gate", "ljmp-memory", _TO_GATE, _refused(SELECTOR["call_gate"], LAND))),
     Deviation("`sysexit` with data segments of ring 0", "leaves them", "makes them null: they would show the user the "
               "kernel", _one("sysexit-data", "sysexit", State(edx=LAND, ecx=ARENA), {
                   name: pair for segment in ("ds", "es") for name, pair in (

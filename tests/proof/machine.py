@@ -25,6 +25,7 @@ ARENA_SIZE = 9 * PAGE
 ARENA_PRISTINE, ARENA_EXPECTED = 0x50_0000, 0x60_0000
 PAGE_DIRECTORY = 0x70_0000  # and two page tables behind it
 TABLES = 0x41_0000  # GDT, LDT, TSS, IDT
+INNER_STACK = 0x78_0000  # ring 0's, in the TSS: the same address in every machine, for call gates show it
 
 # --- Segments ------------------------------------------------------------------------------------------------
 
@@ -37,6 +38,11 @@ def descriptor(base: int, limit: int, access: int, big: bool = True) -> int:
     limit &= 0xFFFFF
     return (limit & 0xFFFF | (base & 0xFFFFFF) << 16 | access << 40 | (limit >> 16) << 48 | big << 54
             | granular << 55 | (base >> 24) << 56)
+
+
+def call_gate(selector: int, access: int, parameters: int = 0) -> int:
+    """A 32-bit call gate to LAND."""
+    return LAND & 0xFFFF | selector << 16 | parameters << 32 | access << 40 | LAND >> 16 << 48
 
 
 KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA, TSS, LDT = 0x08, 0x10, 0x1B, 0x23, 0x28, 0x30
@@ -62,7 +68,7 @@ SEGMENTS: Mapping[str, int] = {
     "user_word_stack": descriptor(ARENA, 0x2FFF, 0xF3, big=False),
     "tss_busy": descriptor(TABLES + 0x200, TSS_LIMIT, 0x8B, big=False),
     "tss_other": descriptor(TABLES + 0x200, 0x67, 0x89, big=False),
-    "call_gate": 0x0000_EC00_0008_0000 | (LAND & 0xFFFF) | (LAND >> 16) << 48,
+    "call_gate": call_gate(0x08, 0xEC),
     "ring1_code": descriptor(0, FLAT, 0xBB),
     "ring1_data": descriptor(0, FLAT, 0xB3),
     "ring2_data": descriptor(0, FLAT, 0xD3),
@@ -74,6 +80,12 @@ SEGMENTS: Mapping[str, int] = {
     "kernel_data_absent": descriptor(0, FLAT, 0x13),
     "user_code_absent": descriptor(0, FLAT, 0x7B),
     "task_gate": 0x0000_E500_0028_0000,
+    "call_gate_parameters": call_gate(0x08, 0xEC, 3),
+    "call_gate_ring1": call_gate(0x98, 0xEC),
+    "call_gate_conforming": call_gate(0x60, 0xEC),
+    "call_gate_data": call_gate(0x10, 0xEC),
+    "call_gate_absent": call_gate(0x08, 0x6C),
+    "call_gate_kernel": call_gate(0x08, 0x8C),
 }
 SELECTOR = {name: index * 8 for index, name in enumerate(SEGMENTS)}
 BEYOND = len(SEGMENTS) * 8
@@ -262,7 +274,7 @@ def tables() -> str:
     lines = [f".quad {value:#x}" for value in SEGMENTS.values()]
     assert len(lines) * 8 <= 0x180
     lines += [".org tables_pristine+0x180", *(f".quad {value:#x}" for value in LOCAL_SEGMENTS),
-              ".org tables_pristine+0x200", f".long 0, runner_stack, {KERNEL_DATA}", ".fill 22,4,0", ".word 0, 104",
+              ".org tables_pristine+0x200", f".long 0, {INNER_STACK}, {KERNEL_DATA}", ".fill 22,4,0", ".word 0, 104",
               f".byte {', '.join(map(hex, io_map))}", ".org tables_pristine+0x400", f".fill {2 * VECTORS},4,0",
               "special_pages:", *(f".long {page:#x}, {entry:#x}" for page, entry in special.items()),
               "special_pages_end:",

@@ -220,7 +220,8 @@ def _segment_reads() -> Iterator[Site]:
 
 
 _CODE_SELECTORS = {"same": 8, "user": 0x1B, "conforming": 0x60, "null": 0, "data": 0x10, "beyond": 0xFFF8,
-                   "absent": 0xB8, "ring1": 0x99}
+                   "absent": 0xB8, "ring1": 0x99, "busy": 0x80, "task-gate": SELECTOR["task_gate"]}
+_CODE_SELECTORS |= {name.replace("_", "-"): selector for name, selector in SELECTOR.items() if "call_gate" in name}
 
 
 def _far_transfers() -> Iterator[Site]:
@@ -242,7 +243,7 @@ def _far_transfers() -> Iterator[Site]:
     yield _site("lret-n", "lret", "lretl $8", "retf 8", **shifted)
     yield _site("iret", "iret", "iretl", "iretd", words={
         "esp": Need.LAND, "esp+4": Need.CODE, "esp+8": Need.FLAGS, "esp+12": Need.ARENA_STACK,
-        "esp+16": Need.RETURN_STACK}, rings=_ALL_RINGS, stack_edges=True, clear_flags=_NT, cr2_page=True)
+        "esp+16": Need.RETURN_STACK}, rings=_ALL_RINGS, stack_edges=True, cr2_page=True)
     yield _site("iret-pending", "iret", "iretl", "iretd", words={
         "esp": Need.LAND, "esp+4": Need.CODE, "esp+8": Need.FLAGS, "esp+12": Need.ARENA_STACK,
         "esp+16": Need.RETURN_STACK}, rings=_IN_RING_0, clear_flags=_NT, devices=(Devices.PENDING,), masked=True)

@@ -27,12 +27,11 @@ def assembled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool],
     return get
 
 
-@pytest.fixture(params=["ported", "ported-slide", "unported", "unported-slide"])
-def machine(
-    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path
-) -> Machine:
-    """Runs a guest until it finishes; gives what it said."""
-    form, _, slide = request.param.partition("-")
+WAYS = ("ported", "ported-slide", "unported", "unported-slide")
+
+
+def _runner(way: str, assembled: Callable[[str, bool], Path]) -> Machine:
+    form, _, slide = way.partition("-")
 
     def run(body: str) -> dict[str, int]:
         kernel = assembled(body, form == "ported")
@@ -42,3 +41,21 @@ def machine(
         return result.items
 
     return run
+
+
+@pytest.fixture(params=WAYS)
+def machine(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path
+) -> Machine:
+    """Runs a guest until it finishes; gives what it said."""
+    return _runner(request.param, assembled)
+
+
+@pytest.fixture(
+    params=[*WAYS, pytest.param("qemu", marks=pytest.mark.skipif(not guests.QEMU, reason="no qemu-system-i386"))]
+)
+def pc(request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path) -> Machine:
+    """The same, and unported in QEMU, to which all that the test says applies as well."""
+    if request.param == "qemu":
+        return lambda body: guests.run_in_qemu(assembled(body, False))
+    return _runner(request.param, assembled)

@@ -77,6 +77,7 @@
 .macro finish
 	movl $0,%eax
 	r3_out %al,$0xf4
+	jmp .			# never; so what follows is nobody's continuation
 .endm
 
 	.text
@@ -109,6 +110,9 @@ _start:	movl $stack_top,%esp
 	movb %ah,gdt+TSS+7
 	movl $TSS,%eax
 	r3_ltr %ax
+	movb $0xff,%al			# as the BIOS leaves them, IRQ 0 would come at vector 8
+	r3_out %al,$0x21
+	r3_out %al,$0xa1
 	jmp test
 
 kernel_data:

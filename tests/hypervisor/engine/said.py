@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DE, DB, BP, OF, BR, UD, NM, DF, TS, NP, SS, GP, PF, AC = 0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 17
 NONE = 0xFFFF_FFFF
+DONE = 0x40  # the vector by which prelude.S leaves an outer ring
 
 
 def fault(name: str, vector: int, error: int = 0, at: int = 0) -> dict[str, int]:

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import DESCRIPTORS
 from tests.hypervisor.engine.said import GP, NP, SS, fault, none, without_place
-
-# Writes a descriptor into the free part of the GDT.
-DESCRIPTORS = """
-.macro descriptor index:req, high:req, low:req
-	movl $\\low,gdt+FREE+8*\\index
-	movl $\\high,gdt+FREE+8*\\index+4
-.endm
-"""
 
 
 def test_selectors_read_back_as_loaded(machine: Machine) -> None:
