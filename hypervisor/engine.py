@@ -28,6 +28,7 @@ POOL_MAX = 64
 _FDS = (layout.RAM_FD, layout.STATE_FD, layout.EXIT_FD, layout.RESUME_FD, layout.WAKE_FD,
         *range(layout.DISK_FD, layout.DISK_FD + layout.DISK_COUNT))  # fmt: skip
 _FDS_END = max(_FDS) + 1
+_MS_TO_DIE = 5000  # a killed process that takes longer hangs in the host's kernel
 
 
 @dataclass(slots=True)
@@ -184,6 +185,8 @@ class Engine:
         for pidfd in self._members.values():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        for pidfd in self._members.values():
+            _wait_for_end(pidfd)  # until then it holds the disks
             os.close(pidfd)
         self._members.clear()
 
@@ -199,6 +202,12 @@ class Engine:
         for fd in self._events:
             os.close(fd)
         self._events.clear()
+
+
+def _wait_for_end(pidfd: int) -> None:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(_MS_TO_DIE)
 
 
 def _dup_above(fd: int, lowest: int) -> int:

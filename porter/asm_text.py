@@ -28,7 +28,7 @@ _PASSED = re.compile(
 _LINE_MARKER = re.compile(r'#[ \t]*(?:line[ \t]+)?(\d+)[ \t]+"((?:\\.|[^"\\\n])*)"')
 _FUNCTION_MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(", re.MULTILINE)
 _CALL = re.compile(r"(\w+)\(")
-_FOREIGN = "the file names no i386 register: it may be for another processor"
+NO_REGISTER = "the file names no i386 register: it may be for another processor"
 
 
 class Places:
@@ -145,7 +145,7 @@ class AssemblyText:
             if item.is_for_the_assembler and not self.passes_registers:
                 continue
             if self.foreign and item.changes:
-                item = item.left(_FOREIGN)
+                item = item.left(NO_REGISTER)
             item = item.left(self.reach.obstacle(item.start)) if item.changes else item
             edits += self._edits(item, state)
             sites.append(Site(*self.place(item.start), self.text[item.start:item.end], item))

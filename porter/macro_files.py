@@ -1,4 +1,4 @@
-"""The text of the macros that ported code needs: only the families, for AT&T and Intel syntax, that it uses."""
+"""The text of the macros that ported code needs: of GAS's families, AT&T and Intel syntax, only those that it uses."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ def header(used: Iterable[str]) -> str:
     from porter import resolve
 
     return _joined(used, (gas.c_header, resolve.c_header), (gas_intel.c_header, resolve.intel_c_header))
+
+
+def nasm_include() -> str:
+    """NASM text with the macros: ``ring3.nasm``."""
+    from hypercalls import nasm
+    from porter import nasm_resolve
+
+    return nasm.macros() + nasm_resolve.macros()

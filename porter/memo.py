@@ -49,9 +49,13 @@ def fingerprint() -> str:
     return f"{total:08x}"
 
 
+# Taken while the porter is imported: a process that outlives a change of its files remembers under their old names.
+_IMPORTED = fingerprint()
+
+
 def _load() -> None:
     global _path
-    _path = os.path.join(directory(), f"memo-{fingerprint()}")
+    _path = os.path.join(directory(), f"memo-{_IMPORTED}")
     try:
         with open(_path, "rb") as file:
             data = file.read()

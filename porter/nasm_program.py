@@ -20,6 +20,7 @@ _TOKEN = re.compile(r"""'[^'\n]*'|"[^"\n]*"|`(?:\\.|[^`\\\n])*`|;(?:\\\r?\n|[^\n
 _INCLUDE = re.compile(
     r"""^[ \t]*%[ \t]*include[ \t]+(?:(["'`])(?P<name>[^"'`\n]+)\1|(?P<macro>[A-Za-z_.?$@][\w.$#@~?]*))""",
     re.MULTILINE | re.IGNORECASE)
+OWN_INCLUDE = "R3_NASM"  # the macro by which ported files of a tree name `ring3.nasm`: see includes.py
 _FILE_NAME = r"""^[ \t]*%i?x?define[ \t]+{}[ \t]+(["'`])([^"'`\n]+)\1"""
 _DEEPEST = 40  # files that include each other end here; NASM then says so
 
@@ -45,6 +46,20 @@ def without_comments(text: str) -> str:
         return " " * len(match[0]) if match[0][0] == "\\" else match[0]
 
     return _TOKEN.sub(token, text)
+
+
+def included_names(text: str) -> tuple[str, ...]:
+    """The files that a source includes, as it names them; those named by a macro of its own, too."""
+    clean = without_comments(text)
+    names = [match["name"] or _last_file_name(clean[:match.start()], match["macro"])
+             for match in _INCLUDE.finditer(clean)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _last_file_name(before: str, macro: str) -> str:
+    """The file that a single-line macro names behind a text, '' where that does not say."""
+    found = re.findall(_FILE_NAME.format(re.escape(macro)), before, re.MULTILINE | re.IGNORECASE)
+    return found[-1][1] if found else ""
 
 
 @dataclass
@@ -143,6 +158,8 @@ class Program:
                 length += end - position
 
         for match in _INCLUDE.finditer(clean):
+            if match["macro"] == OWN_INCLUDE:
+                continue  # macros only, of which nothing is to be ported
             group = "name" if match["name"] else "macro"
             known = match["name"] or self._file_name(clean[:match.start()], match["macro"])
             found = self._find(known, copy.path) if known and depth < _DEEPEST else None
@@ -168,9 +185,8 @@ class Program:
 
     def _file_name(self, before: str, macro: str) -> str:
         """The file that a single-line macro names, '' where that is not known."""
-        for match in re.finditer(_FILE_NAME.format(re.escape(macro)), before, re.MULTILINE | re.IGNORECASE):
-            self._names[macro] = match[2]
-        return self._names.get(macro, "")
+        self._names[macro] = _last_file_name(before, macro) or self._names.get(macro, "")
+        return self._names[macro]
 
     def _macros(self) -> Iterator[Macro]:
         for match in _MACRO.finditer(self.text):

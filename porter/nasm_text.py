@@ -12,6 +12,7 @@ from porter.memo import remembered
 from porter.model import ANY, Change, Part, Sensitive, Site
 from porter.nasm_program import Copy, Macro, Program
 from porter.nasm_reach import NasmReach
+from porter.reach import OTHER_BITS
 from porter.rewrite import Edit, apply
 
 _NAME = r"[A-Za-z_.?$@][\w.$#@~?]*"
@@ -27,6 +28,7 @@ _PARAMETER = r"%[-+]?\d|%\{"
 _BETWEEN = re.compile(r"[ \t\r]*\n\s*")
 _LONE_PREFIX = re.compile(
     r"(?:\A|[\n:])[ \t]*(?:rep(?:n?[ez])?|lock|[oa](?:16|32)|[c-gs]s|xacquire|xrelease|bnd)\s*\n\s*\Z", re.IGNORECASE)
+STI_HLT = "r3_sti_hlt"
 _LOOK_BACK = 200  # how far in front of an instruction its prefix is looked for, in characters
 
 
@@ -45,6 +47,37 @@ def may_be_sensitive(text: str) -> bool:
     if not (words.isdisjoint(mnemonics) and words.isdisjoint(registers)) or _PASTED.search(lower):
         return True
     return not words.isdisjoint(("jmp", "call")) and any(re.search(far, lower) for far in (_FAR, _FAR_NAMED))
+
+
+def _plain_expressions() -> list[str]:
+    """What finds, in lower case, the instructions that are sensitive and are written out."""
+    mnemonics, registers = remembered("nasm words", _words)
+    return [rf"(?<![\w.$@?])(?:{'|'.join(mnemonics)})(?![\w.$@?:])",
+            rf"(?<![\w.$@?])(?:{'|'.join(registers)})(?![\w.$@?]|[ \t]*:)", _FAR]
+
+
+def plain_lines(text: str) -> Iterator[tuple[int, int]]:
+    """The bounds of the lines of a text without comments that may have a sensitive instruction written out."""
+    return lines_with(text, _found(_plain_expressions(), text))
+
+
+def _found(expressions: Iterable[str], text: str) -> list[int]:
+    lower = text.lower()
+    return sorted(match.start() for expression in expressions
+                  for match in re.finditer(expression, lower, re.MULTILINE))
+
+
+class Shared(NamedTuple):
+    """What other programs make of the files of a program: statements by file and offset in it.
+
+    `by_bits` are also code of another size, `apart` are not both there: ``sti`` or the ``hlt`` behind it.
+    """
+
+    by_bits: Container[tuple[str, int]] = ()
+    apart: Container[tuple[str, int]] = ()
+
+
+_ALONE = Shared()
 
 
 class NasmPorted(NamedTuple):
@@ -70,10 +103,10 @@ class NasmPorted(NamedTuple):
 class _Port:
     """One program on its way through a port."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, shared: Shared) -> None:
         from porter.nasm_classify import REGISTERS
 
-        self._program, self._text = program, program.text
+        self._program, self._text, self._shared = program, program.text, shared
         self._reach = NasmReach(program)
         self._multi: dict[str, list[Macro]] = {}
         self._single: dict[str, list[Macro]] = {}
@@ -120,18 +153,14 @@ class _Port:
 
     def _candidates(self) -> list[int]:
         """Offsets, ascending, of lines that may be sensitive."""
-        mnemonics, registers = remembered("nasm words", _words)
-        expressions = [rf"(?<![\w.$@?])(?:{'|'.join(mnemonics)})(?![\w.$@?:])",
-                       rf"(?<![\w.$@?])(?:{'|'.join(registers)})(?![\w.$@?]|[ \t]*:)", _FAR]
+        expressions = _plain_expressions()
         if self._aliases:
             expressions.append(rf"(?<![\w.$@?])(?:{'|'.join(map(re.escape, self._aliases))})(?![\w.$@?])")
         if self._multi:
             expressions.append(_PARAMETER)
         if any(macro.least for macros in self._single.values() for macro in macros):
             expressions.append(_WITH_PARAMETERS)
-        lower = self._text.lower()
-        return sorted(match.start() for expression in expressions
-                      for match in re.finditer(expression, lower, re.MULTILINE))
+        return _found(expressions, self._text)
 
     def _decide(self, start: int, end: int) -> Sensitive | None:
         """What is sensitive on a line, with offsets into the whole text."""
@@ -208,7 +237,8 @@ class _Port:
         obstacles = self._obstacles(item.start)
         if "" not in obstacles:
             return item.left(min(obstacles))
-        if not any(obstacle.endswith("code does not run in an i386 guest") for obstacle in obstacles):
+        if not (any(obstacle.endswith(OTHER_BITS) for obstacle in obstacles)
+                or self._statement(item) in self._shared.by_bits):
             return item
         from porter.nasm_classify import BY_BITS
 
@@ -218,6 +248,11 @@ class _Port:
         original = self._text[start:end]
         return item._replace(changes=(Change(start, end, (
             Part(f"{BY_BITS} {{{original}}}, {{{apply(original, edits)}}}"),)),))
+
+    def _statement(self, item: Sensitive) -> tuple[str, int]:
+        """A statement by its file and the offset there."""
+        copy, offset = self._program.source(item.start)
+        return copy.path, offset
 
     def _lone_prefix(self, item: Sensitive) -> Sensitive:
         if item.labels or not _LONE_PREFIX.search(self._text[max(0, item.start - _LOOK_BACK):item.start]):
@@ -260,11 +295,12 @@ class _Port:
                 items.append(self._lone_prefix(item) if item.changes else item)
         by_macro = list(self._pairs_of_macros()) if self._program.macros else []
         macros = {item.start for item in by_macro}
-        fused = _fused(sorted([*items, *by_macro], key=lambda item: item.start), self._text)
+        apart = {item.start for item in [*items, *by_macro] if self._statement(item) in self._shared.apart}
+        fused = _fused(sorted([*items, *by_macro], key=lambda item: item.start), self._text, apart)
         edits: dict[int, list[Edit]] = {}
         sites: list[Site] = []
         for item in fused:
-            if item.start in macros and item.macro != "r3_sti_hlt":
+            if item.start in macros and item.macro != STI_HLT:
                 continue  # the macro itself is ported where it is defined
             item = self._with_obstacles(item) if item.changes else item
             for change in item.changes:
@@ -301,17 +337,21 @@ def _restored(plain: Any) -> Sensitive:
         Change(first, last, tuple(Part(*part) for part in parts)) for first, last, parts in changes), reason)
 
 
-def _fused(items: list[Sensitive], text: str) -> Iterator[Sensitive]:
-    """The items, where ``sti`` and ``hlt`` behind it are one operation: two would lose the wake-up in between."""
+def _fused(items: list[Sensitive], text: str, apart: Container[int]) -> Iterator[Sensitive]:
+    """The items, where ``sti`` and ``hlt`` behind it are one operation: two would lose the wake-up in between.
+
+    Those that begin at offsets in `apart` are left as they are.
+    """
     pair = ("r3_sti", "r3_hlt")
     for index, item in enumerate(items):
         before = items[index - 1] if index else item
         after = items[index + 1] if index + 1 < len(items) else item
         for first, second in ((before, item), (item, after)):
             if ((first.macro, second.macro) == pair and first is not second and _plain(first) and _plain(second)
+                    and first.start not in apart and second.start not in apart
                     and _BETWEEN.fullmatch(text[first.end:second.start])):
-                part = Part("r3_sti_hlt") if item is first else Part()
-                item = item._replace(macro="r3_sti_hlt", changes=(Change(item.start, item.end, (part,)),))
+                part = Part(STI_HLT) if item is first else Part()
+                item = item._replace(macro=STI_HLT, changes=(Change(item.start, item.end, (part,)),))
                 break
         yield item
 
@@ -320,20 +360,15 @@ def _plain(item: Sensitive) -> bool:
     return len(item.changes) == 1 and item.changes[0].parts == (Part(item.macro),)
 
 
-def port_program(program: Program) -> NasmPorted:
-    """Port a program. Raises PortError for sensitive lines that do not parse."""
+def port_program(program: Program, shared: Shared = _ALONE) -> NasmPorted:
+    """Port a program, some of whose files may be shared. Raises PortError for sensitive lines that do not parse."""
     if not may_be_sensitive(program.text):
         return NasmPorted(program, {}, ())
-    return _Port(program).run()
+    return _Port(program, shared).run()
 
 
 def macro_text() -> str:
     """The NASM macros that ported text needs in front of it."""
-    return remembered("nasm macros", _macros)
+    from porter.macro_files import nasm_include
 
-
-def _macros() -> str:
-    from hypercalls import nasm
-    from porter import nasm_resolve
-
-    return nasm.macros() + nasm_resolve.macros()
+    return remembered("nasm macros", nasm_include)

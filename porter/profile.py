@@ -31,8 +31,8 @@ GATE = "r3_device_access"
 _KEY, _GROUP = "device-access", "device memory"
 _IN_ASSEMBLY = frozenset({".S", ".sx", ".s"})
 # By how many lines those of the kernel may lie behind those of the tree: where it was built from a ported one, an
-# include was added to the file, and perhaps a blank line behind it.
-_SHIFTS = (0, 1, 2)
+# include was added to the file, which is one line or NASM's three, and perhaps a blank line behind it.
+_SHIFTS = (0, 1, 2, 4)
 _LABELS = r"[ \t]*(?:[\w.$]+:[ \t]*)*"
 _STATEMENT = re.compile(rf"(?P<front>{_LABELS})(?P<text>(?P<name>[a-z]+)[ \t]+[^;\n]*?)[ \t\r]*\Z", re.IGNORECASE)
 # What belongs to the instruction on the line behind it.
@@ -199,8 +199,12 @@ def with_gates(text: str, path: str, preprocessed: bool, wanted: Collection[Acce
     return ("\n".join(of.lines), list(entries.values())) if entries else (text, [])
 
 
-def told(found: Iterable[Place], entries: list[Entry]) -> tuple[list[Entry], list[HotPlace]]:
-    """The entries with what the profile tells of them, and the places with what was done about each."""
+def told(found: Iterable[Place], entries: list[Entry],
+         nasm: Collection[str] = ()) -> tuple[list[Entry], list[HotPlace]]:
+    """The entries with what the profile tells of them, and the places with what was done about each.
+
+    `nasm` are the paths of NASM's sources.
+    """
     at: dict[tuple[str, int, bool], int] = {}
     for position, entry in enumerate(entries):
         at.setdefault((entry.file, entry.line, entry.key != _KEY), position)
@@ -222,17 +226,19 @@ def told(found: Iterable[Place], entries: list[Entry]) -> tuple[list[Entry], lis
                     hot=Hot(before.times + place.times, before.seconds + place.seconds))
             line = max(place.line - shift, 0)
             hot.append(HotPlace(place.text, path, line, place.symbol, place.times, place.seconds,
-                                _action(place, out[index] if index is not None else None)))
+                                _action(place, out[index] if index is not None else None, path in nasm)))
     return out, sorted(hot, key=lambda place: -place.times)
 
 
-def _action(place: Place, entry: Entry | None) -> str:
+def _action(place: Place, entry: Entry | None, nasm: bool) -> str:
     if entry:
         return f"now {entry.macro} ({entry.cost})" if entry.treatment == "ported" else f"left: {entry.reason}"
     if not place.path:
         return "its source is not known: build the kernel with -g, from this tree"
     if place.sensitive:
         return "not found in a source of the tree: build with `ring3 cc`, or see `ring3 check`"
+    if nasm:
+        return "in a NASM source, where no gate can stand in front of an instruction: stays a trap"
     if _is_assembly(place):
         return "not found on its line, perhaps as it is in a macro: stays a trap"
     return "written by a C compiler: stays a trap; in an assembly source it could be a gate"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from porter.real_mode import AfterRealMode, Line
 
+OTHER_BITS = "code does not run in an i386 guest"  # ends the reason why code of another size is left
 _AFTER_REAL_MODE = "32-bit code that only 16-bit code leads to does not run in a guest, which has no real mode"
 
 
@@ -40,5 +41,5 @@ class Reach:
         """Why the statement at `offset` cannot run in a guest; '' where it can."""
         bits = self._states.at(offset).bits
         if bits != "32":
-            return f"{bits}-bit code does not run in an i386 guest"
+            return f"{bits}-bit {OTHER_BITS}"
         return _AFTER_REAL_MODE if self._states.has_16_bit and offset in self._after_real_mode else ""

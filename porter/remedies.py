@@ -13,7 +13,8 @@ _BY_REASON: tuple[tuple[str, str], ...] = (
     ("16-bit code does not run", _NOTHING + "a guest enters at its 32-bit entry point"),
     ("64-bit code does not run", "build the kernel for i386"),
     ("that only 16-bit code leads to", _NOTHING + "it cannot be reached; export its label if 32-bit code enters it"),
-    ("names no i386 register", _NOTHING + "where it is another processor's; otherwise build it with `ring3 cc`"),
+    ("names no i386 register", _NOTHING + "where it is another processor's; otherwise build it with ring3's "
+                               "wrapper"),
     ("operands are written in a C macro", "build with `ring3 cc`, which sees the macro expanded"),
     ("C macro that is not known", "build with `ring3 cc`, which sees the macro expanded"),
     ("16-bit addressing", "use the 32-bit form: %esi and %edi instead of %si and %di"),

@@ -57,9 +57,11 @@ def _former(out: Path | None, force: bool, workers: Workers) -> Former | None:
 
 
 def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str], hot: list[Place]) -> Report:
-    entries, places = told(hot, list(result.entries))
+    entries, places = told(hot, list(result.entries), result.nasm)
     includes = {path: seen.includes for path, seen in result.looks.items()}
-    build = proposals(options.dir, [file.path for file in tree.files], result.changed, includes)
+    of_gas = {path: result.ported[path].suffix for path in result.changed
+              if path not in result.nasm}  # NASM's find their macros everywhere
+    build = proposals(options.dir, [file.path for file in tree.files], of_gas, includes)
     port = PortResult(str(options.output) if options.output else None, len(result.ported),
                       sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept,
                       build, places)
@@ -134,8 +136,9 @@ def _fill(stage: Path, root: Path, tree: Tree, result: Result, before: Former | 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ring3 port",
-        description="Port a kernel's source tree: a ported copy, a patch, a report. Where a former port wrote OUT, "
-                    "only what changed since is ported, and what else is found there is kept.")
+        description="Port a kernel's source tree (C, and assembly for GAS and NASM): a ported copy, a patch, a report. "
+                    "Where a former port wrote OUT, only what changed since is ported, and what else is found there is "
+                    "kept.")
     parser.add_argument("dir", metavar="DIR", type=Path, help="the source tree; it is not changed")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="where the ported tree goes")
     parser.add_argument("--force", action="store_true", help="replace OUT, whatever it holds")
@@ -148,7 +151,7 @@ def _arguments() -> argparse.ArgumentParser:
                         help="processors to use (default: all)")
     parser.add_argument("--profile", metavar="TRACE", type=Path,
                         help="a trace of the kernel: the places that trapped are named in the report, and accesses to "
-                             "device memory in assembly sources become gates; give it at each port")
+                             "device memory in assembly sources, but NASM's, become gates; give it at each port")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")

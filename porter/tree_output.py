@@ -18,7 +18,7 @@ from typing import NamedTuple
 from porter import interrupts
 from porter.errors import PortError
 from porter.files import no_room
-from porter.tree_files import File, Tree, digest, file_digest, walk
+from porter.tree_files import LINK, File, Tree, digest, file_digest, walk
 from porter.tree_port import Result
 from porter.tree_state import State
 from porter.workers import Workers
@@ -122,7 +122,7 @@ class _Filling:
                 return
         if place.exists():
             os.chmod(place, file.mode)
-        elif new.startswith("link:"):
+        elif new.startswith(LINK):
             place.symlink_to(os.readlink(self.root / file.path))
         else:
             shutil.copyfile(self.root / file.path, place)

@@ -19,7 +19,7 @@ from porter.report import Entry
 from porter.tree_files import Look, Tree, digest
 from porter.tree_port import Known, Result
 
-_SCHEMA = 1
+_SCHEMA = 2
 _ENTRY = slice(1, 12)  # fields of an entry that are kept: those of source code
 
 
@@ -44,7 +44,8 @@ def load(path: Path) -> State | None:
             state.outputs[name] = str(record["output"])
             if "context" in record:
                 seen = Look(record["source"], tuple(record["uses"]), tuple(record["includes"]), bool(record["asm"]),
-                            tuple(Syntax(*shown) for shown in record["shows"]), bool(record["alternatives"]))
+                            tuple(Syntax(*shown) for shown in record["shows"]), bool(record["alternatives"]),
+                            str(record["assembler"]), tuple(record["raw"]), str(record["role"]))
                 entries = [Entry("", *fields) for fields in record["entries"]]
                 state.known[name] = Known(seen, record["context"], record["output"], entries)
         return state
@@ -65,7 +66,8 @@ def text(source: Path, tree: Tree, result: Result) -> str:
         files[path] = {"source": seen.digest, "output": one.output if one else seen.digest}
         if one:
             files[path] |= {"context": one.context, "uses": seen.uses, "includes": seen.includes, "asm": seen.asm,
-                            "shows": seen.shows, "alternatives": seen.alternatives,
+                            "shows": seen.shows, "alternatives": seen.alternatives, "assembler": seen.assembler,
+                            "raw": seen.raw, "role": seen.role,
                             "entries": [entry[_ENTRY] for entry in one.entries]}
     for path, added in result.added.items():
         files[path] = {"output": digest(added.encode())}

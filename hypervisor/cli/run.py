@@ -65,7 +65,8 @@ def _parser() -> Parser:
         help="a raw disk image (up to 4). Index 0, the disk that a PC boots from, shows the kernel file unless "
         "given; others follow from 1")  # fmt: skip
     add("--append", default="", metavar="TEXT", help="the kernel's command line")
-    add("--module", action="append", default=[], metavar="FILE[=TEXT]", help="a multiboot module and its string")
+    add("--module", action="append", default=[], metavar="FILE[=TEXT]",
+        help="a multiboot module and its string (default: FILE)")  # fmt: skip
     add("--name", default="", help="name of the guest (default: the kernel file's)")
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
@@ -133,8 +134,8 @@ def _disk(text: str) -> DiskConfig:
 
 
 def _module(text: str) -> ModuleFile:
-    path, _, arguments = text.partition("=")
-    return ModuleFile(Path(path), f"{path} {arguments}".strip())
+    path, given, string = text.partition("=")
+    return ModuleFile(Path(path), string if given else path)
 
 
 def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:

@@ -80,5 +80,7 @@ class DiskImage:
         """Release the image and its lock."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
+                # The monitor's mapping outlives the descriptor, and with it would the lock.
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
                 os.close(self._fd)
             self._fd = -1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from porter import tree
 from porter.binary import survey
 from tests.porter.nasm_toolchain import needs_nasm
 from tests.samples import kernels
@@ -51,3 +52,12 @@ def test_nothing_is_left_in_the_ported_kernel(tmp_path: Path) -> None:
                 "write_cr3 clts lar lsl sgdt sidt in8 out8 out8_imm out16 rep_outs8")
     assert set(expected.split()) <= set(found.ported)
     assert len(found.real_mode) == 1 and len(found.after_real_mode) == 1
+
+
+@pytest.mark.parametrize("format", ["elf32", "bin"])
+def test_ported_as_a_source_tree_it_prints_the_same(format: str, tmp_path: Path, monitor: Path) -> None:
+    assert tree.main([str(HERE), "-o", str(tmp_path / "out")]) == 0
+    kernel, told = build(format, tmp_path, "nasm", sources=tmp_path / "out")
+    assert not told
+    assert format == "bin" or not survey(kernel).left
+    assert kernels.run_in_ring3(kernel) == TRANSCRIPT.read_text()

@@ -59,6 +59,16 @@ def test_a_port_s_report_has_every_treatment_and_is_valid(ported: dict[str, Any]
     assert sum(ported["totals"].values()) == len(ported["sites"])
 
 
+def test_a_report_of_nasm_sources_is_valid(tmp_path: Path, schema: dict[str, Any]) -> None:
+    (tmp_path / "a.asm").write_text("bits 32\n\tcli\n\tint1\n")
+    (tmp_path / "b.asm").write_text("format ELF\n\tmov cr3, eax\n\trdpid eax\n")
+    assert tree.main([str(tmp_path), "--dry-run", "--report", str(tmp_path / "report")]) == 0
+    document = valid(json.loads((tmp_path / "report").read_text()), schema)
+    assert {site["text"]: site["treatment"] for site in document["sites"]} == {
+        "cli": "ported", "int1": "stays", "mov cr3, eax": "left", "rdpid eax": "stays"}
+    assert document["port"]["added"] == ["ring3.nasm"]
+
+
 def test_a_check_s_report_is_valid(tmp_path: Path, schema: dict[str, Any]) -> None:
     source = ".globl start\nstart: cli\nrdtsc\ncall 1f\nret\n.byte 0xc3\nlgdt 4\n1: .code16\nhlt\n"
     linked = compiled.kernel(tmp_path, source, "-g")

@@ -215,7 +215,7 @@ def test_a_damaged_state_is_refused(root: Path, capsys: pytest.CaptureFixture[st
     port(root)
     state = root.parent / "out.state"
     whole = state.read_text()
-    for text in ("", "[]", "{}", whole[:-20], whole.replace('"schema":1', '"schema":9'), '{"schema":1,"files":[]}'):
+    for text in ("", "[]", "{}", whole[:-20], whole.replace('"schema":2', '"schema":9'), '{"schema":2,"files":[]}'):
         state.write_text(text)
         capsys.readouterr()
         assert main([str(root), "-o", str(root.parent / "out")]) == 2

@@ -16,7 +16,11 @@ from hypervisor.trace.profile import kernel, trapped
 from hypervisor.trace.reader import open_trace
 from porter.check import check
 from porter.profile import Access, Place, told, with_gates
+from porter.progress import Bar
 from porter.tree import main as port_alone
+from porter.tree_files import File, Tree
+from porter.tree_port import port_tree
+from porter.workers import Workers
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "hypervisor.cli.main"]
@@ -158,7 +162,7 @@ def test_the_gate_is_that_of_the_syntax() -> None:
     assert [entry.macro for entry in entries] == ["r3i_device_access", "r3_device_access"]
 
 
-@pytest.mark.parametrize("shift", [0, 1, 2])
+@pytest.mark.parametrize("shift", [0, 1, 2, 4])
 def test_all_places_of_a_file_are_shifted_alike(shift: int) -> None:
     """Each line alone would fit by several shifts."""
     source = "\tmovl %eax, 1\n\tmovl %eax, 2\n\torl $1, 3\n\tmovl %eax, 4\n\tmovl %eax, 5\n\torl $1, 6\n"
@@ -170,6 +174,27 @@ def test_all_places_of_a_file_are_shifted_alike(shift: int) -> None:
     assert {entry.line: entry.hot and entry.hot.times for entry in entries} == {2: 2, 3: 3, 4: 4}
     assert [(place.line, place.action) for place in hot] == [
         (line, "now r3_device_access (gate)") for line in (4, 3, 2)]
+
+
+def test_nasm_sources_get_no_gates(tmp_path: Path) -> None:
+    """A line has room for one instruction there."""
+    root = tmp_path / "src"
+    root.mkdir()
+    text = "bits 32\n\tmov [0xfee000b0], eax\n\tcli\n"
+    files = {name: File(name, len(text), 0o644, True) for name in ("a.asm", "b.s")}
+    for name in files:
+        (root / name).write_text(text)
+    hot = {name: (Access(2, "mov"),) for name in files}
+    result = port_tree(root, Tree(list(files.values()), []), Workers(1), Bar(), stage=tmp_path / "out", hot=hot)
+    for name in files:
+        assert "r3_cli" in (tmp_path / "out" / name).read_text()
+        assert "r3_device_access" not in (tmp_path / "out" / name).read_text()
+    found = [Place(name, line + 4, "mov [x], eax", "f+0", line == 3, 9, 0.5) for name in files for line in (2, 3)]
+    _, places = told(found, list(result.entries), result.nasm)
+    assert [(place.file, place.line, place.action) for place in places] == [
+        (name, line, action) for name in files for line, action in (
+            (2, "in a NASM source, where no gate can stand in front of an instruction: stays a trap"),
+            (3, "now r3_cli (inline)"))]
 
 
 def refused(source: Path, profile: Path) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.cli.run import _module
+from hypervisor.loaders.boot import ModuleFile
 from tests.hypervisor import guests
 from tests.hypervisor.cli.commands import refusal, ring3
 from tests.samples.kernels import RING3, environment
@@ -48,8 +50,10 @@ def test_a_reset_starts_again_or_ends(tmp_path: Path) -> None:
     kernel = guests.write(tmp_path, guests.say(b"boot ") + guests.RESET)
     once = ring3("run", "--no-reboot", kernel)
     assert once.returncode == 0 and once.stdout == b"boot "
-    again = ring3("run", "--timeout", "1", kernel)
-    assert again.returncode == 124 and again.stdout.startswith(b"boot boot boot ")
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    again = ring3("run", "--timeout", "1", "--disk", disk, kernel)
+    assert again.returncode == 124 and again.stdout.startswith(b"boot boot boot "), again.stderr
 
 
 def test_piped_input_reaches_the_guest_and_its_end_does_not_stop_it(tmp_path: Path) -> None:
@@ -139,3 +143,11 @@ def test_refused_kernels(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_missing_kernel_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in refusal("run", tmp_path / "kernel")
     assert "cannot be read" in refusal("run", "--unported", tmp_path / "kernel")
+
+
+@pytest.mark.parametrize(
+    ("option", "string"), [("initrd", "initrd"), ("initrd=/boot/x a=b", "/boot/x a=b"), ("initrd=", "")]
+)
+def test_the_string_of_a_module(option: str, string: str) -> None:
+    """GRUB 2 and boot loaders before it differ in whether the file's name is part of it, so kernels do."""
+    assert _module(option) == ModuleFile(Path("initrd"), string)
