@@ -76,6 +76,28 @@ _FORTH_KEYBOARD = (
 )
 
 
+_MICRO = r"""
+help
+sing 5
+sort
+names
+write 3 hello, disk
+reaf\bd 3
+read 99
+break memory
+break nowhere
+break flag
+break device
+break number
+break number
+break everything
+calls 1000
+sleep 30
+frobnicate
+off
+"""
+
+
 @dataclass(frozen=True)
 class Session:
     """What is typed to a sample, and whether on the keyboard (else to the first serial port)."""
@@ -88,6 +110,8 @@ class Session:
 SESSIONS = {
     "hello": Session("hello"),
     "preempt": Session("preempt"),
+    "tasks": Session("tasks"),
+    "micro": Session("micro", lines(_MICRO.strip().replace(r"\b", "\b"), r"\nmicro> ")),
     "forth": Session("forth", _FORTH),
     "forth-keyboard": Session("forth", _FORTH_KEYBOARD, keyboard=True),
 }
