@@ -19,13 +19,6 @@ static inline uint32_t read_cr2(void)
 	return address;
 }
 
-static inline void paging_on(void)
-{
-	uint32_t cr0;
-
-	__asm__ volatile("mov %0, cr0\n\tor %0, %1\n\tmov cr0, %0" : "=&r"(cr0) : "i"(0x80010000) : "memory", "cc");
-}
-
 static inline void write_msr(uint32_t number, uint32_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(number), "a"(value), "d"(0));

@@ -1,5 +1,5 @@
-# Ways into the kernel and out of it, in Intel syntax. All of them leave a struct trap_frame (trap.h) on the task's kernel
-# stack.
+# Ways into the kernel and out of it, in Intel syntax. All of them leave a struct trap_frame (trap.h) on the task's
+# kernel stack.
 
 	.intel_syntax noprefix
 

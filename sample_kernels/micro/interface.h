@@ -2,8 +2,8 @@
 #ifndef INTERFACE_H
 #define INTERFACE_H
 
-/* A system call is `sysenter` with the number in EAX, a task in EBX, the address of a message in ESI, where to go on in
- * EDX and with which stack in ECX. The result is in EAX; EBX, ESI, EDI and EBP are kept. */
+/* A system call is `sysenter` with the number in EAX, a task in EBX, the address of a message in ESI, where to go on
+ * in EDX and with which stack in ECX. The result is in EAX; EBX, ESI, EDI and EBP are kept. */
 #define CALL_SEND 0		/* wait until the task has received the message; 0 */
 #define CALL_RECEIVE 1		/* wait for a message of the task, or of ANY; who has sent it */
 #define CALL_CALL 2		/* send, and wait for the reply, which takes the message's place; who has replied */

@@ -1,5 +1,5 @@
-/* Programs: ELF files (System V ABI, Intel386 supplement) that the boot loader has brought as modules. The first word of a
- * module's command line names the file. Words with `=` are for us:
+/* Programs: ELF files (System V ABI, Intel386 supplement) that the boot loader has brought as modules. The first word
+ * of a module's command line names the file. Words with `=` are for us:
  *
  *	ports=3f8-3ff	the program may use these ports (twice at most)
  *	irq=4		and gets this interrupt as a message
@@ -38,7 +38,7 @@ static int load_segment(uint32_t *space, const uint8_t *file, size_t size, const
 		return 0;
 	if (segment->address < USER_BASE || end < segment->address || end > USER_END - USER_STACK_PAGES * PAGE_SIZE)
 		return 0;
-	for (uint32_t page = segment->address & ~(PAGE_SIZE - 1); page < end; page += PAGE_SIZE)
+	for (uint32_t page = segment->address & ~(PAGE_SIZE - 1u); page < end; page += PAGE_SIZE)
 		space_page(space, page);
 	for (uint32_t at = 0; at < segment->file_size; at++) {
 		uint32_t address = segment->address + at;

@@ -1,42 +1,32 @@
 #include "paging.h"
 #include "cpu.h"
 #include "interface.h"
-#include "pc.h"
 
 #define PRESENT 1
 #define WRITABLE 2
 #define USER 4
 #define ENTRIES 1024
-#define KERNEL_TABLES (KERNEL_END >> 22)
+#define FIRST_OF_KERNEL (KERNEL_BASE >> 22)
 
-static uint32_t kernel_space[ENTRIES] __attribute__((aligned(4096)));
-static uint32_t kernel_tables[KERNEL_TABLES][ENTRIES] __attribute__((aligned(4096)));
+extern uint32_t kernel_space[ENTRIES];		/* boot.S */
 
-static uint32_t *table_of(uint32_t entry)
+/* The table or page that an entry names. */
+static void *target(uint32_t entry)
 {
-	return (uint32_t *)(entry & ~(PAGE_SIZE - 1));
+	return memory_at(entry & ~(PAGE_SIZE - 1u));
 }
 
-static void add_kernel(uint32_t *space)
+static uint32_t entry_for(const void *frame)
 {
-	for (unsigned table = 0; table < KERNEL_TABLES; table++)
-		space[table] = (uint32_t)kernel_tables[table] | PRESENT | WRITABLE;
-}
-
-void paging_init(void)
-{
-	for (uint32_t page = 1; page < KERNEL_END / PAGE_SIZE; page++)	/* none at 0, for mistakes */
-		kernel_tables[page / ENTRIES][page % ENTRIES] = page * PAGE_SIZE | PRESENT | WRITABLE;
-	add_kernel(kernel_space);
-	write_cr3((uint32_t)kernel_space);
-	paging_on();
+	return physical_of(frame) | PRESENT | WRITABLE | USER;
 }
 
 uint32_t *space_create(void)
 {
 	uint32_t *space = frame_take();
 
-	add_kernel(space);
+	for (unsigned entry = FIRST_OF_KERNEL; entry < ENTRIES; entry++)
+		space[entry] = kernel_space[entry];
 	return space;
 }
 
@@ -47,33 +37,36 @@ void space_switch(uint32_t *space)
 	if (space == current)
 		return;
 	current = space;
-	write_cr3((uint32_t)(space ? space : kernel_space));
+	write_cr3(physical_of(space ? space : kernel_space));
 }
 
 void space_destroy(uint32_t *space)
 {
 	space_switch(0);
-	for (unsigned table = KERNEL_TABLES; table < ENTRIES; table++) {
-		if (!(space[table] & PRESENT))
+	for (unsigned n = 0; n < FIRST_OF_KERNEL; n++) {
+		uint32_t *table = target(space[n]);
+
+		if (!(space[n] & PRESENT))
 			continue;
 		for (unsigned page = 0; page < ENTRIES; page++)
-			if (table_of(space[table])[page] & PRESENT)
-				frame_give(table_of(table_of(space[table])[page]));
-		frame_give(table_of(space[table]));
+			if (table[page] & PRESENT)
+				frame_give(target(table[page]));
+		frame_give(table);
 	}
 	frame_give(space);
 }
 
 uint8_t *space_page(uint32_t *space, uint32_t address)
 {
-	uint32_t *directory_entry = &space[address >> 22], *entry;
+	uint32_t *table, *entry;
 
-	if (!(*directory_entry & PRESENT))
-		*directory_entry = (uint32_t)frame_take() | PRESENT | WRITABLE | USER;
-	entry = &table_of(*directory_entry)[address / PAGE_SIZE % ENTRIES];
+	if (!(space[address >> 22] & PRESENT))
+		space[address >> 22] = entry_for(frame_take());
+	table = target(space[address >> 22]);
+	entry = &table[address / PAGE_SIZE % ENTRIES];
 	if (!(*entry & PRESENT))
-		*entry = (uint32_t)frame_take() | PRESENT | WRITABLE | USER;
-	return (uint8_t *)table_of(*entry);
+		*entry = entry_for(frame_take());
+	return target(*entry);
 }
 
 int space_covers(uint32_t *space, uint32_t address, size_t size)
@@ -82,10 +75,10 @@ int space_covers(uint32_t *space, uint32_t address, size_t size)
 
 	if (address < USER_BASE || last < address || last >= USER_END)
 		return 0;
-	for (uint32_t page = address & ~(PAGE_SIZE - 1); page <= last; page += PAGE_SIZE) {
-		uint32_t entry = space[page >> 22];
+	for (uint32_t page = address & ~(PAGE_SIZE - 1u); page <= last; page += PAGE_SIZE) {
+		const uint32_t *table = target(space[page >> 22]);
 
-		if (!(entry & PRESENT) || !(table_of(entry)[page / PAGE_SIZE % ENTRIES] & PRESENT))
+		if (!(space[page >> 22] & PRESENT) || !(table[page / PAGE_SIZE % ENTRIES] & PRESENT))
 			return 0;
 	}
 	return 1;

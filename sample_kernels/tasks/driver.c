@@ -1,6 +1,6 @@
-/* The console driver, in ring 1: it may use ports, since IOPL is 1, but nothing of the kernel's memory. Programs call it
- * through a gate, with a pointer to text in a segment of theirs. It runs in the calling task, so their selectors are good
- * here, too; but it has more rights than they, so it must look first. */
+/* The console driver, in ring 1: it may use ports, since IOPL is 1, but nothing of the kernel's memory. Programs call
+ * it through a gate, with a pointer to text in a segment of theirs. It runs in the calling task, so their selectors are
+ * good here, too; but it has more rights than they, so it must look first. */
 #include "selectors.h"
 #include "x86.h"
 

@@ -1,5 +1,5 @@
-# Where GATE_WRITE enters the driver. The processor has changed to the stack that the TSS names for ring 1 and has copied
-# the caller's two words there; DS is still the caller's. In EAX goes back what driver_write() says.
+# Where GATE_WRITE enters the driver. The processor has changed to the stack that the TSS names for ring 1 and has
+# copied the caller's two words there; DS is still the caller's. In EAX goes back what driver_write() says.
 
 #include "selectors.h"
 

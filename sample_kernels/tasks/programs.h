@@ -12,8 +12,8 @@ void be_served(uint32_t unused);
 void print_from_elsewhere(uint32_t unused);
 void use_a_port(uint32_t number);
 
-/* program_faults.c: what programs may not do. The kernel uses the names, to tell the tasks apart; they lie in the image,
- * as pointers within the programs' segment. */
+/* program_faults.c: what programs may not do. The kernel uses the names, to tell the tasks apart; they lie in the
+ * image, as pointers within the programs' segment. */
 struct misbehaviour {
 	const char *name;
 	void (*act)(void);

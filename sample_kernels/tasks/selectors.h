@@ -1,5 +1,5 @@
-/* Every selector that code names, for C and assembly. A selector is a place in a table times 8, the table (4: the task's
- * own, the LDT), and the ring that asks. */
+/* Every selector that code names, for C and assembly. A selector is a place in a table times 8, the table (4: the
+ * task's own, the LDT), and the ring that asks. */
 #ifndef SELECTORS_H
 #define SELECTORS_H
 

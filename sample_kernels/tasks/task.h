@@ -19,7 +19,8 @@ struct tss {
 /* The selector of the TSS in use. */
 uint16_t task_register(void);
 struct tss *tss_of(uint16_t selector);
-/* Give `selector` to a task in ring 0 that runs only when it is called: from `entry` on, interrupts off, EBX as given. */
+/* Give `selector` to a task in ring 0 that runs only when it is called: from `entry` on, interrupts off, EBX as
+ * given. */
 void service_task_create(uint16_t selector, struct tss *tss, void (*entry)(void), uint8_t *stack_top, uint32_t ebx);
 
 /* Make the running code the first task. */

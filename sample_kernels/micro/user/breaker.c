@@ -4,7 +4,7 @@
 static void act(const char *what)
 {
 	if (same(what, "kernel"))
-		*(volatile uint32_t *)0x100000 = 0;
+		*(volatile uint32_t *)0xc0101000 = 0;
 	else if (same(what, "nothing"))
 		*(volatile uint32_t *)(USER_BASE + 0x1000000) = 0;
 	else if (same(what, "interrupts"))

@@ -1,4 +1,4 @@
-/* The types of message that each server answers, with what goes in and out. The answer has the same type, or REFUSED. */
+/* The types of message that each server answers, with what goes in and out. Answers have the same type, or REFUSED. */
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 

@@ -1,5 +1,5 @@
-/* Three of these sing in turn: each sends the next one what is left of the song. Its words are its own name and the next
- * one's. */
+/* Three of these sing in turn: each sends the next one what is left of the song. Its words are its own name and the
+ * next one's. */
 #include "program.h"
 
 void program(const char *line)
