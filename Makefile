@@ -6,7 +6,7 @@
 #   make bench         measure, against this host and (where installed) QEMU
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
-#   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386)
+#   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386 and nasm)
 
 VENV := .venv
 BIN := $(VENV)/bin

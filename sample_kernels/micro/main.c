@@ -22,9 +22,9 @@ struct module {
 
 extern uint8_t kernel_end[];		/* micro.ld */
 
-/* Modules and what tells of them may lie behind the kernel, which is overwritten then, or at the end of memory, which is
- * cut off. */
-static uint32_t first, end;		/* memory that is free */
+/* Memory that is free: it begins behind the kernel and what the loader has put near it, and ends before what the loader
+ * has put near the end. */
+static uint32_t first, end;
 
 static void keep(uint32_t from, uint32_t to)
 {

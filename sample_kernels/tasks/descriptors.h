@@ -18,7 +18,7 @@
 
 /* Segment of `size` bytes from `base` on; LDT and TSS are such segments, too. */
 uint64_t segment_descriptor(const volatile void *base, uint32_t size, unsigned access);
-/* Gate to `offset` in `selector`, which copies `parameters` 32-bit words from the caller's stack to the inner ring's. */
+/* Gate to `offset` in `selector` that copies `parameters` 32-bit words from the caller's stack to the inner ring's. */
 uint64_t gate_descriptor(uint16_t selector, uint32_t offset, unsigned parameters, unsigned access);
 
 /* Move from the three flat segments of start-up to a global table with room for ours. */

@@ -44,9 +44,9 @@ exit_entry:
 	cld
 	call task_exit
 
-# The task of an exception that has an error code; its place in the list is in EBX. The processor pushes the code each time it
-# enters the task. `iret`, with NT set, leaves it for the task that the TSS links back to, and is also where the task
-# goes on the next time.
+# The task of an exception that has an error code; its place in the list is in EBX. The processor pushes the code each
+# time it enters the task. `iret`, with NT set, leaves it for the task that the TSS links back to, and is also where the
+# task goes on the next time.
 	.globl fault_task_with_code
 fault_task_with_code:
 	pushl %ebx
