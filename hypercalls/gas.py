@@ -150,12 +150,15 @@ def _segment_macros() -> list[str]:
     return out
 
 
+def _far_gate(name: str) -> tuple[str, ...]:
+    """User code has no access to the hole: a far jump of its own instead of the gate table."""
+    address = landing_address(by_name[name].number)
+    return ("jmp .Lr3b\\@", f".Lr3a\\@: ljmp ${layout.HOST_CS64:#x},${address:#x}", ".Lr3b\\@: call .Lr3a\\@")
+
+
 def _flow_macros() -> list[str]:
-    number = by_name["int"].number
-    interrupt = ("jmp .Lr3b\\@", f".Lr3a\\@: ljmp ${layout.HOST_CS64:#x},${landing_address(number):#x}",
-                 ".Lr3b\\@: call .Lr3a\\@")
+    interrupt = _far_gate("int")
     return [
-        # User code has no access to the hole: a far jump of its own instead of the gate table.
         _macro("int", "vector:req", *interrupt, "pushl \\vector"),
         _macro("int3", "", *interrupt, "pushl $3"),
         _macro("into", "", "jno .Lr3o\\@", *interrupt, "pushl $4", ".Lr3o\\@:"),
@@ -164,6 +167,7 @@ def _flow_macros() -> list[str]:
         _macro("lret_n", "n:req", _gate("lret_n"), "pushl \\n"),
         _macro("lretw", "", _gate("lret16")),
         _macro("iretw", "", _gate("iret16")),
+        _macro("sysenter", "", *_far_gate("sysenter")),
     ]
 
 

@@ -121,9 +121,13 @@ def _segments() -> list[str]:
     return out
 
 
+def _far_gate(name: str) -> tuple[str, ...]:
+    address = landing_address(by_name[name].number)
+    return "jmp short %%b", f"%%a: jmp {layout.HOST_CS64:#x}:{address:#x}", "%%b: call %%a"
+
+
 def _flow() -> list[str]:
-    interrupt = ("jmp short %%b", f"%%a: jmp {layout.HOST_CS64:#x}:{landing_address(by_name['int'].number):#x}",
-                 "%%b: call %%a")
+    interrupt = _far_gate("int")
     return [
         _macro("int", "1", *interrupt, "push dword %1"),
         _macro("int3", "0", *interrupt, "push dword 3"),
@@ -133,6 +137,7 @@ def _flow() -> list[str]:
         _macro("lret_n", "1", _gate("lret_n"), "push dword %1"),
         _macro("lretw", "0", _gate("lret16")),
         _macro("iretw", "0", _gate("iret16")),
+        _macro("sysenter", "0", *_far_gate("sysenter")),
         *(_macro(name, "0", "nop") for name in ("wbinvd", "invd", "stac", "clac")),
     ]
 

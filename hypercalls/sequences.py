@@ -38,6 +38,7 @@ class Action(IntEnum):
     POP = 7  # pop segment
     INT = 8  # the vector is in the push behind
     READ_CR = 9  # mov cr, reg: `segment` is the number
+    SYSENTER = 10
 
 
 @dataclass(frozen=True)
@@ -178,16 +179,21 @@ def _stack() -> Iterator[Sequence]:
             yield Sequence(Action.PUSH, (Step(push),), 0, SEGMENTS[name], size)
 
 
-def _interrupts() -> Iterator[Sequence]:
-    landing = layout.LANDING + layout.LANDING_STUB_SIZE * by_name["int"].number
+def _far_gate(name: str) -> tuple[Step, ...]:
+    landing = layout.LANDING + layout.LANDING_STUB_SIZE * by_name[name].number
     jump = b"\xea" + landing.to_bytes(4, "little") + layout.HOST_CS64.to_bytes(2, "little")
-    steps = (Step(b"\xeb\x07"), Step(jump, 4), Step(b"\xe8\xf4\xff\xff\xff"))
+    return Step(b"\xeb\x07"), Step(jump, 4), Step(b"\xe8\xf4\xff\xff\xff")
+
+
+def _far_gates() -> Iterator[Sequence]:
+    steps = _far_gate("int")
     # into: over it all where OF is clear. It stands first, for it ends as int does.
     yield Sequence(Action.INT, (Step(b"\x71\x10"), *steps))
     yield Sequence(Action.INT, steps)
+    yield Sequence(Action.SYSENTER, _far_gate("sysenter"))
 
 
-SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_interrupts())
+SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_far_gates())
 
 
 def c_table() -> str:

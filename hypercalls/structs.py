@@ -348,6 +348,7 @@ CONTROL = Struct(
     Field("members", "u64", "address-space processes created"),
     Field("halts", "u64", "times idle"),
     Field("signals", "u64", "host signals taken"),
+    Field("virtual_8086", "u64", "times that the guest asked for virtual-8086 mode, which there is not"),
 )
 
 ABI_MAGIC = 0x33676E72  # "rng3"

@@ -42,6 +42,8 @@ def statistics(domain: Domain) -> str:
     absent = sorted({address for what, address in list(domain.bus.absent) if what in ("in", "out")})
     if absent:
         lines.append("probed, absent ports: " + " ".join(f"{port:#x}" for port in absent[:_MAX_ABSENT]))
+    if control.virtual_8086:
+        lines.append(f"probed, absent: virtual-8086 mode, {control.virtual_8086:,} times (refused with #GP or #TS)")
     return "\n".join(lines)
 
 

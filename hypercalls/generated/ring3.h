@@ -1522,6 +1522,12 @@
 	call *%cs:0xfef0127c
 .endm
 
+.macro r3_sysenter
+	jmp .Lr3b\@
+	.Lr3a\@: ljmp $0x33,$0xfefe1400
+	.Lr3b\@: call .Lr3a\@
+.endm
+
 .macro r3_wbinvd
 	nop
 .endm
@@ -1674,10 +1680,6 @@
 
 .macro r3_iret16
 	call *%cs:0xfef0127c
-.endm
-
-.macro r3_sysenter
-	call *%cs:0xfef01280
 .endm
 
 .macro r3_sysexit
@@ -3268,6 +3270,12 @@ __asm__(
 	"	call *%cs:0xfef0127c\n"
 	".endm\n"
 	"\n"
+	".macro r3_sysenter\n"
+	"	jmp .Lr3b\\@\n"
+	"	.Lr3a\\@: ljmp $0x33,$0xfefe1400\n"
+	"	.Lr3b\\@: call .Lr3a\\@\n"
+	".endm\n"
+	"\n"
 	".macro r3_wbinvd\n"
 	"	nop\n"
 	".endm\n"
@@ -3420,10 +3428,6 @@ __asm__(
 	"\n"
 	".macro r3_iret16\n"
 	"	call *%cs:0xfef0127c\n"
-	".endm\n"
-	"\n"
-	".macro r3_sysenter\n"
-	"	call *%cs:0xfef01280\n"
 	".endm\n"
 	"\n"
 	".macro r3_sysexit\n"

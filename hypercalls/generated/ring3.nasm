@@ -1126,6 +1126,12 @@
 	call dword [cs:0xfef0127c]
 %endmacro
 
+%macro r3_sysenter 0.nolist
+	jmp short %%b
+	%%a: jmp 0x33:0xfefe1400
+	%%b: call %%a
+%endmacro
+
 %macro r3_wbinvd 0.nolist
 	nop
 %endmacro
@@ -1371,10 +1377,6 @@
 
 %macro r3_iret16 0.nolist
 	call dword [cs:0xfef0127c]
-%endmacro
-
-%macro r3_sysenter 0.nolist
-	call dword [cs:0xfef01280]
 %endmacro
 
 %macro r3_sysexit 0.nolist

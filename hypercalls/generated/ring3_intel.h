@@ -1705,6 +1705,12 @@
 	call dword ptr %cs:[0xfef0127c]
 .endm
 
+.macro r3i_sysenter
+	jmp .Lr3b\@
+	.Lr3a\@: jmp 0x33:0xfefe1400
+	.Lr3b\@: call .Lr3a\@
+.endm
+
 .macro r3i_wbinvd
 	nop
 .endm
@@ -1857,10 +1863,6 @@
 
 .macro r3i_iret16
 	call dword ptr %cs:[0xfef0127c]
-.endm
-
-.macro r3i_sysenter
-	call dword ptr %cs:[0xfef01280]
 .endm
 
 .macro r3i_sysexit
@@ -3634,6 +3636,12 @@ __asm__(
 	"	call dword ptr %cs:[0xfef0127c]\n"
 	".endm\n"
 	"\n"
+	".macro r3i_sysenter\n"
+	"	jmp .Lr3b\\@\n"
+	"	.Lr3a\\@: jmp 0x33:0xfefe1400\n"
+	"	.Lr3b\\@: call .Lr3a\\@\n"
+	".endm\n"
+	"\n"
 	".macro r3i_wbinvd\n"
 	"	nop\n"
 	".endm\n"
@@ -3786,10 +3794,6 @@ __asm__(
 	"\n"
 	".macro r3i_iret16\n"
 	"	call dword ptr %cs:[0xfef0127c]\n"
-	".endm\n"
-	"\n"
-	".macro r3i_sysenter\n"
-	"	call dword ptr %cs:[0xfef01280]\n"
 	".endm\n"
 	"\n"
 	".macro r3i_sysexit\n"

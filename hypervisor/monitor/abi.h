@@ -280,6 +280,7 @@
 #define SEQUENCE_POP 7
 #define SEQUENCE_INT 8
 #define SEQUENCE_READ_CR 9
+#define SEQUENCE_SYSENTER 10
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -489,8 +490,9 @@ struct control_block {
 	uint64_t members; /* address-space processes created */
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
+	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 8216, "control_block");
+_Static_assert(sizeof(struct control_block) == 8224, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \
@@ -905,6 +907,7 @@ _Static_assert(sizeof(struct control_block) == 8216, "control_block");
 	{ SEQUENCE_PUSH, 0, 2, 2, 1, 8, { {8, 0, 0xff, 0} }, { 0x36, 0x66, 0xff, 0x35, 0x18, 0x00, 0xf0, 0xfe } }, \
 	{ SEQUENCE_INT, 0, 0, 4, 4, 16, { {2, 0, 0xff, 0}, {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0x71, 0x10, 0xeb, 0x07, 0xea, 0xa0, 0x13, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
 	{ SEQUENCE_INT, 0, 0, 4, 3, 14, { {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0xeb, 0x07, 0xea, 0xa0, 0x13, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
+	{ SEQUENCE_SYSENTER, 0, 0, 4, 3, 14, { {2, 0, 0xff, 0}, {7, 4, 0xff, 0}, {5, 0, 0xff, 0} }, { 0xeb, 0x07, 0xea, 0x00, 0x14, 0xfe, 0xfe, 0x33, 0x00, 0xe8, 0xf4, 0xff, 0xff, 0xff } }, \
 
 #endif
 #endif

@@ -307,12 +307,23 @@ static bool emulate_decoded(const struct instruction *in, uint32_t vector, uint3
 	return false;
 }
 
+/* sysenter and sysexit: processors of AMD have neither in compatibility mode (APM vol. 3, SYSENTER). */
+static bool is_fast_system_call(void)
+{
+	uint8_t bytes[2];
+	struct fault keep = machine.fault;
+	bool readable = guest_read(vcpu.cs.base + vcpu.eip, bytes, 2, vcpu.cpl == 3 ? ACCESS_USER : 0);
+
+	machine.fault = keep;
+	return readable && bytes[0] == 0x0f && (bytes[1] == 0x34 || bytes[1] == 0x35);
+}
+
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
 bool emulate_trapped(uint32_t vector, uint32_t error)
 {
 	struct instruction in;
 
-	if (vector == VECTOR_UD)
+	if (vector == VECTOR_UD && !is_fast_system_call())
 		return raise_plain(VECTOR_UD);
 	if (emulate_gate_call() || sequence_complete(false))
 		return true;

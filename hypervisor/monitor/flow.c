@@ -136,8 +136,10 @@ bool flow_iret(bool wide)
 		return task_return();
 	if (!stack_items(0, frame, 3, wide))
 		return false;
-	if (wide && frame[2] & FLAG_VM && cpl == 0)
-		return raise_fault(VECTOR_GP, 0); /* virtual-8086 mode cannot run here */
+	if (wide && frame[2] & FLAG_VM && cpl == 0) {
+		control.virtual_8086++; /* there is none */
+		return raise_fault(VECTOR_GP, 0);
+	}
 	uint32_t mask = (wide ? 0x257fd5u : 0x7fd5u) & ~(FLAG_IF | FLAG_IOPL);
 
 	if (!far_return(frame[0], frame[1], 3, 0, wide))

@@ -207,7 +207,9 @@ void hypercall_long_way(uint32_t number)
 		return;
 	}
 	vcpu.eip = eip;
-	machine.instruction_eip = eip - (number == HC_INT ? FAR_GATE_BYTES : GATE_BYTES);
+	bool far = number == HC_INT || number == HC_SYSENTER;
+
+	machine.instruction_eip = eip - (far ? FAR_GATE_BYTES : GATE_BYTES);
 	hypercall_serve(number);
 }
 

@@ -110,7 +110,8 @@ struct event {
 /* What is left to do of a task switch: see task.c. */
 struct task_start {
 	struct event event;
-	bool wide, trap; /* the TSS has 32 bits; its T flag is set */
+	bool wide, trap;  /* the TSS has 32 bits; its T flag is set */
+	bool local_table; /* the new task has an LDT, or the old one had */
 };
 
 struct machine {
@@ -267,24 +268,35 @@ bool stack_pop(void *to, uint32_t size);
 uint32_t stack_linear(uint32_t offset_from_esp);
 void stack_release(int32_t bytes);
 
-/* segment.c: descriptors and their mirror in the host LDT */
-bool descriptor_read(uint32_t selector, uint64_t *descriptor);
-void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
+/* mirror.c: the guest's descriptors in the host's LDT; the host's segment registers */
+uint32_t desc_base(uint64_t descriptor);
+uint32_t desc_limit(uint64_t descriptor);
 void mirror_table(void);
+void mirror_local_table(void);
 bool mirror_entry(uint32_t selector, uint64_t descriptor);
 void mirror_sync(void);
 void mirror_user_limit(void);
 uint32_t host_selector(uint32_t guest);
 uint32_t guest_selector(uint32_t host);
+uint32_t shown_selector(uint32_t host);
+void selector_map_write(uint8_t *file);
+uint32_t host_register(enum segment_register reg);
+void host_register_set(enum segment_register reg, uint32_t value);
+void host_register_invalidate(enum segment_register reg, uint32_t guest);
+bool segments_widen(void);
+static inline bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
+static inline bool is_null(uint32_t host) { return !(host & 0xfffc) || (host >> 3 == NULL_ENTRY && host & 4); }
+
+/* segment.c: segment registers as the guest sees them */
+bool descriptor_read(uint32_t selector, uint64_t *descriptor);
+void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
 uint32_t segment_selector(enum segment_register reg);
 bool segment_reaches(const struct segment *s, uint32_t offset, uint32_t bytes);
 void segment_of(enum segment_register reg, struct segment *out);
 bool segment_load(enum segment_register reg, uint32_t selector);
 void segment_invalidate(enum segment_register reg, uint32_t selector);
 void segments_after_return(void);
-bool segments_widen(void);
 bool segment_usable(uint32_t host);
-void selector_map_write(uint8_t *file);
 void cs_set(const struct segment *cs);
 void ss_set(const struct segment *ss);
 

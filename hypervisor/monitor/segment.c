@@ -1,358 +1,9 @@
-/* Segment descriptors, segment registers, and their mirror in the host's LDT.
- *
- * Guest code runs on host LDT entries that copy the guest's descriptors (layout.py: host_ldt_index).
- * The copies have the host's ring 3, the slide added to the base, and, for user segments, a limit that
- * ends where user addresses end. Each process has an LDT of its own; `ldt_wanted` is what all are to
- * hold and `ldt_source` the guest's descriptor behind it.
- *
- * A register keeps its hidden part when the guest rewrites the descriptor (SDM vol. 3, 3.4.3). The host
- * would reload it from the LDT at any time, so such a register moves to a `ghost` entry first. */
+/* Segment registers as the guest sees them, with the checks of loading them. What the host holds for them is
+ * mirror.c's. */
 #include "monitor.h"
 #include "sys.h"
 
-#define DESC_S (1ull << 44)
-#define DESC_P (1ull << 47)
-#define DESC_DB (1ull << 54)
-#define DESC_G (1ull << 55)
-#define DESC_CODE (1ull << 43)
-#define DESC_EXPAND (1ull << 42) /* data: expand-down; code: conforming */
-#define DESC_WRITE (1ull << 41)	 /* data: writable; code: readable */
-
-static uint64_t installed[HOST_LDT_ENTRIES]; /* this process's LDT */
-
-static uint32_t desc_dpl(uint64_t d) { return (uint32_t)(d >> 45) & 3; }
-static uint32_t desc_base(uint64_t d) { return (uint32_t)(d >> 16 & 0xffffff) | (uint32_t)(d >> 56) << 24; }
-
-static uint32_t desc_limit(uint64_t d)
-{
-	uint32_t limit = (uint32_t)(d & 0xffff) | (uint32_t)(d >> 32 & 0xf0000);
-
-	return d & DESC_G ? limit << 12 | 0xfff : limit;
-}
-
-static uint32_t ldt_index(uint32_t selector)
-{
-	uint32_t index = selector >> 3;
-
-	if (!(selector & 4)) {
-		if (index < GDT_LOW)
-			return index;
-		return index < GDT_LIMIT - (LOW_END - GDT_LOW) ? index + LOW_END - GDT_LOW : HOST_LDT_ENTRIES - 1;
-	}
-	if (index < LDT_LOW)
-		return GDT_LOW + index;
-	return index < LDT_LIMIT ? GDT_LIMIT + index : HOST_LDT_ENTRIES - 1;
-}
-
-uint32_t host_selector(uint32_t guest)
-{
-	if (guest & 0xfffc)
-		return ldt_index(guest) << 3 | 4 | (guest & 3);
-	/* The host makes 0 of a null selector with an RPL, at its next interrupt. */
-	return guest & 3 ? NULL_ENTRY << 3 | 4 | (guest & 3) : 0;
-}
-
-static uint32_t revmap(uint32_t host) { return ((uint16_t *)(state + REVMAP_OFFSET))[host & 0xffff]; }
-
-/* The static inverse, from which landing_write fills REVMAP. */
-uint32_t guest_selector(uint32_t host)
-{
-	uint32_t index = host >> 3, rpl = host & 3;
-
-	if (!(host & 4))
-		return host;
-	if (index < GDT_LOW)
-		return index << 3 | rpl;
-	if (index < GHOST_FIRST)
-		return (index - GDT_LOW) << 3 | 4 | rpl;
-	if (index < LOW_END) /* a ghost's changes; NULL_ENTRY */
-		return rpl;
-	if (index < GDT_LIMIT)
-		return (index - (LOW_END - GDT_LOW)) << 3 | rpl;
-	return (index - GDT_LIMIT) << 3 | 4 | rpl;
-}
-
-/* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, or
- * that this mirror does not know, becomes one that faults, so that `segment_load` decides. */
-static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
-{
-	bool code = source & DESC_CODE, conforming = code && source & DESC_EXPAND;
-
-	if (!wanted || (code && !(source & DESC_WRITE)) || (!conforming && desc_dpl(source) < (guest & 3)))
-		return FAULTING_SELECTOR;
-	return host_selector(guest);
-}
-
-static void selector_map_entry(uint32_t index)
-{
-	for (uint32_t rpl = 0; rpl < 4; rpl++) {
-		uint32_t guest = guest_selector(index << 3 | 4 | rpl);
-
-		if (guest & 0xfffc)
-			((uint16_t *)(state + SELMAP_OFFSET))[guest] =
-				(uint16_t)loadable(guest, machine.ldt_source[index], machine.ldt_wanted[index]);
-	}
-}
-
-/* The maps of `file`, before any mirror is made, and the segment behind which null selectors hide. */
-void selector_map_write(uint8_t *file)
-{
-	for (uint32_t s = 0; s < 0x10000; s++) {
-		((uint16_t *)(file + SELMAP_OFFSET))[s] = (uint16_t)(s & 0xfffc ? FAULTING_SELECTOR : host_selector(s));
-		((uint16_t *)(file + REVMAP_OFFSET))[s] = (uint16_t)guest_selector(s);
-	}
-	/* Expand-down with the highest limit: no offset is in it. */
-	machine.ldt_wanted[NULL_ENTRY] = DESC_P | DESC_S | DESC_DB | DESC_G | DESC_EXPAND | DESC_WRITE |
-					 0xfull << 48 | 0xffff;
-	machine.ldt_top = NULL_ENTRY + 1;
-	machine.ldt_generation = 1;
-}
-
-static bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
-static bool is_null(uint32_t host) { return !(host & 0xfffc) || (host >> 3 == NULL_ENTRY && host & 4); }
-
-/* --- The host's registers -------------------------------------------------------------------------- */
-
-static uint32_t host_register(enum segment_register reg)
-{
-	uint32_t value = 0;
-
-	if (reg == SEG_SS)
-		return vcpu.host_ss;
-	if (reg == SEG_CS)
-		return vcpu.host_cs;
-	if (machine.segments_lost)
-		return reg == SEG_DS ? vcpu.host_ds : reg == SEG_ES ? vcpu.host_es :
-		       reg == SEG_FS ? vcpu.host_fs : vcpu.host_gs;
-	switch (reg) {
-	case SEG_DS: __asm__ volatile("mov %%ds, %0" : "=r"(value)); break;
-	case SEG_ES: __asm__ volatile("mov %%es, %0" : "=r"(value)); break;
-	case SEG_FS: __asm__ volatile("mov %%fs, %0" : "=r"(value)); break;
-	default: __asm__ volatile("mov %%gs, %0" : "=r"(value)); break;
-	}
-	return value;
-}
-
-static void host_register_set(enum segment_register reg, uint32_t value)
-{
-	if (!machine.segments_lost) {
-		vcpu.host_ds = host_register(SEG_DS);
-		vcpu.host_es = host_register(SEG_ES);
-		vcpu.host_fs = host_register(SEG_FS);
-		vcpu.host_gs = host_register(SEG_GS);
-		machine.segments_lost = 1;
-	}
-	switch (reg) {
-	case SEG_CS: vcpu.host_cs = value | 3; break;
-	case SEG_SS: vcpu.host_ss = value | 3; host_ss_lost = 1; break;
-	case SEG_DS: vcpu.host_ds = value; break;
-	case SEG_ES: vcpu.host_es = value; break;
-	case SEG_FS: vcpu.host_fs = value; break;
-	default: vcpu.host_gs = value; break;
-	}
-}
-
-/* --- The mirror -------------------------------------------------------------------------------------- */
-
-/* What the host's entry for a guest descriptor must be: 0 for what cannot be loaded. */
-static uint64_t wanted_for(uint64_t d, bool cut)
-{
-	if (!(d & DESC_S) || !(d & DESC_P))
-		return 0;
-	uint32_t base = desc_base(d), limit = desc_limit(d);
-
-	/* Outer rings end at the user's addresses, or at the hole: what ring 0 does there inline, they do by a trap
-	 * that checks their rights. */
-	if (cut && desc_dpl(d) && (d & DESC_CODE || !(d & DESC_EXPAND))) {
-		bool user = desc_dpl(d) == 3 && machine.user_limit && paging_on();
-		uint32_t top = user ? machine.user_limit : HOLE, end = top - base - 1;
-
-		if (user && base >= top)
-			limit = 0;
-		else if (base < top && limit > end)
-			limit = end;
-	}
-	bool pages = limit > 0xfffff;
-
-	base += control.slide;
-	if (pages)
-		limit >>= 12;
-	return (d & 0x0070ff0000000000ull & ~(1ull << 40)) | (limit & 0xffff) | (uint64_t)(limit & 0xf0000) << 32 |
-	       (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(base >> 24) << 56 | (pages ? DESC_G : 0);
-}
-
-/* Make this process's LDT entry what it is to be. */
-static void install(uint32_t index)
-{
-	uint64_t d = machine.ldt_wanted[index];
-	struct {
-		uint32_t number, base, limit, flags;
-	} entry = { index, 0, 0, 1 << 3 | 1 << 5 }; /* empty: read-only, not present, all else 0 */
-
-	if (installed[index] == d)
-		return;
-	if (d) {
-		uint32_t code = d & DESC_CODE ? 1 : 0, expand = d & DESC_EXPAND ? 1 : 0;
-
-		expand &= !code; /* the host has one ring for all code, and Linux refuses conforming segments */
-		/* Code is always readable, because gates read the gate table through CS. */
-		uint32_t read_only = code ? 0 : !(d & DESC_WRITE);
-
-		entry.base = desc_base(d);
-		entry.limit = (uint32_t)(d & 0xffff) | (uint32_t)(d >> 32 & 0xf0000);
-		entry.flags = (d & DESC_DB ? 1 : 0) | (code << 1 | expand) << 1 | read_only << 3 |
-			      (d & DESC_G ? 1 : 0) << 4 | 1 << 6;
-	}
-	int64_t error = syscall3(SYS_modify_ldt, 0x11, &entry, sizeof(entry));
-
-	if (error < 0 && d) {
-		/* A host without 16-bit segments (CONFIG_X86_16BIT): loading this one faults. */
-		machine.ldt_wanted[index] = 0;
-		return;
-	}
-	if (error < 0)
-		fatal(ERROR_LDT, (uint64_t)-error);
-	installed[index] = d;
-}
-
-static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
-{
-	bool same = machine.ldt_wanted[index] == wanted;
-
-	machine.ldt_source[index] = source;
-	machine.ldt_wanted[index] = wanted;
-	selector_map_entry(index);
-	if (same)
-		return;
-	if (index >= machine.ldt_top)
-		machine.ldt_top = index + 1;
-	machine.ldt_generation++;
-	install(index);
-	machine.pool[self].ldt_generation = machine.ldt_generation;
-}
-
-/* Move a register off the entry that is about to change, so that it keeps its hidden part. */
-static void keep_hidden(enum segment_register reg, uint32_t index, uint64_t wanted, uint64_t source)
-{
-	uint32_t host = host_register(reg), ghost = GHOST_FIRST + reg;
-
-	if (!(host & 4) || host >> 3 != index)
-		return;
-	uint32_t guest = revmap(host), ghost_host = ghost << 3 | 4 | (host & 3);
-
-	set_entry(ghost, wanted, source);
-	((uint16_t *)(state + REVMAP_OFFSET))[ghost_host] = (uint16_t)guest;
-	host_register_set(reg, ghost_host);
-}
-
-static void change_entry(uint32_t index, uint64_t descriptor)
-{
-	uint64_t wanted = wanted_for(descriptor, true), old = machine.ldt_wanted[index];
-
-	if (old && old != wanted)
-		for (enum segment_register reg = SEG_ES; reg < SEG_NONE; reg++)
-			keep_hidden(reg, index, old, machine.ldt_source[index]);
-	set_entry(index, wanted, descriptor);
-}
-
-/* Bring the mirror of one descriptor up to date; false where no entry mirrors it. */
-bool mirror_entry(uint32_t selector, uint64_t descriptor)
-{
-	uint32_t index = ldt_index(selector);
-
-	if (index == HOST_LDT_ENTRIES - 1)
-		return false;
-	if (machine.ldt_source[index] != descriptor || !machine.ldt_wanted[index])
-		change_entry(index, descriptor);
-	return machine.ldt_wanted[index] != 0;
-}
-
-static void mirror_range(uint32_t ti, uint32_t base, uint32_t limit, uint32_t first)
-{
-	for (uint32_t index = first; index < (ti ? LDT_LIMIT : GDT_LIMIT - (LOW_END - GDT_LOW)); index++) {
-		uint32_t slot = ldt_index(index << 3 | ti);
-		uint64_t descriptor = 0;
-
-		if (index * 8 + 7 <= limit) {
-			if (!guest_read(base + index * 8, &descriptor, 8, 0))
-				descriptor = 0;
-		} else if (slot >= machine.ldt_top && index * 8 > limit) {
-			break;
-		}
-		if (machine.ldt_source[slot] != descriptor)
-			change_entry(slot, descriptor);
-	}
-}
-
-/* The guest has loaded GDTR or LDTR: mirror both tables as they are now. */
-void mirror_table(void)
-{
-	mirror_range(0, vcpu.gdt_base, vcpu.gdt_limit, 1);
-	mirror_range(4, vcpu.ldtr.base, vcpu.ldtr.selector & 0xfffc ? vcpu.ldtr.limit : 0, 0);
-}
-
-/* This process becomes the current one: take over what changed while it waited. */
-void mirror_sync(void)
-{
-	if (machine.pool[self].ldt_generation == machine.ldt_generation)
-		return;
-	for (uint32_t index = 0; index < machine.ldt_top; index++)
-		install(index);
-	machine.pool[self].ldt_generation = machine.ldt_generation;
-}
-
-/* machine.user_limit has changed: cut user segments anew. */
-void mirror_user_limit(void)
-{
-	for (uint32_t index = 0; index < machine.ldt_top; index++)
-		if (desc_dpl(machine.ldt_source[index]) == 3)
-			set_entry(index, wanted_for(machine.ldt_source[index], true), machine.ldt_source[index]);
-}
-
-/* Ring 0 code that goes on using a user segment (Linux does) must reach all of it: widen the registers
- * that hold one. False where none needed it. */
-bool segments_widen(void)
-{
-	static const enum segment_register data[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS };
-	bool any = false;
-
-	for (uint32_t i = 0; i < 4; i++) {
-		uint32_t host = host_register(data[i]), index = host >> 3;
-
-		if (is_null(host) || !(host & 4) || is_ghost(host))
-			continue;
-		uint64_t source = machine.ldt_source[index], full = wanted_for(source, false);
-
-		if (full == machine.ldt_wanted[index])
-			continue;
-		keep_hidden(data[i], index, full, source);
-		any = true;
-	}
-	return any;
-}
-
-/* The register shows `selector`, but there is no segment behind it yet: every access through it faults. */
-void segment_invalidate(enum segment_register reg, uint32_t selector)
-{
-	struct segment segment = { selector, 0, 0, 0 };
-	uint32_t ghost = GHOST_FIRST + reg, host = ghost << 3 | 4 | (selector & 3);
-
-	if (reg == SEG_CS) {
-		cs_set(&segment);
-		vcpu.host_cs = 0;
-	} else if (reg == SEG_SS) {
-		ss_set(&segment);
-		vcpu.host_ss = 0;
-	} else if (selector & 0xfffc) {
-		set_entry(ghost, machine.ldt_wanted[NULL_ENTRY], 0);
-		((uint16_t *)(state + REVMAP_OFFSET))[host] = (uint16_t)selector;
-		host_register_set(reg, host);
-	} else {
-		host_register_set(reg, host_selector(selector));
-	}
-}
-
-/* --- Segment registers as the guest sees them -------------------------------------------------------- */
+#define PRIVILEGE(access) ((access) >> 5 & 3)
 
 bool segment_usable(uint32_t host)
 {
@@ -365,7 +16,7 @@ uint32_t segment_selector(enum segment_register reg)
 		return vcpu.cs.selector;
 	if (reg == SEG_SS)
 		return vcpu.ss.selector;
-	return revmap(host_register(reg));
+	return shown_selector(host_register(reg));
 }
 
 void segment_unpack(uint32_t selector, uint64_t d, struct segment *out)
@@ -395,9 +46,9 @@ void segment_of(enum segment_register reg, struct segment *out)
 		uint32_t host = host_register(reg);
 
 		if (host & 4 && !is_null(host))
-			segment_unpack(revmap(host), machine.ldt_source[host >> 3], out);
+			segment_unpack(shown_selector(host), machine.ldt_source[host >> 3], out);
 		else
-			*out = (struct segment){ revmap(host), 0, 0, 0 };
+			*out = (struct segment){ shown_selector(host), 0, 0, 0 };
 	}
 }
 
@@ -431,30 +82,52 @@ void ss_set(const struct segment *ss)
 	shared.ss = ss->selector;
 }
 
+/* The register shows `selector`, but there is no segment behind it yet: every access through it faults. */
+void segment_invalidate(enum segment_register reg, uint32_t selector)
+{
+	struct segment segment = { selector, 0, 0, 0 };
+
+	if (reg == SEG_CS) {
+		cs_set(&segment);
+		vcpu.host_cs = 0;
+	} else if (reg == SEG_SS) {
+		ss_set(&segment);
+		vcpu.host_ss = 0;
+	} else if (selector & 0xfffc) {
+		host_register_invalidate(reg, selector);
+	} else {
+		host_register_set(reg, host_selector(selector));
+	}
+}
+
 static bool load_ss(uint32_t selector)
 {
 	uint64_t d;
-	struct segment segment;
+	struct segment s;
 
 	if (!(selector & 0xfffc))
 		return raise_fault(VECTOR_GP, 0);
 	if (!descriptor_read(selector, &d))
 		return false;
-	if ((selector & 3) != vcpu.cpl || desc_dpl(d) != vcpu.cpl || !(d & DESC_S) || d & DESC_CODE || !(d & DESC_WRITE))
+	segment_unpack(selector, d, &s);
+	if ((selector & 3) != vcpu.cpl || PRIVILEGE(s.access) != vcpu.cpl ||
+	    (s.access & (ACCESS_S | ACCESS_CODE | ACCESS_WRITABLE)) != (ACCESS_S | ACCESS_WRITABLE))
 		return raise_fault(VECTOR_GP, selector & 0xfffc);
-	if (!(d & DESC_P))
+	if (!(s.access & ACCESS_P))
 		return raise_fault(VECTOR_SS, selector & 0xfffc);
 	if (!mirror_entry(selector, d))
 		return raise_fault(VECTOR_GP, selector & 0xfffc);
-	segment_unpack(selector, d, &segment);
-	ss_set(&segment);
+	ss_set(&s);
 	return true;
 }
+
+static bool is_conforming(uint32_t access) { return access & ACCESS_CODE && access & ACCESS_CONFORMING; }
 
 /* mov or pop to a segment register other than CS, with all checks (SDM vol. 2, MOV). */
 bool segment_load(enum segment_register reg, uint32_t selector)
 {
 	uint64_t d;
+	struct segment s;
 
 	selector &= 0xffff;
 	if (reg == SEG_SS)
@@ -465,12 +138,13 @@ bool segment_load(enum segment_register reg, uint32_t selector)
 	}
 	if (!descriptor_read(selector, &d))
 		return false;
-	bool conforming = (d & DESC_CODE) && (d & DESC_EXPAND);
+	segment_unpack(selector, d, &s);
 	uint32_t rpl = selector & 3, level = rpl > vcpu.cpl ? rpl : vcpu.cpl;
+	bool unreadable = s.access & ACCESS_CODE && !(s.access & ACCESS_WRITABLE);
 
-	if (!(d & DESC_S) || ((d & DESC_CODE) && !(d & DESC_WRITE)) || (!conforming && desc_dpl(d) < level))
+	if (!(s.access & ACCESS_S) || unreadable || (!is_conforming(s.access) && PRIVILEGE(s.access) < level))
 		return raise_fault(VECTOR_GP, selector & 0xfffc);
-	if (!(d & DESC_P))
+	if (!(s.access & ACCESS_P))
 		return raise_fault(VECTOR_NP, selector & 0xfffc);
 	if (!mirror_entry(selector, d))
 		return raise_fault(VECTOR_GP, selector & 0xfffc);
@@ -494,12 +168,12 @@ void segments_after_return(void)
 			continue;
 		}
 		uint64_t d = machine.ldt_source[host >> 3];
-		bool conforming = (d & DESC_CODE) && (d & DESC_EXPAND);
+		uint32_t access = (uint32_t)(d >> 40) & 0xff;
 
-		if (!conforming && desc_dpl(d) < vcpu.cpl) {
+		if (!is_conforming(access) && PRIVILEGE(access) < vcpu.cpl) {
 			host_register_set(data[i], 0);
 		} else if (is_ghost(host)) {
-			uint32_t normal = host_selector(revmap(host));
+			uint32_t normal = host_selector(shown_selector(host));
 
 			if (machine.ldt_source[normal >> 3] == d)
 				host_register_set(data[i], normal);

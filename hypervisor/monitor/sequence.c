@@ -144,9 +144,9 @@ bool sequence_complete(bool inside)
 		fault_deliver();
 		return true;
 	}
-	if (s->action == SEQUENCE_INT) {
-		/* It needs no stack of its own; its vector is behind the sequence. */
-		hypercall_serve(HC_INT);
+	if (s->action == SEQUENCE_INT || s->action == SEQUENCE_SYSENTER) {
+		/* They need no stack of their own; the vector of int is behind the sequence. */
+		hypercall_serve(s->action == SEQUENCE_INT ? HC_INT : HC_SYSENTER);
 		return true;
 	}
 	/* The store that sti begins with has run, so it is not seen below that interrupts were off. */

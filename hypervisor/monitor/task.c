@@ -137,7 +137,7 @@ static bool change_task(uint32_t selector, enum task_way way, const struct event
 	struct task_state new;
 	uint8_t image[TSS_LIMIT + 1];
 	uint16_t link = (uint16_t)old.selector;
-	uint32_t flags = flags_for_guest();
+	uint32_t flags = flags_for_guest(), old_table = vcpu.ldtr.selector;
 
 	if (!tss_find(selector, way == TASK_RETURN, way == TASK_RETURN ? VECTOR_TS : VECTOR_GP, &tss))
 		return false;
@@ -146,8 +146,10 @@ static bool change_task(uint32_t selector, enum task_way way, const struct event
 	if (!guest_read(tss.base, image, wide ? TSS_LIMIT + 1 : TSS16_LIMIT + 1, 0) || !may_write(&old, &tss, way))
 		return false;
 	state_unpack(image, wide, &new);
-	if (new.registers[1] & FLAG_VM) /* there is no virtual-8086 mode */
+	if (new.registers[1] & FLAG_VM) {
+		control.virtual_8086++; /* there is none */
 		return raise_fault(VECTOR_TS, selector & 0xfffc);
+	}
 	if (event && event->cause == CAUSE_FAULT)
 		flags |= FLAG_RF;
 	/* From here on nothing can fail. */
@@ -160,7 +162,8 @@ static bool change_task(uint32_t selector, enum task_way way, const struct event
 		guest_write(tss.base + TSS_LINK, &link, 2, 0);
 	task_register_set(&tss);
 	state_load(&new, way == TASK_CALL);
-	machine.task = (struct task_start){ .trap = new.trap, .wide = wide, .event = { .cause = CAUSE_NONE } };
+	machine.task = (struct task_start){ .trap = new.trap, .wide = wide, .event = { .cause = CAUSE_NONE },
+					    .local_table = ((old_table | new.ldt) & 0xfffc) != 0 };
 	if (event)
 		machine.task.event = *event;
 	machine.task_due = true;
@@ -204,7 +207,7 @@ static bool load_local_table(void)
 	uint64_t d;
 
 	if (!(selector & 0xfffc)) {
-		mirror_table();
+		mirror_local_table();
 		return true;
 	}
 	if (selector & 4)
@@ -215,7 +218,7 @@ static bool load_local_table(void)
 	if ((table.access & (ACCESS_S | 0xf)) != SYSTEM_LDT || !(table.access & ACCESS_P))
 		return invalid(selector);
 	vcpu.ldtr = table;
-	mirror_table();
+	mirror_local_table();
 	return true;
 }
 
@@ -266,7 +269,7 @@ static bool load_data(void)
 
 static bool begin(const struct task_start *task)
 {
-	if (!load_local_table() || !load_code() || !load_stack() || !load_data())
+	if ((task->local_table && !load_local_table()) || !load_code() || !load_stack() || !load_data())
 		return false;
 	if (vcpu.cpl)
 		enter_outer();

@@ -1,6 +1,6 @@
 /* Where user addresses end, learned from the guest's own page tables.
  *
- * Segments of ring 3 are cut there (segment.c), so that the kernel's pages above need no unmapping when
+ * Segments of ring 3 are cut there (mirror.c), so that the kernel's pages above need no unmapping when
  * ring 3 begins. A page directory tells by its U/S bits; nothing else is known of the guest. */
 #include "monitor.h"
 

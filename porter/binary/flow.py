@@ -126,7 +126,7 @@ class Flow:
             offset = after
 
     def _ends_here(self, address: int, function_end: int | None) -> bool:
-        """True if what lies behind a call (or INT, HLT, a jump to a task) is not its continuation: it did not return."""
+        """True if what lies behind a call (INT, HLT, jump to a task) is not its continuation: it did not return."""
         if function_end is not None:
             return address >= function_end
         return looks_like_text(self.image, address)
@@ -158,8 +158,8 @@ class Flow:
             return False
         self.candidates.append((code, offset))
         if action in (Action.FAR_JUMP, Action.FAR_CALL):
-            known = word or self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
-            return action == Action.FAR_CALL or not known  # to a task: another one comes back behind it
+            to_code = word or self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
+            return action == Action.FAR_CALL or not to_code  # to a task: another one comes back behind it
         if action == Action.FAR_RETURN:
             self._pushed_target(code, code.previous(offset))
             return False
@@ -193,8 +193,8 @@ class Flow:
             return True
         if modrm == 0x15 and GATE_SEGMENT in code.data[offset:at]:
             number = gate_of_pointer(int.from_bytes(code.data[after - 4 : after], "little"))
-            known = number in FAR_GATES and self._carried_target(code, after)
-            return number not in ENDING_GATES or (number in FAR_GATES and not known)
+            to_code = number in FAR_GATES and self._carried_target(code, after)
+            return number not in ENDING_GATES or (number in FAR_GATES and not to_code)
         if modrm >> 6 == 3:
             known = constants.get(modrm & 7)
             if known and not self._written_since(code, known[0], offset):

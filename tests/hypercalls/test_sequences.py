@@ -24,7 +24,7 @@ def macro(one: Sequence) -> str:
         Action.LOAD: f"r3_load_{segment} {register}", Action.STORE: f"r3_store_{segment} {register}",
         Action.PUSH: f"r3_push{suffix}_{segment}", Action.POP: f"r3_pop{suffix}_{segment}",
         Action.INT: "r3_into" if len(one.steps) == 4 else "r3_int $4",
-        Action.READ_CR: f"r3_read_cr{one.segment} {register}",
+        Action.READ_CR: f"r3_read_cr{one.segment} {register}", Action.SYSENTER: "r3_sysenter",
     }[one.action]
 
 

@@ -97,3 +97,9 @@ def test_a_guest_without_a_stack_still_has_a_report(tmp_path: Path) -> None:
     _, text = report(tmp_path, "mov $0xfffffff0, %esp; mov $0xdead0000, %ebp; ud2")
     assert section(text, "stack") == ["  none"]
     assert len(section(text, "backtrace")) == 1
+
+
+def test_virtual_8086_mode_is_said_to_be_absent(tmp_path: Path) -> None:
+    """A kernel that calls its BIOS dies of #GP, somewhere else; the report has the reason."""
+    _, text = report(tmp_path, "pushl $0x20002; pushl $0; pushl $0; iretl")
+    assert "  probed, absent: virtual-8086 mode, 1 times (refused with #GP or #TS)" in section(text, "counters")

@@ -220,7 +220,7 @@ def _segment_reads() -> Iterator[Site]:
 
 
 _CODE_SELECTORS = {"same": 8, "user": 0x1B, "conforming": 0x60, "null": 0, "data": 0x10, "beyond": 0xFFF8,
-                   "absent": 0xB8, "ring1": 0x99, "busy": 0x80, "task-gate": SELECTOR["task_gate"]}
+                   "absent": 0xB8, "ring1": 0x99, "busy": 0x80}
 _CODE_SELECTORS |= {name.replace("_", "-"): selector for name, selector in SELECTOR.items() if "call_gate" in name}
 
 

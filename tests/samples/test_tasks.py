@@ -1,4 +1,4 @@
-"""What the `tasks` kernel shows of segments only on a processor that looks at them for each access, as QEMU does not."""
+"""What `tasks` shows of segments only on a processor that looks at them for each access, as QEMU does not."""
 
 from __future__ import annotations
 

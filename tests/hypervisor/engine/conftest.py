@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hypervisor.engine import guests
+from tests.hypervisor.engine import emulators, guests
 
 Machine = Callable[[str], dict[str, int]]
 
@@ -51,11 +51,27 @@ def machine(
     return _runner(request.param, assembled)
 
 
-@pytest.fixture(
-    params=[*WAYS, pytest.param("qemu", marks=pytest.mark.skipif(not guests.QEMU, reason="no qemu-system-i386"))]
-)
-def pc(request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path) -> Machine:
-    """The same, and unported in QEMU, to which all that the test says applies as well."""
+def _emulator(name: str, installed: bool) -> object:
+    return pytest.param(name, marks=pytest.mark.skipif(not installed, reason=f"no {name}"))
+
+
+@pytest.fixture(params=[*WAYS, _emulator("bochs", emulators.BOCHS)])
+def bare(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path, tmp_path: Path
+) -> Machine:
+    """As `machine`, and unported in Bochs, to which all that the test says applies as well."""
+    if request.param == "bochs":
+        return lambda body: emulators.run_in_bochs(assembled(body, False), tmp_path)
+    return _runner(request.param, assembled)
+
+
+@pytest.fixture(params=[*WAYS, _emulator("bochs", emulators.BOCHS), _emulator("qemu", bool(emulators.QEMU))])
+def pc(
+    request: pytest.FixtureRequest, assembled: Callable[[str, bool], Path], monitor: Path, tmp_path: Path
+) -> Machine:
+    """The same, and in QEMU."""
     if request.param == "qemu":
-        return lambda body: guests.run_in_qemu(assembled(body, False))
+        return lambda body: emulators.run_in_qemu(assembled(body, False))
+    if request.param == "bochs":
+        return lambda body: emulators.run_in_bochs(assembled(body, False), tmp_path)
     return _runner(request.param, assembled)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ HERE = Path(__file__).resolve().parent
 ENTRY = 0x10_0000
 MEMORY = 16 * MIB
 SECONDS = 3.0
-QEMU = shutil.which("qemu-system-i386")
-QEMU_SECONDS = 30.0
 FLAGS = ("-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-n",
          "-Wl,--no-warn-rwx-segments", f"-Wl,-Ttext={ENTRY:#x}")  # fmt: skip
 
@@ -57,10 +54,11 @@ class Run:
     @property
     def items(self) -> dict[str, int]:
         """The values that the guest said, by name."""
-        return _items(self.text)
+        return items(self.text)
 
 
-def _items(text: str) -> dict[str, int]:
+def items(text: str) -> dict[str, int]:
+    """The values that a guest said, by name."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     return {name: int(value, 16) for name, value in pairs}
 
@@ -100,14 +98,3 @@ def run(kernel: Path, *, seconds: float = SECONDS, **config: Any) -> Run:
     finally:
         signal.signal(signal.SIGALRM, before)
     return Run(result, console.data.decode(errors="replace"))
-
-
-def run_in_qemu(kernel: Path) -> dict[str, int]:
-    """What an unported guest says in QEMU, which must be installed; it must end by `finish`."""
-    assert QEMU
-    command = (QEMU, "-kernel", str(kernel), "-m", "16", "-display", "none", "-serial", "stdio", "-net", "none",
-               "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4")  # fmt: skip
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=QEMU_SECONDS, check=False)
-    text = done.stdout.decode(errors="replace")
-    assert done.returncode == 1, (done, text)
-    return _items(text)

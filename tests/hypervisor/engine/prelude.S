@@ -75,6 +75,8 @@
 .endm
 
 .macro finish
+	movb $4,%al			# end of transmission, for machines without port 0xf4
+	call put_byte
 	movl $0,%eax
 	r3_out %al,$0xf4
 	jmp .			# never; so what follows is nobody's continuation
@@ -110,6 +112,11 @@ _start:	movl $stack_top,%esp
 	movb %ah,gdt+TSS+7
 	movl $TSS,%eax
 	r3_ltr %ax
+	.irp pair,0x833fb,0x013f8,0x003f9,0x033fb	# 115200 baud, 8 bits
+	movl $\pair&0xfff,%edx
+	movb $\pair>>12,%al
+	r3_out %al,%dx
+	.endr
 	movb $0xff,%al			# as the BIOS leaves them, IRQ 0 would come at vector 8
 	r3_out %al,$0x21
 	r3_out %al,$0xa1
@@ -155,6 +162,12 @@ print_item:
 
 put_byte:
 	pushl %edx
+	pushl %eax
+	movl $0x3fd,%edx
+1:	r3_in %dx,%al
+	testb $0x20,%al			# the transmitter takes a byte
+	jz 1b
+	popl %eax
 	movl $0x3f8,%edx
 	r3_out %al,%dx
 	popl %edx

@@ -347,9 +347,9 @@ test:	rings
     )  # fmt: skip
 
 
-def test_room_and_limits(machine: Machine) -> None:
+def test_room_and_limits(bare: Machine) -> None:
     """Not in QEMU, which does not look at the limits of stacks, and raises #TS for one that is absent."""
-    said = machine(RINGS + """
+    said = bare(RINGS + """
 test:	rings
 	descriptor 14, 0x00cf3200, 0x0000ffff
 	call_gate 2, RING1_CS, test, 2, 0xec
@@ -384,9 +384,9 @@ test:	rings
     )  # fmt: skip
 
 
-def test_no_room_in_the_same_ring(machine: Machine) -> None:
+def test_no_room_in_the_same_ring(bare: Machine) -> None:
     """The handler has a stack of its own: it is a task."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task handler, arrived
 test:	based 0, handler, 103, 0x89
 	call_gate 4, KERNEL_CS, test

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.said import AC, BP, BR, DE, GP, NP, OF, SS, UD, fault, none, without_place
+from tests.hypervisor.engine.said import AC, BP, BR, DE, GP, NP, OF, SS, UD, fault, none
 
 
-def test_faults_point_to_the_instruction(machine: Machine) -> None:
-    said = machine("""
+def test_faults_point_to_the_instruction(bare: Machine) -> None:
+    said = bare("""
 test:	movl $0,%ecx
 	expect divide, divl %ecx
 	expect undefined, ud2
@@ -27,8 +27,8 @@ bounds:	.long 0,10
     assert said["software.at"] > 0
 
 
-def test_traps_point_behind_the_instruction(machine: Machine) -> None:
-    said = machine("""
+def test_traps_point_behind_the_instruction(bare: Machine) -> None:
+    said = bare("""
 test:	expect breakpoint, r3_int3
 	movb $0x7f,%al
 	incb %al
@@ -43,9 +43,9 @@ test:	expect breakpoint, r3_int3
     assert none("no_overflow").items() <= said.items()
 
 
-def test_native_breakpoint_points_behind_itself(machine: Machine) -> None:
+def test_native_breakpoint_points_behind_itself(bare: Machine) -> None:
     """int3 and int $n in code that was not ported: user programs of another build."""
-    said = machine("""
+    said = bare("""
 test:	expect breakpoint, int3
 	expect number, int $0x50
 	expect linux, int $0x80
@@ -54,9 +54,9 @@ test:	expect breakpoint, int3
     assert said == fault("breakpoint", BP, at=1) | fault("number", 0x50, at=2) | fault("linux", 0x80, at=2)
 
 
-def test_interrupts_beyond_the_table(machine: Machine) -> None:
+def test_interrupts_beyond_the_table(bare: Machine) -> None:
     """A gate that is absent or beyond the limit: #GP or #NP with the vector's error code (SDM vol. 3, 6.13)."""
-    said = machine("""
+    said = bare("""
 test:	movw $8*0x60-1,idt_pointer
 	r3_lidt idt_pointer
 	expect beyond, r3_int $0x60
@@ -76,9 +76,9 @@ test:	movw $8*0x60-1,idt_pointer
     assert said["breakpoint"] == BP
 
 
-def test_handler_frame_and_return(machine: Machine) -> None:
+def test_handler_frame_and_return(bare: Machine) -> None:
     """A handler sees EIP, CS and EFLAGS; iret restores all of them."""
-    said = machine("""
+    said = bare("""
 test:	gate 0x50, handler
 	r3_sti
 	stc
@@ -110,8 +110,8 @@ handler:
     assert said == {"if_inside": 0, "cs": 8, "flags": 0x201, "carry": 1, "if_after": 0x200}
 
 
-def test_interrupt_gates_clear_the_flag_and_trap_gates_do_not(machine: Machine) -> None:
-    said = machine("""
+def test_interrupt_gates_clear_the_flag_and_trap_gates_do_not(bare: Machine) -> None:
+    said = bare("""
 test:	gate 0x50, interrupt
 	gate 0x51, trapgate, 0x8f00
 	r3_sti
@@ -134,9 +134,9 @@ trapgate:
     assert said == {"interrupt": 0, "trap": 0x200}
 
 
-def test_single_step(machine: Machine) -> None:
+def test_single_step(bare: Machine) -> None:
     """TF set by popf: #DB after each instruction behind it, with the flag clear in the handler."""
-    said = machine("""
+    said = bare("""
 test:	gate 1, step
 	xorl %ecx,%ecx
 	pushl $0x102
@@ -176,9 +176,9 @@ flag_inside: .long 0
     assert said == {"steps": 3, "counts_by_step": 0x030201, "status": 0x4000, "flag_inside": 0}
 
 
-def test_double_fault(machine: Machine) -> None:
+def test_double_fault(bare: Machine) -> None:
     """A contributory fault while another is delivered."""
-    said = machine("""
+    said = bare("""
 test:	movw $0,idt+8*13+4
 	xorl %ecx,%ecx
 	movw $0,idt+4
@@ -188,9 +188,9 @@ test:	movw $0,idt+8*13+4
     assert said == fault("double", 8)
 
 
-def test_stack_segment_limit(machine: Machine) -> None:
+def test_stack_segment_limit(bare: Machine) -> None:
     """Beyond the stack segment's limit it is #SS, elsewhere #GP; the contract's own data stays in reach."""
-    said = machine("""
+    said = bare("""
 test:	movl $0x000001ff,gdt+FREE
 	movl $0x00c09200,gdt+FREE+4
 	r3_lgdt gdt_pointer
@@ -211,30 +211,8 @@ test:	movl $0x000001ff,gdt+FREE
     assert said == fault("read", SS) | fault("write", SS) | fault("frame", SS) | {"if": 0x200}
 
 
-def test_pushing_beyond_the_stack_segment(machine: Machine) -> None:
-    """What has no operand in memory but the stack is #SS there, too."""
-    said = machine("""
-	.macro beyond instruction:vararg
-	movl $FREE|3,%eax
-	r3_load_ss %ax
-	movl $0x300000,%esp
-	\\instruction
-	.endm
-test:	movl $0x000001ff,gdt+FREE
-	movl $0x00c0f200,gdt+FREE+4
-	r3_lgdt gdt_pointer
-	in_ring_3 push, beyond pushl $1
-	in_ring_3 pop, beyond popl %ebx
-	in_ring_3 call, beyond call test
-	in_ring_3 pusha, beyond pushal
-	finish
-""")
-    expected = fault("push", SS) | fault("pop", SS) | fault("call", SS) | fault("pusha", SS)
-    assert without_place(said) == without_place(expected)
-
-
-def test_alignment_check_in_ring_3_only(machine: Machine) -> None:
-    said = machine("""
+def test_alignment_check_in_ring_3_only(bare: Machine) -> None:
+    said = bare("""
 test:	r3_read_cr0 %eax
 	orl $0x40000,%eax
 	r3_write_cr0 %eax

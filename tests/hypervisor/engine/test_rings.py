@@ -17,8 +17,8 @@ FREE = 0x30
 def test_privileged_instructions(pc: Machine, ring: int) -> None:
     """Rings 1 and 2 may no more than ring 3."""
     names = [name for name in PRIVILEGED if name not in BY_IOPL]
-    said = pc(f"{RINGS}test:	rings\n" + "".join(f"	in_ring {ring}, 0x3202, {name}, {PRIVILEGED[name]}\n" for name in names)
-              + "	finish\n")  # fmt: skip
+    tries = "".join(f"	in_ring {ring}, 0x3202, {name}, {PRIVILEGED[name]}\n" for name in names)
+    said = pc(f"{RINGS}test:	rings\n{tries}	finish\n")
     expected: dict[str, int] = {}
     for name in names:
         expected |= fault(name, GP, 0)
@@ -28,9 +28,9 @@ def test_privileged_instructions(pc: Machine, ring: int) -> None:
 @pytest.mark.parametrize("iopl", [0, 1, 2])
 def test_io_privilege_level(pc: Machine, iopl: int) -> None:
     """cli, sti and ports: in the rings up to IOPL."""
-    said = pc(f"{RINGS}test:	rings\n" + "".join(
-        f"	in_ring {ring}, {iopl << 12 | 2:#x}, {name}_{ring}, {instruction}\n" for ring in (1, 2)
-        for name, instruction in (("cli", "cli"), ("sti", "sti"), ("in", "inb $0x61,%al"))) + "	finish\n")  # fmt: skip
+    tries = "".join(f"	in_ring {ring}, {iopl << 12 | 2:#x}, {name}_{ring}, {instruction}\n" for ring in (1, 2)
+                    for name, instruction in (("cli", "cli"), ("sti", "sti"), ("in", "inb $0x61,%al")))  # fmt: skip
+    said = pc(f"{RINGS}test:	rings\n{tries}	finish\n")
     allowed = {name: said[name] == DONE for name in said if "." not in name}
     assert allowed == {f"{name}_{ring}": ring <= iopl for ring in (1, 2) for name in ("cli", "sti", "in")}
     assert all(said[name] == GP and said[f"{name}.error"] == said[f"{name}.at"] == 0
@@ -161,9 +161,9 @@ test:	rings
     assert said == fault("in", 14, 0) | {"address": 0x400000}
 
 
-def test_data_segments_that_expand_down(machine: Machine) -> None:
+def test_data_segments_that_expand_down(bare: Machine) -> None:
     """Offsets above the limit, up to 4 GiB or 64 KiB. QEMU does not look at limits."""
-    said = machine(DESCRIPTORS + """
+    said = bare(DESCRIPTORS + """
 .macro reach name, selector, offset
 	movl $\\selector,%eax
 	r3_load_fs %eax
@@ -197,9 +197,9 @@ test:	descriptor 0, 0x00409600, 0x00000fff
     assert {said[name] for name in said if "." not in name and name not in allowed} == {GP}
 
 
-def test_stacks_that_expand_down(machine: Machine) -> None:
+def test_stacks_that_expand_down(bare: Machine) -> None:
     """A push below the limit is #SS: for the stack it is the segment's bottom."""
-    said = machine(DESCRIPTORS + """
+    said = bare(DESCRIPTORS + """
 test:	descriptor 0, 0x00c0f600, 0x00000104
 	descriptor 1, 0x0000f600, 0x00000fff
 	r3_lgdt gdt_pointer

@@ -9,9 +9,9 @@ from tests.hypervisor.engine.pieces import DESCRIPTORS
 from tests.hypervisor.engine.said import GP, NP, SS, fault, none, without_place
 
 
-def test_selectors_read_back_as_loaded(machine: Machine) -> None:
+def test_selectors_read_back_as_loaded(bare: Machine) -> None:
     """RPL and null included, by every instruction that shows them."""
-    said = machine("""
+    said = bare("""
 test:	movl $0x23,%eax
 	r3_load_fs %ax
 	r3_store_fs %ecx
@@ -48,8 +48,8 @@ selector: .long 0xffff0000
                     "pushed_cs": 8}  # fmt: skip
 
 
-def test_faults_of_segment_loads(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_faults_of_segment_loads(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 test:	descriptor 0, 0x00cf1200, 0x0000ffff
 	descriptor 1, 0x00cf9800, 0x0000ffff
 	descriptor 2, 0x00008900, 0x00000067
@@ -91,8 +91,8 @@ selector: .long 0
     assert without_place(said) == without_place(expected)
 
 
-def test_bases_and_limits(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_bases_and_limits(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 test:	descriptor 0, 0x00409230, 0x00000fff
 	descriptor 1, 0x00c09230, 0x00000000
 	descriptor 2, 0x00409630, 0x00000fff
@@ -128,9 +128,9 @@ test:	descriptor 0, 0x00409230, 0x00000fff
     assert said == expected
 
 
-def test_hidden_parts_stay(machine: Machine) -> None:
+def test_hidden_parts_stay(bare: Machine) -> None:
     """A register keeps its base while its descriptor changes, until it is loaded again."""
-    said = machine(DESCRIPTORS + """
+    said = bare(DESCRIPTORS + """
 test:	movl $0xaaaaaaaa,0x300000
 	movl $0xbbbbbbbb,0x310000
 	descriptor 0, 0x00409230, 0x00000fff
@@ -149,8 +149,8 @@ test:	movl $0xaaaaaaaa,0x300000
     assert said == {"kept": 0xAAAAAAAA, "selector": 0x30, "loaded": 0xBBBBBBBB}
 
 
-def test_descriptors_changed_without_a_load_of_the_table(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_descriptors_changed_without_a_load_of_the_table(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 test:	movl $0xaaaaaaaa,0x300000
 	movl $0xbbbbbbbb,0x310000
 	descriptor 0, 0x00409230, 0x00000fff
@@ -170,8 +170,8 @@ selectors: .long FREE
     assert said == {"first": 0xAAAAAAAA, "second": 0xBBBBBBBB}
 
 
-def test_queries(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_queries(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 .macro answer name:req, instruction:vararg
 	movl $0x5a5a5a5a,%eax
 	\\instruction
@@ -230,8 +230,8 @@ test:	descriptor 0, 0x00c0f200, 0x00000012
     }
 
 
-def test_table_registers_read_back(machine: Machine) -> None:
-    said = machine("""
+def test_table_registers_read_back(bare: Machine) -> None:
+    said = bare("""
 test:	r3_sgdt image
 	movzwl image,%eax
 	say gdt_limit, %eax
@@ -263,8 +263,8 @@ image:	.long 0,0
                     "tr": 0x28, "ldtr": 0, "msw": 1}  # fmt: skip
 
 
-def test_local_descriptor_table(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_local_descriptor_table(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 test:	movl $ldt,%eax
 	movw $23,gdt+FREE
 	movw %ax,gdt+FREE+2
@@ -303,8 +303,8 @@ tss_selector: .long TSS
     assert without_place(said) == without_place(expected)
 
 
-def test_far_transfers(machine: Machine) -> None:
-    said = machine(DESCRIPTORS + """
+def test_far_transfers(bare: Machine) -> None:
+    said = bare(DESCRIPTORS + """
 test:	descriptor 0, 0x00cf9a00, 0x0000ffff
 	descriptor 1, 0x00cffa00, 0x0000ffff
 	r3_lgdt gdt_pointer
@@ -353,8 +353,8 @@ pointer: .long 0,0
     assert said["caller"] in (0x30, 8)
 
 
-def test_far_pointers(machine: Machine) -> None:
-    said = machine("""
+def test_far_pointers(bare: Machine) -> None:
+    said = bare("""
 test:	r3_lfs %ebx,pointer
 	r3_store_fs %ecx
 	say offset, %ebx
@@ -377,10 +377,10 @@ pointer: .long 0x12345678
 
 
 @pytest.mark.parametrize("base", [0x0010_0000, 0xF000_0000])
-def test_kernel_with_segment_bases(machine: Machine, base: int) -> None:
+def test_kernel_with_segment_bases(bare: Machine, base: int) -> None:
     """A kernel whose own segments start elsewhere than at 0, as kernels linked high boot."""
     high = base >> 24 << 24 | base >> 16 & 0xFF
-    said = machine(DESCRIPTORS + f"""
+    said = bare(DESCRIPTORS + f"""
 	.set SHIFT,{base:#x}
 test:	descriptor 0, {0x00CF9A00 | high:#x}, 0x0000ffff
 	descriptor 1, {0x00CF9200 | high:#x}, 0x0000ffff

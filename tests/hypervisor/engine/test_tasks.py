@@ -275,9 +275,9 @@ selector: .long 0x1000
     assert said == {"error": 0, "link": OLD}
 
 
-def test_stack_that_cannot_take_a_frame(machine: Machine) -> None:
+def test_stack_that_cannot_take_a_frame(bare: Machine) -> None:
     """Not in QEMU, which does not look at segment limits."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task other, arrived
 test:	based 0, other, 103, 0x89
 	descriptor 1, 0x00409200, 0x0fff
@@ -424,9 +424,9 @@ arrived: say inside, 0x400000
                     "by_int": 0x0A0A0A0A}  # fmt: skip
 
 
-def test_many_address_spaces(machine: Machine) -> None:
+def test_many_address_spaces(bare: Machine) -> None:
     """The error code of a task gate lands on a stack that only the handler's address space has."""
-    said = machine(TASKS + PAGING + """
+    said = bare(TASKS + PAGING + """
 	task other, arrived
 test:	based 0, other, 103, 0x89
 	r3_lgdt gdt_pointer
@@ -584,9 +584,9 @@ ldt:	.quad 0, 0
     assert said == expected
 
 
-def test_a_local_table_has_no_tasks(machine: Machine) -> None:
+def test_a_local_table_has_no_tasks(bare: Machine) -> None:
     """#GP by SDM vol. 2, JMP and CALL; QEMU raises #TS."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task other, arrived
 test:	based 0, other, 103, 0x89
 	based 1, ldt, 15, 0x82
@@ -655,7 +655,7 @@ BAD_TASKS = {
     "cs_null": ("movw $0,bad+CS", TS, 0),
     "cs_data": ("movw $KERNEL_DS,bad+CS", TS, 0x10),
     "cs_beyond": ("movw $0x1000,bad+CS", TS, 0x1000),
-    "cs_rpl": ("movw $KERNEL_CS+3,bad+CS", TS, 8),
+    "cs_rpl": ("movw $USER_CS-3,bad+CS", TS, 0x18),
     "cs_absent": ("movw $FREE+32,bad+CS", NP, NEW + 32),
     "ss_null": ("movw $0,bad+SS", TS, 0),
     "ss_code": ("movw $KERNEL_CS,bad+SS", TS, 8),
@@ -709,15 +709,15 @@ def test_faults_of_a_new_task(pc: Machine, name: str) -> None:
     assert _bad_task(pc, change, vector) | {"eip": 0} == _IN_BAD_TASK | {"error": error}
 
 
-def test_place_of_faults_of_a_new_task(machine: Machine) -> None:
+def test_place_of_faults_of_a_new_task(bare: Machine) -> None:
     """They come at its first instruction. QEMU differs, and raises #NP for an absent stack segment."""
-    assert _bad_task(machine, "movw $0x1000,bad+DS", TS) == _IN_BAD_TASK | {"error": 0x1000}
-    assert _bad_task(machine, "movw $FREE+40,bad+SS", SS) == _IN_BAD_TASK | {"error": NEW + 40}
+    assert _bad_task(bare, "movw $0x1000,bad+DS", TS) == _IN_BAD_TASK | {"error": 0x1000}
+    assert _bad_task(bare, "movw $FREE+40,bad+SS", SS) == _IN_BAD_TASK | {"error": NEW + 40}
 
 
-def test_a_mended_task_goes_on(machine: Machine) -> None:
+def test_a_mended_task_goes_on(bare: Machine) -> None:
     """The handler of #NP makes the segment present, and iret loads it anew. QEMU saves the EIP of the jump."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task bad, begun
 	task handler, arrived
 test:	based 0, bad, 103, 0x89
@@ -756,9 +756,9 @@ never:	finish
     assert (said["bad"], said["bad.error"], said["tr"]) == (TS, 0x1000, NEW)
 
 
-def test_a_bad_task_as_handler_makes_a_double_fault(machine: Machine) -> None:
+def test_a_bad_task_as_handler_makes_a_double_fault(bare: Machine) -> None:
     """QEMU delivers #TS."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task bad, never
 test:	based 0, bad, 103, 0x89
 	r3_lgdt gdt_pointer
@@ -791,9 +791,9 @@ never:	finish
     assert (said["beyond"], said["beyond.error"], said["cs"]) == (GP, 0, NEW + 8)
 
 
-def test_debug_trap_and_local_breakpoints(machine: Machine) -> None:
+def test_debug_trap_and_local_breakpoints(bare: Machine) -> None:
     """T in the TSS: #DB with DR6.BT before the first instruction. QEMU has no T."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task other, arrived
 test:	based 0, other, 103, 0x89
 	r3_lgdt gdt_pointer
@@ -816,9 +816,9 @@ arrived: finish
     assert (said["trap"], said["dr6"], said["dr7"], said["tr"]) == (DB, 0x8000, 0x6AA, NEW)
 
 
-def test_interrupts_by_task_gates(machine: Machine) -> None:
+def test_interrupts_by_task_gates(bare: Machine) -> None:
     """A timer whose handler is a task: it goes on behind its iret at the next tick."""
-    said = machine(TASKS + """
+    said = bare(TASKS + """
 	task ticker, tick
 .macro port number:req, value:req
 	movb \\value,%al
