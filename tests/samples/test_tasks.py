@@ -9,7 +9,7 @@ import pytest
 
 from tests.samples import kernels
 
-# By SDM volume 3: 5.3 (limits), 5.4 (types), and 6.15 (interrupts 12 and 13). Bochs, which looks at both, prints the same.
+# By SDM volume 3: 5.3 (limits), 5.4 (types), 6.15 (interrupts 12 and 13). Bochs, which looks at both, prints the same.
 FAULTS = """\
   fault: reads beyond its segment, in ring 3: general protection, error code 0x0
   fault: writes to its code, in ring 3: general protection, error code 0x0
