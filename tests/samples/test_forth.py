@@ -29,15 +29,15 @@ def test_ported_prints_the_same(name: str, options: tuple[str, ...], sample_kern
     assert play.in_ring3(name, sample_kernel("forth", ported=True), *options) == kernels.transcript(name).read_text()
 
 
-def test_ported_source_prints_the_same(tmp_path: Path, monitor: Path) -> None:
-    """The other way in: a ported copy of the sources, built by plain NASM."""
-    kernel = kernels.make("forth", tmp_path / "build", ported=False, tree=kernels.port_tree(tmp_path / "ported"))
-    assert not survey(kernel).left
-    assert play.in_ring3("forth", kernel) == kernels.transcript("forth").read_text()
-
-
 def test_check_finds_all_of_it_and_nothing_once_ported(sample_kernel: Build) -> None:
     left = {site.text.split()[0] for site in survey(sample_kernel("forth", ported=False)).left}
     assert left == {"cli", "sti", "hlt", "popfd", "lgdt", "lidt", "ljmp", "mov", "iretd", "in", "out"}
     found = survey(sample_kernel("forth", ported=True))
     assert not found.left and found.ported["safe_halt"] == 1
+
+
+def test_ported_source_prints_the_same(tmp_path: Path, monitor: Path) -> None:
+    """The other way in: a ported copy of the sources, built by plain NASM."""
+    kernel = kernels.make("forth", tmp_path / "build", ported=False, tree=kernels.port_tree(tmp_path / "ported"))
+    assert not survey(kernel).left
+    assert play.in_ring3("forth", kernel) == kernels.transcript("forth").read_text()
