@@ -91,8 +91,9 @@ _xen(17, "xen_version", "Command 0: version of this ABI, major << 16 | minor; co
 _xen(18, "console_io", "Command 0: write bytes to the console; command 1: read what was typed.",
      "command:u32:in count:u32:in buffer:ptr:inout", "-ENOSYS, -EFAULT", "bytes transferred")
 _rows.append(Hypercall(23, "iret", "Return from an interrupt by the frame on the stack: EIP, CS, EFLAGS and, to an "
-                       "outer ring, ESP and SS; sets the virtual IF and delivers what is pending.",
-                       (Arg("frame", "m", "in", "esp"),), "", "as IRET: #GP, #NP, #SS, #PF", "iret",
+                       "outer ring, ESP and SS, or with EFLAGS.NT to the task that is linked; sets the virtual IF and "
+                       "delivers what is pending.",
+                       (Arg("frame", "m", "in", "esp"),), "", "as IRET: #GP, #NP, #SS, #TS, #PF", "iret",
                        Operand.NONE, "flow"))
 _xen(29, "sched_op", "Command 0 yield, 1 block (as sti; hlt), 2 shutdown with the reason in ECX (0 power-off, "
      "1 reboot, 3 crash).", "command:u32:in argument:u32:in", "-ENOSYS: unknown command")
@@ -175,9 +176,9 @@ _insn(144, "pop_ss", "segment", "pop %ss; no interrupt before the next instructi
 _insn(158, "popw_ss", "segment", "popw %ss.", errors=_SEG_ERRORS)
 
 _FAR = (Arg("offset", "u32", "in", "immediate"), Arg("selector", "u16", "in", "immediate"))
-_FAR_ERRORS = "#GP, #NP(selector) as the far transfer"
-_insn(150, "ljmp", "flow", "ljmp $selector,$offset", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
-_insn(151, "lcall", "flow", "lcall $selector,$offset", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
+_FAR_ERRORS = "as JMP, CALL, RET: #GP, #NP, #SS, #TS, #PF"
+_insn(150, "ljmp", "flow", "ljmp $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
+_insn(151, "lcall", "flow", "lcall $selector,$offset, also to a call gate or a task.", Operand.IMMEDIATE2, _FAR, errors=_FAR_ERRORS)
 _insn(152, "ljmp_mem", "flow", "ljmp *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(153, "lcall_mem", "flow", "lcall *m16:32", Operand.CARRIER, (_MEM,), errors=_FAR_ERRORS)
 _insn(154, "lret", "flow", "Far return.", errors=_FAR_ERRORS)

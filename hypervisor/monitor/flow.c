@@ -17,7 +17,7 @@ void vif_set(bool on)
 		machine.events = 1;
 }
 
-static void iopl_set(uint32_t iopl)
+void iopl_set(uint32_t iopl)
 {
 	if (vcpu.iopl == iopl)
 		return;

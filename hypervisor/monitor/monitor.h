@@ -328,6 +328,7 @@ uint32_t flags_for_guest(void);
 void flags_from_guest(uint32_t value, uint32_t mask);
 void flags_load(uint32_t value);
 void vif_set(bool on);
+void iopl_set(uint32_t iopl);
 bool flow_iret(bool wide);
 bool flow_int(uint32_t vector);
 

@@ -42,10 +42,8 @@ void popf_settle(void)
 
 	if (mask & 0x80) {
 		vif_set(!(mask & 1));
-		if (vcpu.cpl == 0 && vcpu.iopl != (mask >> 1 & 3)) {
-			vcpu.iopl = mask >> 1 & 3;
-			flag_tables_write();
-		}
+		if (vcpu.cpl == 0)
+			iopl_set(mask >> 1 & 3);
 	}
 	machine.events = 1;
 }

@@ -137,9 +137,10 @@ bool load_tr(uint32_t selector)
 		return raise_fault(VECTOR_GP, 0);
 	if (!system_descriptor(selector, 9, 1, &segment, &d))
 		return false;
-	task_register_set(&segment);
 	d |= 1ull << 41; /* busy */
-	guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0);
+	if (!guest_write(vcpu.gdt_base + (selector & 0xfff8), &d, 8, 0))
+		return false;
+	task_register_set(&segment);
 	return true;
 }
 

@@ -27,12 +27,14 @@ def test_privileged_instructions(pc: Machine, ring: int) -> None:
 
 @pytest.mark.parametrize("iopl", [0, 1, 2])
 def test_io_privilege_level(pc: Machine, iopl: int) -> None:
-    """cli, sti and ports: in the rings up to IOPL."""
+    """cli, sti and ports, ported and not: in the rings up to IOPL."""
+    instructions = {"cli": "cli", "sti": "sti", "in": "inb $0x61,%al", "r3_cli": "r3_cli", "r3_sti": "r3_sti",
+                    "r3_in": "r3_in $0x61,%al"}  # fmt: skip
     tries = "".join(f"	in_ring {ring}, {iopl << 12 | 2:#x}, {name}_{ring}, {instruction}\n" for ring in (1, 2)
-                    for name, instruction in (("cli", "cli"), ("sti", "sti"), ("in", "inb $0x61,%al")))  # fmt: skip
+                    for name, instruction in instructions.items())  # fmt: skip
     said = pc(f"{RINGS}test:	rings\n{tries}	finish\n")
     allowed = {name: said[name] == DONE for name in said if "." not in name}
-    assert allowed == {f"{name}_{ring}": ring <= iopl for ring in (1, 2) for name in ("cli", "sti", "in")}
+    assert allowed == {f"{name}_{ring}": ring <= iopl for ring in (1, 2) for name in instructions}
     assert all(said[name] == GP and said[f"{name}.error"] == said[f"{name}.at"] == 0
                for name in allowed if not allowed[name])  # fmt: skip
 
