@@ -8,7 +8,7 @@
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
 #   make transcripts   record anew what the sample kernels print, devices answer and screens look like on a PC (needs
-#                      qemu-system-i386)
+#                      qemu-system-i386 and nasm)
 
 VENV := .venv
 BIN := $(VENV)/bin
