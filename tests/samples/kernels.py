@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from native.build import compiler
+from tests.samples.conversation import Conversation, Keyboard, Step
+from tests.samples.pc_keyboard import PcKeyboard
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "sample_kernels"
 SAMPLES = ("hello", "preempt")
+"""Built by a C compiler."""
+NASM_SAMPLES = ("forth",)
 TRANSCRIPTS = Path(__file__).resolve().parent / "transcripts"
 RING3 = (sys.executable, "-m", "hypervisor.cli.main")
 TIMEOUT_SECONDS = 60
@@ -34,14 +38,17 @@ def _checked(command: list[str]) -> None:
 
 
 def make(sample: str, out: Path, ported: bool, tree: Path = SOURCES) -> Path:
-    """Build ``sample`` of ``tree`` into the folder ``out``, through ring3's compiler wrapper if ``ported``; returns
-    the kernel. A failing build raises with its output."""
+    """Build ``sample`` of ``tree`` into the folder ``out``, through ring3's wrapper of its compiler (or of NASM) if
+    ``ported``; returns the kernel. A failing build raises with its output."""
+    if sample in NASM_SAMPLES:
+        return make_with(sample, out, [*(RING3 if ported else ()), "nasm"], tree, tool="AS")
     return make_with(sample, out, [*(RING3 if ported else ()), *(("cc",) if ported else ()), *compiler()], tree)
 
 
-def make_with(sample: str, out: Path, command: Sequence[str], tree: Path = SOURCES) -> Path:
-    """Build ``sample`` of ``tree`` into the folder ``out`` by a compiler command. Returns and raises as `make`."""
-    _checked(["make", "-s", "-C", str(tree / sample), f"CC={' '.join(command)}", f"OUT={out}"])
+def make_with(sample: str, out: Path, command: Sequence[str], tree: Path = SOURCES, tool: str = "CC") -> Path:
+    """Build ``sample`` of ``tree`` into the folder ``out`` by a compiler command (or that of another ``tool``, by its
+    make variable). Returns and raises as `make`."""
+    _checked(["make", "-s", "-C", str(tree / sample), f"{tool}={' '.join(command)}", f"OUT={out}"])
     return out / f"{sample}.elf"
 
 
@@ -51,18 +58,20 @@ def port_tree(out: Path, sources: Path = SOURCES) -> Path:
     return out
 
 
-def _console(command: list[str]) -> str:
-    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(),
-                         timeout=TIMEOUT_SECONDS)
+def _console(command: list[str], steps: Sequence[Step], keyboard: Keyboard | None = None) -> str:
+    with Conversation(command, environment(), TIMEOUT_SECONDS) as conversation:
+        conversation.play(steps, keyboard)
+        run = conversation.finish()
     text = run.stdout.decode().replace("\r\n", "\n")
     if run.returncode != POWERED_OFF:
         raise RuntimeError(f"{command[0]} ended with status {run.returncode}:\n{text}\n{run.stderr.decode()}")
     return text
 
 
-def run_in_ring3(kernel: Path, *options: str) -> str:
-    """What ``kernel`` prints in ring3 until it turns the machine off. Any other end raises."""
-    return _console([*RING3, "run", str(kernel), *options])
+def run_in_ring3(kernel: Path, *options: str, steps: Sequence[Step] = ()) -> str:
+    """What ``kernel`` prints in ring3, while ``steps`` are typed, until it turns the machine off. Any other end
+    raises."""
+    return _console([*RING3, "run", str(kernel), *options], steps)
 
 
 def have_pc() -> bool:
@@ -70,12 +79,22 @@ def have_pc() -> bool:
     return shutil.which("qemu-system-i386") is not None
 
 
-def run_on_pc(kernel: Path) -> str:
-    """What ``kernel``, unported, prints on an emulated PC."""
-    return _console(["qemu-system-i386", "-kernel", str(kernel), "-serial", "stdio", "-display", "none",
-                     "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot"])
+def run_on_pc(kernel: Path, steps: Sequence[Step] = (), keyboard: bool = False) -> str:
+    """What ``kernel``, unported, prints on an emulated PC while ``steps`` are typed: to its first serial port or, if
+    ``keyboard``, on its keyboard."""
+    command = ["qemu-system-i386", "-kernel", str(kernel), "-serial", "stdio", "-display", "none",
+               "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot"]
+    if not keyboard:
+        return _console(command, steps)
+    with PcKeyboard() as pc:
+        return _console([*command, *pc.options], steps, pc.type)
 
 
-def transcript(sample: str) -> Path:
-    """The file that holds what ``sample`` printed on an emulated PC when it was recorded."""
-    return TRANSCRIPTS / f"{sample}.txt"
+def have_nasm() -> bool:
+    """Whether the samples written for NASM can be built here."""
+    return shutil.which("nasm") is not None
+
+
+def transcript(session: str) -> Path:
+    """The file that holds what was printed on an emulated PC when the session of this name was recorded."""
+    return TRANSCRIPTS / f"{session}.txt"

@@ -7,18 +7,23 @@ import tempfile
 from pathlib import Path
 
 from tests.samples import kernels
+from tests.samples.sessions import SESSIONS
 
 
 def main() -> int:
     if not kernels.have_pc():
         print("record: qemu-system-i386 not found (Debian: apt-get install qemu-system-x86)", file=sys.stderr)
         return 2
-    for sample in kernels.SAMPLES:
+    if not kernels.have_nasm():
+        print("record: nasm not found (Debian: apt-get install nasm)", file=sys.stderr)
+        return 2
+    for name, session in SESSIONS.items():
         with tempfile.TemporaryDirectory() as scratch:
-            text = kernels.run_on_pc(kernels.make(sample, Path(scratch), ported=False))
-        kernels.transcript(sample).parent.mkdir(exist_ok=True)
-        kernels.transcript(sample).write_text(text)
-        print(f"wrote {kernels.transcript(sample).relative_to(kernels.ROOT)}")
+            kernel = kernels.make(session.sample, Path(scratch), ported=False)
+            text = kernels.run_on_pc(kernel, session.steps, session.keyboard)
+        kernels.transcript(name).parent.mkdir(exist_ok=True)
+        kernels.transcript(name).write_text(text)
+        print(f"wrote {kernels.transcript(name).relative_to(kernels.ROOT)}")
     return 0
 
 
