@@ -15,8 +15,6 @@
 #define OCW2_EOI 0x20			/* end of the interrupt in service with the highest priority */
 #define OCW3_READ_ISR 0x0b		/* the next read of the command port gives the in-service register */
 
-#define GATE_INTERRUPT 0x8e00		/* present, ring 0, 32-bit interrupt gate: IF is cleared on entry */
-
 extern void *const vector_entries[VECTORS];
 
 static struct gate {
@@ -53,7 +51,7 @@ static int pic_spurious(unsigned irq)
 	return (inb(command) & 0x80) == 0;
 }
 
-static void pic_acknowledge(unsigned irq)
+void irq_acknowledge(unsigned irq)
 {
 	if (irq >= 8)
 		outb(PIC2_COMMAND, OCW2_EOI);
@@ -75,7 +73,7 @@ void interrupt_dispatch(struct interrupt_frame *frame)
 				outb(PIC1_COMMAND, OCW2_EOI);
 			return;
 		}
-		pic_acknowledge(irq);
+		irq_acknowledge(irq);
 	}
 	if (!handler)
 		panic("unexpected interrupt %u, error code %x, at %x", frame->vector, frame->error_code,
@@ -96,13 +94,15 @@ void irq_handle(unsigned irq, interrupt_handler *handler)
 	outb(mask_port, inb(mask_port) & ~(1 << irq % 8));
 }
 
+void gate_set(unsigned vector, uint16_t selector, uint32_t offset, uint16_t attributes)
+{
+	idt[vector] = (struct gate){ offset & 0xffff, selector, attributes, offset >> 16 };
+}
+
 void interrupts_init(void)
 {
-	for (unsigned vector = 0; vector < VECTORS; vector++) {
-		uint32_t entry = (uint32_t)vector_entries[vector];
-
-		idt[vector] = (struct gate){ entry & 0xffff, KERNEL_CODE, GATE_INTERRUPT, entry >> 16 };
-	}
+	for (unsigned vector = 0; vector < VECTORS; vector++)
+		gate_set(vector, KERNEL_CODE, (uint32_t)vector_entries[vector], GATE_INTERRUPT);
 	struct {
 		uint16_t limit;
 		void *base;

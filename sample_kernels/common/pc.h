@@ -30,6 +30,11 @@ void interrupts_init(void);
 void exception_handle(unsigned vector, interrupt_handler *handler);
 /* Call `handler`, interrupts off and the controller already acknowledged, for each IRQ; unmasks the line. */
 void irq_handle(unsigned irq, interrupt_handler *handler);
+/* For a kernel that enters by a gate of its own: where `vector` leads, and the end of the IRQ in service. */
+#define GATE_INTERRUPT 0x8e00		/* present, ring 0, 32-bit interrupt gate: IF is cleared on entry */
+#define GATE_TASK 0x8500		/* present, ring 0, task gate: `offset` is not used */
+void gate_set(unsigned vector, uint16_t selector, uint32_t offset, uint16_t attributes);
+void irq_acknowledge(unsigned irq);
 
 /* timer.c: channel 0 of the 8254 timer. */
 void timer_init(unsigned hertz, interrupt_handler *handler);
