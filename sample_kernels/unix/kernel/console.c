@@ -55,12 +55,14 @@ static void erase(void)
 
 static void accept(char character)
 {
-	if (end - read == TYPED_MAX)
+	int ends_line = character == '\n' || character == END_OF_FILE;
+
+	if (end - read >= TYPED_MAX - !ends_line)	/* the last place is for the end of the line */
 		return;
 	typed[end++ % TYPED_MAX] = character;
 	if (character != END_OF_FILE)
 		put_line(&character, 1);
-	if (character == '\n' || character == END_OF_FILE) {
+	if (ends_line) {
 		complete = end;
 		process_wake(&complete);
 	}
@@ -71,7 +73,7 @@ static void interrupt(void)
 	end = complete;
 	put_line("^C\n", 3);
 	signal_send_all(SIGINT);
-	if (current->pid > 1)
+	if (current->pid > FIRST_PID)
 		signal_send(current, SIGINT);
 }
 

@@ -6,8 +6,6 @@
 #include "inode.h"
 #include "process.h"
 
-#define FILES_OPEN_MAX 128		/* in the system */
-
 static struct file files[FILES_OPEN_MAX];
 
 struct file *file_new(int kind, uint32_t flags)

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define FILES_OPEN_MAX 128		/* in the system */
+
 struct inode;
 struct pipe;
 

@@ -2,10 +2,12 @@
 #include "inode.h"
 
 #include "errors.h"
+#include "file.h"
 #include "pc.h"
 #include "process.h"
 
-#define INODES_IN_MEMORY 64
+/* Enough for all that can refer to one: open files, current directories, and the operation under way. */
+#define INODES_IN_MEMORY (FILES_OPEN_MAX + PROCESSES_MAX + 8)
 #define BITS_PER_BLOCK (FS_BLOCK * 8u)
 
 static struct superblock superblock;

@@ -6,8 +6,6 @@
 #include "inode.h"
 #include "syscall.h"
 
-#define FIRST_PID 1
-
 static void copy_string(char *to, const char *from, unsigned room)
 {
 	while (--room && *from)

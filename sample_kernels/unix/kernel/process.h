@@ -11,6 +11,7 @@
 #define PROCESSES_MAX 64
 #define FILES_MAX 16		/* open in one process */
 #define HERTZ 100		/* ticks a second */
+#define FIRST_PID 1		/* of the process that must not end */
 
 struct file;
 struct inode;

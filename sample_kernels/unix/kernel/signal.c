@@ -22,11 +22,13 @@ static uint32_t bit(int number)
 	return 1u << number;
 }
 
+/* The first process gets only what it has handlers for: nobody can end it. */
 void signal_send(struct process *process, int number)
 {
 	uint32_t handler = process->handlers[number];
 
-	if (handler == SIGNAL_IGNORE || (handler == SIGNAL_DEFAULT && number == SIGCHLD))
+	if (handler == SIGNAL_IGNORE ||
+	    (handler == SIGNAL_DEFAULT && (number == SIGCHLD || process->pid == FIRST_PID)))
 		return;
 	process->signals |= bit(number);
 	if (process->state == PROCESS_BLOCKED && process->signals & ~process->masked)
@@ -36,7 +38,7 @@ void signal_send(struct process *process, int number)
 void signal_send_all(int number)
 {
 	for (struct process *process = processes; process < processes + PROCESSES_MAX; process++)
-		if (process->state != PROCESS_FREE && process->state != PROCESS_ZOMBIE && process->pid != 1 &&
+		if (process->state != PROCESS_FREE && process->state != PROCESS_ZOMBIE && process->pid != FIRST_PID &&
 		    process != current)
 			signal_send(process, number);
 }
@@ -46,7 +48,7 @@ void signal_fault(int number)
 	if (current->masked & bit(number) || current->handlers[number] == SIGNAL_IGNORE)
 		current->handlers[number] = SIGNAL_DEFAULT;
 	current->masked &= ~bit(number);
-	signal_send(current, number);
+	current->signals |= bit(number);
 }
 
 int signal_pending(void)

@@ -239,6 +239,38 @@ static void at_once(void)
 	CHECK(stat("shared", &about) == 0 && about.size == WRITERS * TURNS * 6);
 }
 
+/* More files open in the system than it has room for, each another one. */
+static void open_many(void)
+{
+	char name[8] = "fileXYZ", byte;
+	int ends[2], ready[2], error = 0;
+
+	CHECK(pipe(ends) == 0 && pipe(ready) == 0);
+	for (int process = 0; process < 16; process++)
+		if (fork() == 0) {
+			close(ends[1]);
+			for (int number = 0; number < 9; number++) {
+				name[4] = (char)('a' + process);
+				name[5] = (char)('a' + number);
+				error = open(name, O_WRITE | O_CREATE);
+				if (error < 0)
+					break;
+			}
+			write(ready[1], "", 1);
+			read(ends[0], &byte, 1);	/* all are there until the parent lets go */
+			exit(error == -ENFILE ? 1 : error < 0 ? 2 : 0);
+		}
+	for (int process = 0; process < 16; process++)
+		CHECK(read(ready[0], &byte, 1) == 1);
+	CHECK(close(ends[1]) == 0);
+	for (int status, full = 0, ended = 0; ended < 16; ended++) {
+		CHECK(wait(&status) > 0 && STATUS_EXITED(status) && STATUS_CODE(status) < 2);
+		full += STATUS_CODE(status);
+		CHECK(ended < 15 || full > 0);
+	}
+	write_file("file", "room again");
+}
+
 static void devices(void)
 {
 	int null = open("/dev/null", O_READ | O_WRITE);
@@ -281,6 +313,7 @@ const struct test_case file_tests[] = {
 	{ "bad names", bad_names },
 	{ "many files", many_files },
 	{ "several processes at once", at_once },
+	{ "more open files than there is room for", open_many },
 	{ "devices", devices },
 	{ "a full disk", full_disk },
 	{ NULL, NULL }

@@ -77,6 +77,20 @@ static void copy_on_write_by_the_kernel(void)
 	CHECK(buffer[0] == 'a');
 }
 
+static void touch_all(void)
+{
+	for (;;)
+		*(volatile char *)sbrk(4096) = 1;
+}
+
+/* Who wants more than there is ends; what it had is there for others. */
+static void memory_runs_out(void)
+{
+	for (int turn = 0; turn < 2; turn++)
+		CHECK(STATUS_SIGNAL(status_of(touch_all)) == SIGSEGV);
+	heap();
+}
+
 static int deep(int depth)
 {
 	volatile char room[1000];
@@ -229,6 +243,7 @@ const struct test_case memory_tests[] = {
 	{ "behind the heap", heap_ends },
 	{ "copy on write", copy_on_write },
 	{ "copy on write by the kernel", copy_on_write_by_the_kernel },
+	{ "memory runs out", memory_runs_out },
 	{ "the stack grows, up to a limit", stack_grows },
 	{ "bad addresses", bad_addresses },
 	{ "privileged instructions", privileged },

@@ -156,9 +156,9 @@ static void preemption(void)
 		if ((pids[index] = fork()) == 0) {
 			unsigned sum = 0;
 
-			for (unsigned turn = 0; turn < 20000000; turn++)
+			for (unsigned turn = 0; turn < 5000000; turn++)
 				sum = sum * 5 + turn;
-			exit(sum == 279982464u ? 40 + index : 1);
+			exit(sum == 4150539360u ? 40 + index : 1);
 		}
 	for (int index = 0; index < 3; index++)
 		CHECK(waitpid(pids[index], &status, 0) == pids[index] && STATUS_CODE(status) == 40 + index);

@@ -144,6 +144,14 @@ static void nobody_there(void)
 	CHECK(kill(getpid(), 0) == 0);
 }
 
+static void first_process_survives(void)
+{
+	CHECK(kill(1, SIGKILL) == 0);
+	CHECK(kill(1, SIGUSR1) == 0);
+	sleep_ms(20);
+	CHECK(kill(1, 0) == 0);
+}
+
 static void ignored(void)
 {
 	signal(SIGUSR1, (signal_handler *)SIGNAL_IGNORE);
@@ -304,6 +312,7 @@ const struct test_case signal_tests[] = {
 	{ "signals kill", default_kills },
 	{ "SIGKILL cannot be caught", kill_cannot_be_caught },
 	{ "nobody to signal", nobody_there },
+	{ "the first process survives", first_process_survives },
 	{ "ignored signals", ignored },
 	{ "SIGCHLD", child_ends },
 	{ "SIGALRM", alarm_rings },
