@@ -58,7 +58,7 @@ struct stat {
 /* process_info() */
 struct process_info {
 	int32_t pid, parent;
-	uint32_t ticks;		/* of processor time, each 10 ms */
+	uint32_t milliseconds;	/* of processor time */
 	uint32_t pages;		/* of memory */
 	char state;		/* R: ready, S: waits, Z: ended, not waited for */
 	char name[15];

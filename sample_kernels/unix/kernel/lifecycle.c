@@ -174,7 +174,7 @@ int32_t sys_process_info(const struct call *call)
 		return 0;
 	*info = (struct process_info){
 		.pid = process->pid, .parent = process->parent ? process->parent->pid : 0,
-		.ticks = process->ticks_used,
+		.milliseconds = process->ticks_used * (1000 / HERTZ),
 		.pages = process->space.directory ? space_pages(&process->space) : 0,
 		.state = process->state == PROCESS_READY ? 'R' : process->state == PROCESS_ZOMBIE ? 'Z' : 'S',
 	};
