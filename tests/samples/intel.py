@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.samples.kernels import SOURCES
 
+SAMPLES = ("hello", "preempt")
+"""Those whose own inline assembly is known here."""
+
 # Each string of the sources that holds an instruction whose operands the syntaxes write in different order.
 INTEL = {
     '"outb %0, %1"': '"out %1, %0"',

@@ -79,11 +79,11 @@ def have_pc() -> bool:
     return shutil.which("qemu-system-i386") is not None
 
 
-def run_on_pc(kernel: Path, steps: Sequence[Step] = (), keyboard: bool = False) -> str:
+def run_on_pc(kernel: Path, *options: str, steps: Sequence[Step] = (), keyboard: bool = False) -> str:
     """What ``kernel``, unported, prints on an emulated PC while ``steps`` are typed: to its first serial port or, if
     ``keyboard``, on its keyboard."""
     command = ["qemu-system-i386", "-kernel", str(kernel), "-serial", "stdio", "-display", "none",
-               "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot"]
+               "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot", *options]
     if not keyboard:
         return _console(command, steps)
     with PcKeyboard() as pc:

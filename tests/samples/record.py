@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.samples import kernels
+from tests.samples import kernels, play
 from tests.samples.sessions import SESSIONS
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     for name, session in SESSIONS.items():
         with tempfile.TemporaryDirectory() as scratch:
             kernel = kernels.make(session.sample, Path(scratch), ported=False)
-            text = kernels.run_on_pc(kernel, session.steps, session.keyboard)
+            text = play.on_pc(name, kernel)
         kernels.transcript(name).parent.mkdir(exist_ok=True)
         kernels.transcript(name).write_text(text)
         print(f"wrote {kernels.transcript(name).relative_to(kernels.ROOT)}")

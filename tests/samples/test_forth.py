@@ -9,7 +9,7 @@ import pytest
 
 from porter.binary import survey
 from tests.porter.nasm_toolchain import needs_nasm
-from tests.samples import kernels
+from tests.samples import kernels, play
 from tests.samples.sessions import SESSIONS
 
 pytestmark = needs_nasm
@@ -20,16 +20,13 @@ FORTH = [name for name, session in SESSIONS.items() if session.sample == "forth"
 @pytest.mark.skipif(not kernels.have_pc(), reason="QEMU is not installed: the transcript stands for it")
 @pytest.mark.parametrize("name", FORTH)
 def test_the_transcript_is_what_a_pc_prints(name: str, sample_kernel: Build) -> None:
-    session = SESSIONS[name]
-    printed = kernels.run_on_pc(sample_kernel("forth", ported=False), session.steps, session.keyboard)
-    assert printed == kernels.transcript(name).read_text()
+    assert play.on_pc(name, sample_kernel("forth", ported=False)) == kernels.transcript(name).read_text()
 
 
 @pytest.mark.parametrize("options", [(), ("--keyboard",)], ids=["serial", "keyboard"])
 @pytest.mark.parametrize("name", FORTH)
 def test_ported_prints_the_same(name: str, options: tuple[str, ...], sample_kernel: Build, monitor: Path) -> None:
-    printed = kernels.run_in_ring3(sample_kernel("forth", ported=True), *options, steps=SESSIONS[name].steps)
-    assert printed == kernels.transcript(name).read_text()
+    assert play.in_ring3(name, sample_kernel("forth", ported=True), *options) == kernels.transcript(name).read_text()
 
 
 def test_check_finds_all_of_it_and_nothing_once_ported(sample_kernel: Build) -> None:

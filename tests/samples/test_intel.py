@@ -17,7 +17,7 @@ WRITTEN = [(False, "intel"), (True, "intel"), (True, "att")]
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("sample", kernels.SAMPLES)
+@pytest.mark.parametrize("sample", intel.SAMPLES)
 @pytest.mark.parametrize(("both", "dialect"), WRITTEN)
 def test_through_the_wrapper(compiler: str, sample: str, both: bool, dialect: str, tmp_path: Path,
                              monitor: Path) -> None:
@@ -28,7 +28,7 @@ def test_through_the_wrapper(compiler: str, sample: str, both: bool, dialect: st
     assert kernels.run_in_ring3(kernel) == kernels.transcript(sample).read_text()
 
 
-@pytest.mark.parametrize("sample", kernels.SAMPLES)
+@pytest.mark.parametrize("sample", intel.SAMPLES)
 @pytest.mark.parametrize(("both", "dialect"), WRITTEN)
 def test_through_the_source_tree(sample: str, both: bool, dialect: str, tmp_path: Path, monitor: Path) -> None:
     sources = intel.copy(tmp_path / "sources", both)
