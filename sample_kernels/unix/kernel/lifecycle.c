@@ -155,8 +155,10 @@ int32_t sys_sbrk(const struct call *call)
 	if (grows ? end < old || end > HEAP_LIMIT : end > old || end < space->heap_start)
 		return -ENOMEM;
 	space->heap_end = end;
-	if (!grows)
+	if (!grows) {
 		space_drop(space, PAGE_ROUND_UP(end), PAGE_ROUND_UP(old));
+		space_activate(space->directory);
+	}
 	return (int32_t)old;
 }
 

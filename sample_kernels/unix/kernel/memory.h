@@ -55,7 +55,7 @@ void *space_page(struct space *space, uint32_t address, int writable);
 unsigned space_pages(const struct space *space);
 /* Make an access to `address` possible which the processor refused; false: it is not the process's to make. */
 int space_fault(struct space *space, uint32_t address, int write);
-/* Give memory from the page at `start` back, up to `end`. */
+/* Give memory from the page at `start` back, up to `end`; the processor may remember it until space_activate(). */
 void space_drop(struct space *space, uint32_t start, uint32_t end);
 
 /* Check, and make accessible, memory of the running process that a system call is to use: 0 or -EFAULT. */

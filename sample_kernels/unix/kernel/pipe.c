@@ -1,4 +1,5 @@
-/* Pipes: a page of memory, filled at one end and emptied at the other. */
+/* Pipes: a page of memory, filled at one end and emptied at the other. Readers and writers wait for different things: else
+ * two of a kind could wake each other for ever. */
 #include "file.h"
 
 #include "errors.h"
@@ -8,7 +9,7 @@
 
 struct pipe {
 	uint32_t start, count;		/* of what is in it */
-	uint32_t reader, writer;	/* whether this end is open */
+	uint32_t reader, writer;	/* whether this end is open; and what readers and writers wait for */
 	char bytes[PIPE_BYTES];
 };
 
@@ -27,9 +28,9 @@ void pipe_close(struct pipe *pipe, int writer)
 		pipe->writer = 0;
 	else
 		pipe->reader = 0;
-	if (pipe->reader || pipe->writer)
-		process_wake(pipe);
-	else
+	process_wake(&pipe->reader);
+	process_wake(&pipe->writer);
+	if (!pipe->reader && !pipe->writer)
 		page_free(pipe);
 }
 
@@ -41,14 +42,14 @@ int pipe_read(struct pipe *pipe, char *to, uint32_t length)
 	while (!pipe->count && pipe->writer && length) {
 		if (signal_pending())
 			return -EINTR;
-		process_block(pipe);
+		process_block(&pipe->reader);
 	}
 	while (done < length && pipe->count) {
 		to[done++] = pipe->bytes[pipe->start];
 		pipe->start = (pipe->start + 1) % PIPE_BYTES;
 		pipe->count--;
 	}
-	process_wake(pipe);
+	process_wake(&pipe->writer);
 	return (int)done;
 }
 
@@ -66,11 +67,11 @@ int pipe_write(struct pipe *pipe, const char *from, uint32_t length)
 			pipe->count++;
 			continue;
 		}
-		process_wake(pipe);
+		process_wake(&pipe->reader);
 		if (signal_pending())
 			return done ? (int)done : -EINTR;
-		process_block(pipe);
+		process_block(&pipe->writer);
 	}
-	process_wake(pipe);
+	process_wake(&pipe->reader);
 	return (int)done;
 }

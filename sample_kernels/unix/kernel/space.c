@@ -105,7 +105,6 @@ void space_drop(struct space *space, uint32_t start, uint32_t end)
 
 		page_free(ADDRESS_OF(*entry));
 		*entry = 0;
-		flush_page(at);
 	}
 }
 

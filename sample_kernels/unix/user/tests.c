@@ -62,15 +62,21 @@ static void run_case(void)
 	running->run();
 }
 
-/* Everything in the current directory. */
+/* Remove everything in the current directory. */
 static void clean(void)
 {
 	struct directory_entry entry;
 	int directory = open(".", O_READ);
 
-	while (read(directory, &entry, sizeof(entry)) == sizeof(entry))
-		if (entry.inode && !string_equal(entry.name, ".") && !string_equal(entry.name, ".."))
+	while (read(directory, &entry, sizeof(entry)) == sizeof(entry)) {
+		if (!entry.inode || string_equal(entry.name, ".") || string_equal(entry.name, ".."))
+			continue;
+		if (unlink(entry.name) == -ENOTEMPTY && chdir(entry.name) == 0) {
+			clean();
+			chdir("..");
 			unlink(entry.name);
+		}
+	}
 	close(directory);
 }
 
@@ -106,6 +112,7 @@ int main(int count, char **arguments)
 	failed += run(signal_tests, wanted);
 	failed += run(pipe_tests, wanted);
 	failed += run(file_tests, wanted);
+	failed += run(random_tests, wanted);
 	CHECK(chdir("/") == 0);
 	CHECK(unlink("/tmp/tests") == 0);
 	if (failed)

@@ -10,7 +10,8 @@ struct test_case {
 };
 
 /* Each ends with a case that has no name. */
-extern const struct test_case process_tests[], memory_tests[], signal_tests[], pipe_tests[], file_tests[];
+extern const struct test_case process_tests[], memory_tests[], signal_tests[], pipe_tests[], file_tests[],
+	random_tests[];
 
 _Noreturn void fail(const char *condition, const char *file, int line);
 #define CHECK(condition) do { if (!(condition)) fail(#condition, __FILE__, __LINE__); } while (0)

@@ -2,6 +2,7 @@
 #include "tests.h"
 
 #define KERNEL_ADDRESS 0xc0100000
+#define HEAP_BYTES 0x20000000	/* more than there is memory */
 
 static int global = 5;
 static const int constant = 6;
@@ -79,8 +80,8 @@ static void copy_on_write_by_the_kernel(void)
 
 static void touch_all(void)
 {
-	for (;;)
-		*(volatile char *)sbrk(4096) = 1;
+	for (volatile char *at = sbrk(HEAP_BYTES); ; at += 4096)
+		*at = 1;
 }
 
 /* Who wants more than there is ends; what it had is there for others. */

@@ -185,10 +185,10 @@ static void alarm_rings(void)
 	signal_wait(0);
 	CHECK(count == 1 && last == SIGALRM);
 	CHECK(uptime_ms() - start >= 50);
-	alarm_ms(30);
+	alarm_ms(100);
 	alarm_ms(0);
 	signal_mask(0);
-	sleep_ms(60);
+	sleep_ms(120);
 	CHECK(count == 1);
 }
 
@@ -209,9 +209,9 @@ static void calls_are_interrupted(void)
 
 	CHECK(pipe(ends) == 0);
 	signal(SIGALRM, on_signal);
-	alarm_ms(30);
+	alarm_ms(100);			/* long enough to be there before it rings */
 	CHECK(read(ends[0], &byte, 1) == -EINTR);
-	alarm_ms(30);
+	alarm_ms(100);
 	CHECK(sleep_ms(10000) == -EINTR);
 	CHECK(count == 2);
 }
