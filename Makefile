@@ -3,7 +3,7 @@
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
 #   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
 #   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them
-#   make bench         measure, against this host and (where installed) QEMU
+#   make bench         measure, against this host and (where installed) QEMU and user-mode Linux
 #   make lint          ruff and mypy
 #   make generated     remake what is generated from hypercalls/
 #   make transcripts   record anew what the sample kernels print on a PC (needs qemu-system-i386)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 NASM, GAS, FASM, MASM = "NASM", "GAS", "FASM", "MASM or TASM"
+LIKE_GAS = "text with GAS's signs, but no directive"  # a listing, or C, which has the preprocessor's lines, too
 UNSURE = "Intel syntax"  # i386 assembly that could be for several
 UNKNOWN = ""  # perhaps not for an i386 at all
 
@@ -54,6 +55,7 @@ _SIGNS = tuple((name, weight, re.compile(pattern, re.MULTILINE)) for name, weigh
     (MASM, 1, rf"{_LINE}(?:public|extrn|extern)[ \t]+\w+(?:[ \t]*:|[ \t\r]*$)"),
     (MASM, 1, rf"{_LINE}include[ \t]+[\w\\.]+[ \t\r]*$"),
 ))
+_DIRECTIVES = tuple(sign for name, _, sign in _SIGNS if name == GAS and sign.pattern.startswith(rf"{_LINE}\."))
 # An i386 register where an instruction has it as an operand; SP is other processors' as well.
 _REGISTER = re.compile(
     rf"{_LABELLED}(?:\w+[ \t]+)?[a-z]\w*[ \t]+(?:[^\n]*[ \t,\[+*:(])?"
@@ -72,6 +74,8 @@ def assembler_of(text: str) -> str:
     most = max(points.values())
     found = [name for name, number in points.items() if number == most]
     register = _REGISTER.search(lower) is not None
+    if found == [GAS] and not any(sign.search(lower) for sign in _DIRECTIVES):
+        return LIKE_GAS
     if len(found) == 1 and (most >= _ENOUGH or register):
         return found[0]
     return UNSURE if register else UNKNOWN

@@ -60,9 +60,11 @@ def is_build_file(path: str) -> bool:
         name.startswith("Makefile.") and os.path.splitext(name)[1] not in SOURCES)
 
 
-def proposals(root: Path, paths: Iterable[str], changed: Collection[str],
+def proposals(root: Path, paths: Iterable[str], changed: Mapping[str, str],
               includes: Mapping[str, Collection[str]]) -> list[Proposal]:
     """What to change for a port that changed some files. `includes`: base names that a file includes.
+
+    `changed` has the suffix of what each was treated as.
 
     Raises PortError for a build file that cannot be read.
     """
@@ -82,11 +84,11 @@ def proposals(root: Path, paths: Iterable[str], changed: Collection[str],
     return sorted(set(found))
 
 
-def _of(suffixes: Collection[str], changed: Collection[str]) -> list[str]:
-    return [path for path in sorted(changed) if os.path.splitext(path)[1] in suffixes]
+def _of(suffixes: Collection[str], changed: Mapping[str, str]) -> list[str]:
+    return [path for path in sorted(changed) if changed[path] in suffixes]
 
 
-def _in_line(file: BuildFile, index: int, line: str, changed: Collection[str]) -> Iterator[Proposal]:
+def _in_line(file: BuildFile, index: int, line: str, changed: Mapping[str, str]) -> Iterator[Proposal]:
     changes: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
         (_LTO, "-fno-lto"), (_CMAKE_LTO, r"\1OFF"), (_MESON_LTO, "b_lto=false"))
     after = line
@@ -117,7 +119,7 @@ def _names(rule: str, suffix: str) -> bool:
     return re.search(rf"[\w%*]{re.escape(suffix)}(?=[ \t)]|$)", rule) is not None
 
 
-def _plain_assembler(file: BuildFile, changed: Collection[str]) -> Iterator[Proposal]:
+def _plain_assembler(file: BuildFile, changed: Mapping[str, str]) -> Iterator[Proposal]:
     below = [path for path in _of(SOURCE, changed) if not file.folder or path.startswith(file.folder + "/")]
     for rule, index in _rules(file) if below else ():
         match = _AS.match(file.lines[index])
@@ -148,7 +150,7 @@ def _through_compiler(arguments: str) -> str:
     return "".join(out)
 
 
-def _other_directory(files: list[BuildFile], changed: Collection[str]) -> Iterator[Proposal]:
+def _other_directory(files: list[BuildFile], changed: Mapping[str, str]) -> Iterator[Proposal]:
     makefiles = {file.folder: file for file in files if os.path.basename(file.path) in _MAKEFILES}
     folders: dict[str, list[str]] = {}
     for path in _of(ASSEMBLY, changed):
@@ -182,7 +184,7 @@ def _runs_itself(file: BuildFile, files: list[BuildFile]) -> bool:
             and not any(included.match(line) for other in files if other is not file for line in other.lines))
 
 
-def _linker_scripts(root: Path, files: list[BuildFile], paths: list[str], changed: Collection[str],
+def _linker_scripts(root: Path, files: list[BuildFile], paths: list[str], changed: Mapping[str, str],
                     includes: Mapping[str, Collection[str]]) -> Iterator[Proposal]:
     """Preprocessed linker scripts whose includes lead to a ported header: its include guard, set, empties ours."""
     by_name: dict[str, list[str]] = {}
@@ -203,7 +205,7 @@ def _linker_scripts(root: Path, files: list[BuildFile], paths: list[str], change
                                         f"{script} includes a ported header, and macros are no linker script")
 
 
-def _leads_to(names: Iterable[str], changed: Collection[str], by_name: Mapping[str, list[str]],
+def _leads_to(names: Iterable[str], changed: Mapping[str, str], by_name: Mapping[str, list[str]],
               includes: Mapping[str, Collection[str]]) -> bool:
     seen: set[str] = set()
     pending = list(names)

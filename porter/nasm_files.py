@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from porter.asm_text import NO_REGISTER
-from porter.assemblers import FASM, GAS, MASM, NASM, UNKNOWN, UNSURE
+from porter.assemblers import FASM, GAS, LIKE_GAS, MASM, NASM, UNKNOWN, UNSURE
 
 _OUT_OF_FOLDER = re.compile(r"(?:\.\./)+")
 _NO_DOOR = "ring3 ports NASM and GAS: translate it, or let it trap"
@@ -87,7 +87,7 @@ def sort_out(seen: Mapping[str, Seen], others: Iterable[str], examine: Callable[
             continue
         if path not in known:
             known[path] = examine(path)
-        if known[path].assembler == GAS:
+        if known[path].assembler in (GAS, LIKE_GAS):
             continue  # a name that means another file
         nasm.add(path)
         for name in known[path].includes:

@@ -59,7 +59,8 @@ def _former(out: Path | None, force: bool, workers: Workers) -> Former | None:
 def _report(options: argparse.Namespace, tree: Tree, result: Result, kept: list[str], hot: list[Place]) -> Report:
     entries, places = told(hot, list(result.entries), result.nasm)
     includes = {path: seen.includes for path, seen in result.looks.items()}
-    of_gas = [path for path in result.changed if path not in result.nasm]  # NASM's find their macros everywhere
+    of_gas = {path: result.ported[path].suffix for path in result.changed
+              if path not in result.nasm}  # NASM's find their macros everywhere
     build = proposals(options.dir, [file.path for file in tree.files], of_gas, includes)
     port = PortResult(str(options.output) if options.output else None, len(result.ported),
                       sum(one.reused for one in result.ported.values()), result.changed, sorted(result.added), kept,

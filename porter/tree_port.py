@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,7 @@ from porter.tree_files import (
     look,
     read_text,
 )
+from porter.tree_roles import with_roles
 from porter.workers import Workers
 
 _AROUND = 3  # lines shown before and after an instruction
@@ -75,6 +76,7 @@ class PortedFile(NamedTuple):
     patch: str
     lines: dict[int, str]
     reused: bool
+    suffix: str  # of what it was treated as
 
 
 @dataclass
@@ -123,13 +125,13 @@ class _Places(NamedTuple):
         return text.decode("latin-1") if digest(text) == known.output else None
 
     def result(self, path: str, text: str, after: str, entries: list[Entry], seen: Look, context: str, *,
-               reused: bool) -> PortedFile:
+               reused: bool, suffix: str) -> PortedFile:
         """What became of a source. Raises PortError where the changed text cannot be written."""
         if self.stage and after != text:
             _write(self.stage / path, after)
         output = seen.digest if after == text else digest(after.encode("latin-1"))
         return PortedFile(context, output, entries, "" if after == text else file_patch(path, text, after),
-                          _around(text, entries), reused)
+                          _around(text, entries), reused, suffix)
 
 
 class _Task(NamedTuple):
@@ -210,7 +212,7 @@ def _port_file(task: _Task) -> PortedFile:
     file = task.file
     text = task.places.text(file.path, task.look)
     macros = _relevant(task.macros, text)
-    context = digest(repr((task.porter, task.in_assembly, task.syntaxes, task.in_assembly and task.default,
+    context = digest(repr((task.porter, file.suffix, task.in_assembly, task.syntaxes, task.in_assembly and task.default,
                            sorted(macros.used), sorted(macros.text.items()), sorted(macros.evidence.syntaxes),
                            macros.evidence.alternatives, task.hot, task.foreign)).encode())
     after = task.places.former_text(file.path, task.look, task.known, context)
@@ -225,7 +227,7 @@ def _port_file(task: _Task) -> PortedFile:
             entries = sorted([*entries, *gates], key=lambda entry: (entry.line, entry.column))
         if after != text:
             after = _with_macros(file, after)
-    return task.places.result(file.path, text, after, entries, task.look, context, reused=reused)
+    return task.places.result(file.path, text, after, entries, task.look, context, reused=reused, suffix=file.suffix)
 
 
 def _entries(sites: Iterable[Site]) -> list[Entry]:
@@ -248,7 +250,8 @@ def _port_group(task: _GroupTask) -> dict[str, PortedFile]:
                 after = with_nasm_include(after, path, NASM_INCLUDE)
         else:
             after, entries = former[path] or "", task.known[path].entries
-        results[path] = places.result(path, texts[path], after, entries, looks[path], context, reused=not ported)
+        results[path] = places.result(path, texts[path], after, entries, looks[path], context, reused=not ported,
+                                      suffix=os.path.splitext(path)[1])
     return results
 
 
@@ -296,19 +299,22 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
                                 for file in tree.files], [file.size for file in tree.files])
     for file, found in zip(tree.files, bar.over("reading", looks, len(tree.files)), strict=False):
         result.looks[file.path] = found
+    files, again = with_roles(tree.files, result.looks,
+                              lambda file: look(root, file, known[file.path].look if file.path in known else None))
+    result.looks |= again
     places, porter = _Places(root, former, stage), memo.fingerprint()
-    intel = in_intel_syntax(root, tree.files, result.looks)
-    sizes = {file.path: file.size for file in tree.files}
-    excluded = {file.path for file in tree.files if file.excluded}
+    intel = in_intel_syntax(root, files, result.looks)
+    sizes = {file.path: file.size for file in files}
+    excluded = {file.path for file in files if file.excluded}
     groups = [_GroupTask(places, group, {path: result.looks[path] for path in group.files},
                          frozenset(group.files) - excluded,
                          {path: known[path] for path in group.files if path in known}, porter)
               for group in intel.groups]
     result.nasm = frozenset(path for task in groups for path in task.wanted)
-    sources = [file for file in tree.files if file.source and file.path not in result.nasm]
+    sources = [file for file in files if file.source and file.path not in result.nasm]
     macros, concerned = _survey(root, sources, result.looks, workers)
-    headers = assembler_headers(tree.files, result.looks)
-    default = default_syntax(tree.files, result.looks, syntaxes)
+    headers = assembler_headers(files, result.looks)
+    default = default_syntax(files, result.looks, syntaxes)
     tasks = [_Task(places, file, result.looks[file.path], os.path.basename(file.path) in headers, syntaxes,
                    default, macros if file.path in concerned else None, known.get(file.path), porter,
                    hot.get(file.path, ()), intel.foreign.get(file.path, ""))
@@ -322,16 +328,16 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
     changed = result.changed
     used = {entry.macro for path, one in result.ported.items() if path not in result.nasm for entry in one.entries
             if entry.treatment == "ported"}
-    for name in sorted({_brings(path, result.nasm) for path in changed}):
+    for name in sorted({_brings(path, result) for path in changed}):
         result.added[name] = added_text(name, used)
     return result
 
 
-def _brings(path: str, nasm: Container[str]) -> str:
+def _brings(path: str, result: Result) -> str:
     """The file with the macros that a changed source includes."""
-    if path in nasm:
+    if path in result.nasm:
         return NASM_INCLUDE
-    return INCLUDE if os.path.splitext(path)[1] in ASSEMBLY else HEADER
+    return INCLUDE if result.ported[path].suffix in ASSEMBLY else HEADER
 
 
 def _survey(root: Path, sources: list[File], looks: dict[str, Look], workers: Workers) -> tuple[Survey, set[str]]:

@@ -45,7 +45,7 @@ def load(path: Path) -> State | None:
             if "context" in record:
                 seen = Look(record["source"], tuple(record["uses"]), tuple(record["includes"]), bool(record["asm"]),
                             tuple(Syntax(*shown) for shown in record["shows"]), bool(record["alternatives"]),
-                            str(record["assembler"]))
+                            str(record["assembler"]), tuple(record["raw"]), str(record["role"]))
                 entries = [Entry("", *fields) for fields in record["entries"]]
                 state.known[name] = Known(seen, record["context"], record["output"], entries)
         return state
@@ -67,6 +67,7 @@ def text(source: Path, tree: Tree, result: Result) -> str:
         if one:
             files[path] |= {"context": one.context, "uses": seen.uses, "includes": seen.includes, "asm": seen.asm,
                             "shows": seen.shows, "alternatives": seen.alternatives, "assembler": seen.assembler,
+                            "raw": seen.raw, "role": seen.role,
                             "entries": [entry[_ENTRY] for entry in one.entries]}
     for path, added in result.added.items():
         files[path] = {"output": digest(added.encode())}

@@ -215,16 +215,25 @@ def _compiler_main(name: str, variable: str, names: tuple[str, ...], argv: list[
         return ended(130, argv)  # as a shell tells of SIGINT
 
 
-def as_main(argv: list[str] | None = None) -> int:
-    """``ring3 as [ARG...]``: assemble with GAS, porting i386 code first.
+def _is_assembler(word: str) -> bool:
+    """Whether the first argument of ``ring3 as`` is the assembler to use (as in stage/main.c)."""
+    name = os.path.basename(word)
+    return name.endswith("as") and name[0] not in "-@" and "." not in name and (
+        not os.path.exists(word) or os.access(word, os.X_OK))
 
-    The assembler is ``as``, or what the environment variable RING3_AS names. Returns 2 for what cannot be ported,
-    else does not return: the assembler takes this process's place.
+
+def as_main(argv: list[str] | None = None) -> int:
+    """``ring3 as [ASSEMBLER] [ARG...]``: assemble with GAS, porting i386 code first.
+
+    Without ASSEMBLER it is ``as``, or what the environment variable RING3_AS names. Returns 2 for what cannot be
+    ported, else does not return: the assembler takes this process's place.
     """
     from porter.assembler import TELLING
 
     args = command_line.expanded(sys.argv[1:] if argv is None else argv)
     real = os.environ.get("RING3_AS") or "as"
+    if len(args) > 1 and _is_assembler(args[0]):
+        real = args.pop(0)
     try:
         if any(arg in TELLING for arg in args):
             replace_process([real, *args])

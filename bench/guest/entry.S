@@ -60,11 +60,34 @@ full_call:
 	popl %ds
 	iret
 
+/* Write ECX bytes at EBX to the console. */
+	.globl write_call
+write_call:
+	pushl %ds
+	pushl %es
+	pushl %fs
+	pushl %gs
+	pushal
+	movw $0x10, %ax
+	movw %ax, %ds
+	movw %ax, %es
+	pushl %ecx
+	pushl %ebx
+	call kernel_write
+	addl $8, %esp
+	popal
+	popl %gs
+	popl %fs
+	popl %es
+	popl %ds
+	iret
+
 /* From the user program back to whoever called run_user(). */
 	.globl leave_user
 leave_user:
 	movl %eax, %ss:full_cycles
 	movl %esi, %ss:bare_cycles
+	movl %ebp, %ss:write_cycles
 	movw $0x10, %ax
 	movw %ax, %ds
 	movw %ax, %es
@@ -120,14 +143,30 @@ user_program:
 	jnz 1b
 	rdtsc
 	subl %edi, %eax
-	int $0x82		/* EAX, ESI: cycles of the full and of the bare calls */
+	pushl %eax
+	rdtsc
+	movl %eax, %edi
+	movl $2000, %ebp
+	movl $0x40000000 + line - user_program, %ebx
+	movl $80, %ecx
+1:	int $0x83
+	subl $1, %ebp
+	jnz 1b
+	rdtsc
+	subl %edi, %eax
+	movl %eax, %ebp
+	popl %eax
+	int $0x82		/* EAX, ESI, EBP: cycles of the full calls, the bare ones and the writes */
+line:	.fill 79, 1, 'x
+	.byte 10
 	.balign 4096
 
 	.bss
-	.globl full_cycles, bare_cycles
+	.globl full_cycles, bare_cycles, write_cycles
 kernel_esp: .skip 4
 full_cycles: .skip 4
 bare_cycles: .skip 4
+write_cycles: .skip 4
 	.balign 4096
 boot_directory: .skip 4096
 	.skip 16384

@@ -65,6 +65,16 @@ void call_python(int argc, char **argv)
 	become(words[0], words);
 }
 
+/* Whether the first argument of `ring3 as` is the assembler to use, as `ring3 cc` has it: no option and no source. */
+static bool is_assembler(const char *word)
+{
+	const char *slash = strrchr(word, '/'), *name = slash ? slash + 1 : word;
+	size_t size = strlen(name);
+
+	return size >= 2 && !strcmp(name + size - 2, "as") && !strchr("-@", name[0]) && !strchr(name, '.') &&
+	       (access(word, F_OK) || !access(word, X_OK));
+}
+
 int main(int argc, char **argv)
 {
 	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
@@ -83,6 +93,12 @@ int main(int argc, char **argv)
 	}
 	argc--;
 	if (!strcmp(command, "as") || !strcmp(command, "cc") || !strcmp(command, "c++")) {
+		if (command[0] == 'a' && argc > 2 && is_assembler(words[1])) {
+			setenv("RING3_AS", words[1], 1);
+			words[1] = words[0];
+			words++;
+			argc--;
+		}
 		remembers = memory_load();
 		if (remembers && command[0] == 'a')
 			assemble(argc - 1, words + 1);

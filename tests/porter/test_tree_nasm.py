@@ -399,7 +399,6 @@ def test_what_could_be_for_several_is_what_the_tree_is(others: dict[str, str], r
 @pytest.mark.parametrize(("name", "text", "reported"), [
     ("z80.asm", "\tdi\n\tin a, (5)\n\tout (c), b\n\thalt\n", True), ("m6502.asm", "\tcli\n\tlda #5\n\tsta 7\n", True),
     ("list.asm", "start:\n  100:\tfa\tcli\n  101:\t0f 22 d8\tmov %eax,%cr3\n", False),
-    ("gas.asm", "\t.globl f\nf:\tcli\n\tmov %eax, %cr0\n", False),
     ("table.inc", "#define X 1\nint in(int ax);\nint out = in(ax);\n", False),
     ("page.inc", "<?php\nglobal $x;\ninclude 'a.php';\npublic function in() {}\n", False),
     ("vars.inc", "<?php\nglobal $x;\nin x;\n", False), ("plain.inc", "int table[] = {\n1, 2 };\n", False)])

@@ -251,6 +251,21 @@ def test_the_assembler_door(bench: Bench) -> None:
     assert "GNU assembler" in bench.run("as", "--version").stdout
 
 
+def test_the_assembler_may_be_named(bench: Bench) -> None:
+    bench.write("my-as", '#!/bin/sh\nexec as --defsym named=1 "$@"\n')
+    (bench.directory / "my-as").chmod(0o755)
+    bench.write("n.s", "\tcli\n\t.ifdef named\n\tsti\n\t.endif\n")
+    for name in ("./my-as", str(bench.directory / "my-as")):
+        assert bench.run("as", name, "--32", "-o", "n.o", "n.s").returncode == 0
+        assert bench.is_ported("n.o")
+        assert "\tsti" not in bench.code("n.o") and bench.code("n.o").count("\n") > 6, "it was the one named"
+    bench.write("plain-as", "\tcli\n")
+    assert bench.run("as", "--32", "-o", "p.o", "plain-as").returncode == 0, "a source, whatever its name"
+    assert bench.run("as", "plain-as", "--32", "-o", "p.o").returncode == 0
+    assert bench.is_ported("p.o")
+    assert "no-such-as" in one_line(bench.run("as", "no-such-as", "--32", "-o", "p.o", "n.s"))
+
+
 def test_the_assembler_door_refuses_in_a_line(bench: Bench) -> None:
     assert "nothing.s" in one_line(bench.run("as", "--32", "-o", "x.o", "nothing.s"))
     bench.environment["RING3_AS"] = "no-such-as"
