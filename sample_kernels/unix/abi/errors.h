@@ -2,6 +2,7 @@
 #ifndef ERRORS_H
 #define ERRORS_H
 
+#define EPERM 1		/* not permitted */
 #define ENOENT 2	/* no such file */
 #define ESRCH 3		/* no such process */
 #define EINTR 4		/* interrupted by a signal */
@@ -21,7 +22,6 @@
 #define EFBIG 27	/* file too large */
 #define ENOSPC 28	/* no space left on the disk */
 #define ESPIPE 29	/* not a file with places in it */
-#define EPERM 30	/* not permitted */
 #define EPIPE 32	/* nobody reads the pipe */
 #define ENAMETOOLONG 36	/* name too long */
 #define ENOSYS 38	/* no such system call */
