@@ -56,8 +56,9 @@ def test_the_transcript_is_what_a_pc_prints(name: str, sample_kernel: Build, fs:
     check(fs, kernel)
 
 
-@pytest.mark.parametrize("options", [(), ("--keyboard",), ("--slide",)], ids=["serial", "keyboard", "slide"])
-@pytest.mark.parametrize("name", UNIX)
+@pytest.mark.parametrize(("name", "options"), [
+    pytest.param("unix", (), id="serial"), pytest.param("unix", ("--slide",), id="slide"),
+    pytest.param("unix-keyboard", ("--keyboard",), id="keyboard")])
 def test_ported_prints_the_same(name: str, options: tuple[str, ...], sample_kernel: Build, fs: ModuleType,
                                 tmp_path: Path, monitor: Path) -> None:
     kernel = copied(sample_kernel("unix", ported=True), tmp_path)

@@ -2,7 +2,7 @@
  * afterwards, as it was before (fs.py check tells of the disk). */
 #include "tests.h"
 
-#define ROUNDS 40
+#define ROUNDS 20
 #define CALLS 300
 #define PATIENCE_MS 100			/* for one round, which may wait for what never comes */
 
