@@ -41,8 +41,7 @@ bare_call:
 	iret
 
 /* What a kernel does around a system call: save all registers and segments, load its own, call C. */
-	.globl full_call
-full_call:
+	.macro enter_kernel
 	pushl %ds
 	pushl %es
 	pushl %fs
@@ -51,36 +50,32 @@ full_call:
 	movw $0x10, %ax
 	movw %ax, %ds
 	movw %ax, %es
-	call kernel_getpid
-	movl %eax, 28(%esp)
+	.endm
+	.macro leave_kernel
 	popal
 	popl %gs
 	popl %fs
 	popl %es
 	popl %ds
 	iret
+	.endm
+
+	.globl full_call
+full_call:
+	enter_kernel
+	call kernel_getpid
+	movl %eax, 28(%esp)
+	leave_kernel
 
 /* Write ECX bytes at EBX to the console. */
 	.globl write_call
 write_call:
-	pushl %ds
-	pushl %es
-	pushl %fs
-	pushl %gs
-	pushal
-	movw $0x10, %ax
-	movw %ax, %ds
-	movw %ax, %es
+	enter_kernel
 	pushl %ecx
 	pushl %ebx
 	call kernel_write
 	addl $8, %esp
-	popal
-	popl %gs
-	popl %fs
-	popl %es
-	popl %ds
-	iret
+	leave_kernel
 
 /* From the user program back to whoever called run_user(). */
 	.globl leave_user
