@@ -120,11 +120,13 @@ const char *error_text(int error)
 
 int read_line(int descriptor, char *line, int room)
 {
-	int length = 0;
+	int length = 0, got;
 	char character;
 
 	for (;;) {
-		if (read(descriptor, &character, 1) != 1) {
+		while ((got = read(descriptor, &character, 1)) == -EINTR)
+			;
+		if (got != 1) {
 			if (!length)
 				return -1;
 			break;

@@ -7,6 +7,7 @@
  * cd, exit, wait and status are built in. `sh FILE` runs the lines of a file. */
 #include "unix.h"
 
+#define PROMPT "$ "
 #define LINE_MAX 512
 #define WORDS_MAX ARGUMENTS_MAX
 #define LAST_DESCRIPTOR 6		/* that a shell ever has open: two of a pipe, and copies */
@@ -15,7 +16,7 @@ static char line[LINE_MAX], words[LINE_MAX * 2];
 static const char *at;			/* what of the line has not been read */
 static char *next_word;			/* room for the next one */
 static int status;			/* of the last pipeline */
-static volatile int interrupted;	/* by Ctrl-C, while reading */
+static volatile int prompted;		/* and nothing was read since */
 
 struct command {
 	const char *arguments[WORDS_MAX + 1];
@@ -249,10 +250,21 @@ static void run_line(void)
 	sbrk((int)(heap - (char *)sbrk(0)));
 }
 
+/* Ctrl-C, which has taken back what was typed. */
 static void on_interrupt(int number)
 {
 	(void)number;
-	interrupted = 1;
+	if (prompted)
+		print(PROMPT);
+}
+
+static void prompt(void)
+{
+	uint32_t mask = signal_mask(1u << SIGINT);	/* who has seen the prompt may type Ctrl-C */
+
+	print(PROMPT);
+	prompted = 1;
+	signal_mask(mask);
 }
 
 int main(int count, char **arguments)
@@ -273,12 +285,11 @@ int main(int count, char **arguments)
 		while (waitpid(-1, NULL, WAIT_NO_HANG) > 0)
 			;		/* what ended in the background */
 		if (!script)
-			print("$ ");
-		interrupted = 0;
-		if (read_line(STANDARD_INPUT, line, sizeof(line)) >= 0)
-			run_line();
-		else if (!interrupted)
+			prompt();
+		if (read_line(STANDARD_INPUT, line, sizeof(line)) < 0)
 			break;
+		prompted = 0;
+		run_line();
 	}
 	return STATUS_CODE(status);
 }
