@@ -3,6 +3,9 @@
 #include "x86.h"
 
 #define VECTORS 48			/* 32 exceptions and 16 lines */
+#ifndef IDT_GATES
+#define IDT_GATES VECTORS		/* a kernel with vectors of its own needs more */
+#endif
 
 /* The 8259 pair: the secondary hangs on line 2 of the primary. */
 #define PIC1_COMMAND 0x20
@@ -19,7 +22,7 @@ extern void *const vector_entries[VECTORS];
 
 static struct gate {
 	uint16_t offset_low, selector, attributes, offset_high;
-} idt[VECTORS];
+} idt[IDT_GATES];
 
 static interrupt_handler *handlers[VECTORS];
 
@@ -57,9 +60,6 @@ void irq_acknowledge(unsigned irq)
 		outb(PIC2_COMMAND, OCW2_EOI);
 	outb(PIC1_COMMAND, OCW2_EOI);
 }
-
-/* Called by vectors.S. */
-void interrupt_dispatch(struct interrupt_frame *frame);
 
 void interrupt_dispatch(struct interrupt_frame *frame)
 {

@@ -13,7 +13,9 @@ CFLAGS = -m32 -std=gnu11 -O2 -g -Wall -Wextra -ffreestanding -fno-pic -fno-stack
 	-fno-asynchronous-unwind-tables -mgeneral-regs-only -I$(COMMON)
 LDFLAGS = -m32 -nostdlib -static -no-pie -Wl,-T,$(LINKER_SCRIPT) -Wl,--build-id=none
 
-COMMON_SOURCES = $(START) vectors.S segments.c interrupts.c timer.c serial.c memory.c power.c
+COMMON_SOURCES ?= $(START) vectors.S segments.c interrupts.c timer.c serial.c memory.c power.c
+# A kernel takes other files from here by naming them in SOURCES.
+VPATH += $(COMMON)
 OBJECTS = $(patsubst %,$(OUT)/common-%.o,$(basename $(COMMON_SOURCES))) \
 	$(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
 

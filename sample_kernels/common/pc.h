@@ -21,9 +21,13 @@ struct interrupt_frame {
 	uint32_t vector;
 	uint32_t error_code;	/* 0 where the exception has none */
 	uint32_t eip, cs, eflags;
+	uint32_t user_esp, user_ss;	/* there only where code of ring 3 was interrupted */
 };
 
 typedef void interrupt_handler(struct interrupt_frame *frame);
+
+/* Called by vectors.S: acknowledge the IRQ, if it is one, and call the handler. */
+void interrupt_dispatch(struct interrupt_frame *frame);
 
 void interrupts_init(void);
 /* Call `handler`, interrupts off, whenever exception `vector` is raised. */
@@ -42,6 +46,8 @@ void timer_init(unsigned hertz, interrupt_handler *handler);
 /* serial.c: the console, COM1 at 115200 bits a second. */
 void serial_init(void);
 void serial_put(char character);
+/* Where print() and panic() write: serial_put(), unless a kernel has a console_put() of its own. */
+void console_put(char character);
 /* The printf of small kernels: %s, %c, %d, %u, %x and %%. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

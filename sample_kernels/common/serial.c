@@ -34,6 +34,11 @@ void serial_put(char character)
 	outb(DATA, (uint8_t)character);
 }
 
+__attribute__((weak)) void console_put(char character)
+{
+	serial_put(character);
+}
+
 static void print_number(uint32_t value, uint32_t base)
 {
 	char digits[10];
@@ -43,15 +48,15 @@ static void print_number(uint32_t value, uint32_t base)
 		digits[count++] = "0123456789abcdef"[value % base];
 	while (value /= base);
 	while (count)
-		serial_put(digits[--count]);
+		console_put(digits[--count]);
 }
 
 static void print_string(const char *text)
 {
 	while (*text) {
 		if (*text == '\n')	/* a terminal's new line is two characters */
-			serial_put('\r');
-		serial_put(*text++);
+			console_put('\r');
+		console_put(*text++);
 	}
 }
 
@@ -67,13 +72,13 @@ static void print_list(const char *format, va_list arguments)
 			print_string(va_arg(arguments, const char *));
 			break;
 		case 'c':
-			serial_put((char)va_arg(arguments, int));
+			console_put((char)va_arg(arguments, int));
 			break;
 		case 'd': {
 			int value = va_arg(arguments, int);
 
 			if (value < 0)
-				serial_put('-');
+				console_put('-');
 			print_number(value < 0 ? -(uint32_t)value : (uint32_t)value, 10);
 			break;
 		}
@@ -85,7 +90,7 @@ static void print_list(const char *format, va_list arguments)
 			print_number(va_arg(arguments, uint32_t), 16);
 			break;
 		default:
-			serial_put(*format);
+			console_put(*format);
 		}
 	}
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.samples import unix_session
 from tests.samples.conversation import Step, lines
 
 _PROMPT = r"(?:\A|\n)[>:] "  # a colon: a definition goes on
@@ -114,5 +115,7 @@ SESSIONS = {
     "micro": Session("micro", lines(_MICRO.strip().replace(r"\b", "\b"), r"\nmicro> ")),
     "forth": Session("forth", _FORTH),
     "forth-keyboard": Session("forth", _FORTH_KEYBOARD, keyboard=True),
+    "unix": Session("unix", unix_session.UNIX),
+    "unix-keyboard": Session("unix", unix_session.UNIX_KEYBOARD, keyboard=True),
 }
 """By the name of the transcript."""

@@ -1,0 +1,7 @@
+/* The PC's keyboard: types to the console. */
+#ifndef KEYBOARD_H
+#define KEYBOARD_H
+
+void keyboard_init(void);
+
+#endif
