@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 
 from hypervisor.firmware.acpi import facs
-from hypervisor.firmware.rom import DUMMY_VECTOR
+from hypervisor.firmware.rom import VECTORS
 from hypervisor.memory_map import BASE_END, EBDA, FACS, KIB
 
 BDA = 0x400
@@ -30,7 +30,7 @@ def low_memory(disks: int, serial_ports: Sequence[int]) -> dict[int, bytes]:
     `disks`: number of hard disks; `serial_ports`: first port of each UART.
     """
     return {
-        0: struct.pack("<I", DUMMY_VECTOR) * 256,
+        0: struct.pack("<256I", *VECTORS),
         BDA: _data_area(disks, serial_ports),
         EBDA: struct.pack("<B", (BASE_END - EBDA) // KIB),
         FACS: facs(),

@@ -11,7 +11,14 @@ _JUMP_TO_ITSELF = b"\xea\xf0\xff\x00\xf0"  # far jump to F000:FFF0, never run
 _BIOS_DATE = b"01/01/24\0"  # at F000:FFF5
 _MODEL_AT = b"\xfc"  # at F000:FFFE
 
-DUMMY_VECTOR = (ROM >> 4) << 16 | _IRET_OFFSET  # segment:offset of an IRET
+# Where services begin in the BIOS of the PC AT (IBM PC AT Technical Reference, BIOS listing), and since then in each
+# that is compatible. Programs are known to rely on these, and be it by reading the vectors as something else.
+_ENTRY_POINTS = {
+    0x02: 0xE2C3, 0x05: 0xFF54, 0x08: 0xFEA5, 0x09: 0xE987, 0x0E: 0xEF57, 0x10: 0xF065, 0x11: 0xF84D, 0x12: 0xF841,
+    0x13: 0xE3FE, 0x14: 0xE739, 0x15: 0xF859, 0x16: 0xE82E, 0x17: 0xEFD2, 0x19: 0xE6F2, 0x1A: 0xFE6E, 0x40: 0xEC59,
+}  # fmt: skip
+# Segment and offset of all interrupt vectors; an IRET is at each.
+VECTORS = tuple((ROM >> 4) << 16 | _ENTRY_POINTS.get(number, _IRET_OFFSET) for number in range(256))
 
 
 def checksummed(data: bytes, at: int) -> bytes:
@@ -25,7 +32,8 @@ class Rom:
     def __init__(self) -> None:
         self.data = bytearray(HIGH - ROM)
         self._next = 0
-        self.data[_IRET_OFFSET] = 0xCF
+        for offset in (_IRET_OFFSET, *_ENTRY_POINTS.values()):
+            self.data[offset] = 0xCF
         reset = _JUMP_TO_ITSELF + _BIOS_DATE + _MODEL_AT
         self.data[_RESET_OFFSET : _RESET_OFFSET + len(reset)] = reset
 

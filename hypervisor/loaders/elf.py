@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.construct import ConstructError
@@ -91,6 +92,7 @@ def _parse(path: Path, data: bytes) -> Image:
         raise RingError(f"{path} is not an executable ({elf['e_type']}); link the kernel at a fixed address (-no-pie)")
     segments = []
     headers = [header for header in elf.iter_segments("PT_LOAD") if header["p_memsz"]]
+    headers = [header for header in headers if not _is_stray_note(elf, header, headers)]
     # Where a linker left all physical addresses out, the virtual ones are meant.
     address = "p_paddr" if any(header["p_paddr"] for header in headers) else "p_vaddr"
     for header in headers:
@@ -104,6 +106,22 @@ def _parse(path: Path, data: bytes) -> Image:
     if not segments:
         raise RingError(f"{path} has nothing to load (no PT_LOAD segment); give the linked kernel")
     return Image(tuple(segments), _entry(path, elf["e_entry"], segments))
+
+
+def _is_stray_note(elf: ELFFile, header: Any, headers: list[Any]) -> bool:
+    """Whether a segment holds nothing but notes (of the build, for tools), which a linker script forgot to place.
+
+    Linkers give such a section a segment of its own, with its virtual address as the physical one, where a kernel of
+    the higher half has no memory; boot loaders do without it.
+    """
+    first, end = header["p_offset"], header["p_offset"] + header["p_filesz"]
+    return (
+        header["p_filesz"] == header["p_memsz"]
+        and header["p_paddr"] == header["p_vaddr"]
+        and any(other["p_paddr"] != other["p_vaddr"] for other in headers)
+        and any(note["p_offset"] <= first and end <= note["p_offset"] + note["p_filesz"]
+                for note in elf.iter_segments("PT_NOTE"))
+    )  # fmt: skip
 
 
 def _entry(path: Path, entry: int, segments: list[Segment]) -> int:

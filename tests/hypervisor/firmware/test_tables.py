@@ -171,8 +171,16 @@ def test_the_bios_data_area(memory: Memory) -> None:
     assert [memory.word(at) for at in (0x400, 0x402, 0x408, 0x413, 0x40E, 0x463)] == [0x3F8, 0, 0, 639, 0x9FC0, 0x3D4]
     assert memory.word(0x41A) == memory.word(0x41C), "the keyboard buffer is empty"
     assert memory.read(0x475, 1) == b"\2" and memory.read(0x449, 1) == b"\3"
-    offset, segment = struct.unpack("<HH", memory.read(0x21 * 4, 4))
-    assert memory.read(segment * 16 + offset, 1) == b"\xcf", "interrupt vectors lead to an IRET"
+    for vector in range(256):
+        offset, segment = struct.unpack("<HH", memory.read(vector * 4, 4))
+        assert memory.read(segment * 16 + offset, 1) == b"\xcf", "interrupt vectors lead to an IRET"
+
+
+def test_services_begin_where_a_compatible_bios_has_them(memory: Memory) -> None:
+    """As SeaBIOS's vectors read on QEMU's PC."""
+    read = {number: struct.unpack("<HH", memory.read(number * 4, 4)) for number in (2, 0x10, 0x13, 0x15, 0x1A, 0x21)}
+    assert read == {2: (0xE2C3, 0xF000), 0x10: (0xF065, 0xF000), 0x13: (0xE3FE, 0xF000), 0x15: (0xF859, 0xF000),
+                    0x1A: (0xFE6E, 0xF000), 0x21: (0xFF53, 0xF000)}  # fmt: skip
 
 
 @pytest.mark.parametrize("ports", [(), (0x3F8,), (0x3F8, 0x2F8), (0x3F8, 0x2F8, 0x3E8, 0x2E8)])

@@ -15,7 +15,7 @@ from hypervisor.loaders.handover import BootRequest, ModuleFile, Protocol
 from hypervisor.memory_map import EBDA, HIGH, MIB
 from tests.hypervisor.fakes import FakeMemory, FakeState
 from tests.hypervisor.loaders.booted import boot, machine
-from tests.hypervisor.loaders.elves import CODE, EM_ARM, ET_REL, Part, elf, multiboot_header
+from tests.hypervisor.loaders.elves import CODE, EHDR, EM_ARM, ET_REL, PHDR, Part, elf, multiboot_header
 
 
 def test_a_plain_elf_starts_with_no_information(tmp_path: Path) -> None:
@@ -50,6 +50,20 @@ def test_a_segment_without_bytes_claims_nothing(tmp_path: Path) -> None:
 
 
 # --- flat binaries
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_notes_that_a_linker_script_forgot_are_left_out(tmp_path: Path, whole: bool) -> None:
+    """GNU ld puts .note.gnu.build-id at the virtual address, for want of a physical one, in a segment of its own."""
+    high = 0xC010_0000
+    image = bytearray(elf(Part(CODE, HIGH, vaddr=high), Part(b"note" * 9, high), Part(b"", high), entry=HIGH))
+    offset = struct.unpack_from("<I", image, EHDR + PHDR + 4)[0]
+    struct.pack_into("<6I", image, EHDR + 2 * PHDR, 4, offset, high, high, 36 if whole else 20, 36 if whole else 20)
+    if whole:
+        assert [part.address for part in boot(tmp_path, bytes(image)).image.segments] == [HIGH]
+    else:  # other things are in the segment, too
+        with pytest.raises(RingError, match="does not fit"):
+            boot(tmp_path, bytes(image))
 
 
 @pytest.mark.parametrize(("at", "entry"), [(0x7C00, None), (HIGH, HIGH + 12), (0x500, 0x53F)])
