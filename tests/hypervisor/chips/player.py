@@ -102,7 +102,8 @@ def _kernel(script: Sequence[Action], out_path: Path, ported: bool) -> Path:
 
 
 def _answers(sent: bytes, count: int) -> list[Answer]:
-    data = sent[sent.rindex(MAGIC) + len(MAGIC) :]
+    first = sent.rindex(MAGIC) + len(MAGIC)
+    data = sent[first : first + count * _ANSWER.size]  # the prelude may say that it ends behind them
     assert len(data) == count * _ANSWER.size, "the player did not come to its end"
     return [Answer(*fields) for fields in _ANSWER.iter_unpack(data)]
 
