@@ -203,7 +203,7 @@ def play(script: Sequence[Record], folder: Path, disks: Sequence[DiskConfig] = (
             signal.alarm(0)
         assert result.cause == "debug exit with value 0x0", (result, console.data[-300:])
         exits = {ExitReason(reason).name: count for reason, count in enumerate(domain.control.exits) if count}
-    return Played(console.data.decode(), exits)
+    return Played(console.data.decode().removesuffix("\x04"), exits)
 
 
 def have_qemu() -> bool:
