@@ -180,6 +180,11 @@ def assemble(script: Sequence[Record], out: Path, ported: bool) -> Path:
     return guests.assemble(PLAYER + words, out, ported)
 
 
+def answers(output: bytes) -> str:
+    """What a guest said, without what its prelude sends behind that and the serial line's line ends."""
+    return output.decode().replace("\r\n", "\n").removesuffix("\x04")
+
+
 class Played:
     """What the guest said, and how many exits of each reason that took."""
 
@@ -203,7 +208,7 @@ def play(script: Sequence[Record], folder: Path, disks: Sequence[DiskConfig] = (
             signal.alarm(0)
         assert result.cause == "debug exit with value 0x0", (result, console.data[-300:])
         exits = {ExitReason(reason).name: count for reason, count in enumerate(domain.control.exits) if count}
-    return Played(console.data.decode().removesuffix("\x04"), exits)
+    return Played(answers(console.data), exits)
 
 
 def have_qemu() -> bool:
@@ -226,4 +231,4 @@ def play_on_qemu(script: Sequence[Record], folder: Path, disks: Sequence[DiskCon
     if run.returncode != _QEMU_EXIT:
         raise RuntimeError(f"QEMU ended with status {run.returncode}: {run.stdout.decode()[-300:]}"
                            f"{run.stderr.decode()[-300:]}")
-    return run.stdout.decode().replace("\r\n", "\n")
+    return answers(run.stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from tests.hypervisor.engine import i8042_scripts, vga_scripts
-from tests.hypervisor.engine.port_script import QEMU_SECONDS, Record, assemble, have_qemu, play
+from tests.hypervisor.engine.port_script import QEMU_SECONDS, Record, answers, assemble, have_qemu, play
 
 RECORDED = Path(__file__).parent / "recorded_video"
 CASES: dict[str, list[Record]] = {
@@ -27,7 +27,7 @@ def on_qemu(name: str, folder: Path) -> str:
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=QEMU_SECONDS)
     if run.returncode != _EXIT:
         raise RuntimeError(f"QEMU ended with status {run.returncode}: {run.stderr.decode()[-300:]}")
-    return run.stdout.decode().replace("\r\n", "\n")
+    return answers(run.stdout)
 
 
 def in_ring3(name: str, folder: Path) -> str:
