@@ -197,6 +197,7 @@ class TerminalConsole:
         return {
             "h": ("this help", self._help),
             "x": ("end the guest", self._quit),
+            "b": ("send a break to the serial port", self._break),
             "i": ("state and counters of the guest", self._info),
             "v": ("text on the guest's VGA screen", self._screen),
         }
