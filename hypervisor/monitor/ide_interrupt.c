@@ -7,9 +7,13 @@
 #include "monitor.h"
 
 /* How often is looked for what is due, and how long the guest must have run meanwhile: its host may have other things
- * to do, and signals take time, too. */
+ * to do, and signals take time, too. Setting the host's timer for each command would cost more than most commands, so
+ * it is set rarely (SELDOM_NS) as long as the guest halts, looks or turns interrupts on: the timer is there for guests
+ * that wait in a loop until their handler has run. */
 #define SOON_NS 50000u
+#define SELDOM_NS 2000000u
 #define RUN_NS 100000u
+#define TRUSTED 16u /* interrupts that needed no timer, until it is set rarely */
 /* A guest that never halts, but turns interrupts off and on, is told after so many times. */
 #define CHANCES 8u
 #define ALTERNATE 2u
@@ -21,6 +25,8 @@ static void raise(struct ide_channel *channel)
 	if (!channel->interrupting)
 		return;
 	channel->interrupting = INTERRUPT_NONE;
+	if (machine.ide_trust < TRUSTED)
+		machine.ide_trust++;
 	irq_set_line(channel->irq & 15, true);
 }
 
@@ -43,7 +49,7 @@ void ide_interrupts_poll(void)
 	if (!ide_interrupts_wait())
 		return;
 	if (machine.ide_deadline == ~0ull) {
-		machine.ide_deadline = now_ns() + SOON_NS;
+		machine.ide_deadline = now_ns() + (machine.ide_trust < TRUSTED ? SOON_NS : SELDOM_NS);
 		timers_rearm();
 	}
 	for (uint32_t i = 0; interrupts_on() && i < 2; i++)
@@ -71,6 +77,7 @@ void ide_timer(uint64_t now)
 			fresh = true;
 		} else if (enough && (vcpu.eip != machine.ide_eip || ++channel->chances > CHANCES)) {
 			raise(channel);
+			machine.ide_trust = 0;
 		}
 	}
 	if (fresh || enough) {

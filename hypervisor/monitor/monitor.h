@@ -188,6 +188,7 @@ struct machine {
 	uint64_t ide_deadline; /* when IDE interrupts that are due are looked for; ~0: none are */
 	uint64_t ide_run;      /* what the process `ide_process` had run then, in ns, and where the guest was */
 	uint32_t ide_process, ide_eip;
+	uint32_t ide_trust;    /* how many IDE interrupts in a row came without that, at most TRUSTED */
 	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;

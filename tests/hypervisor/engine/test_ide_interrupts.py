@@ -20,7 +20,7 @@ DRIVER = """
 	call controllers
 	port $0x21, $0xfb
 	port $0xa1, $0xbf
-	movl $10,%ecx
+	movl $40,%ecx
 again:	pushl %ecx
 	movl $0,ready
 	movl $0,interrupts
@@ -97,6 +97,16 @@ WAITS = {
 	cmpl $0,interrupts
 	r3_sti
 	je 1b""",
+    "halts often, and spins then": """1:	cmpl $10,(%esp)
+	jbe 3f
+	r3_cli
+	cmpl $0,interrupts
+	jne 2f
+	r3_sti_hlt
+	jmp 1b
+3:	cmpl $0,interrupts
+	je 3b
+2:""",
     "looks at the alternate status": """1:	movl $0x3f6,%edx
 	r3_in %dx,%al
 	cmpl $0,interrupts
