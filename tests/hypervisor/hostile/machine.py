@@ -17,7 +17,7 @@ FIELDS = ("current", "members", "zygote_turn", "request", "pool", "fpu")
 
 @functools.cache
 def addresses() -> dict[str, int]:
-    """Host-linear address of each of FIELDS of `struct machine` (monitor.h)."""
+    """Host-linear address of each of FIELDS of `struct machine` (machine.h)."""
     offsets = ", ".join(f"offsetof(struct machine, {field})" for field in FIELDS)
     program = f'#include "monitor.h"\nconst unsigned long offsets[] = {{ {offsets} }};\n'
     command = [*compiler(), *FLAGS, "-I", str(SOURCES), "-x", "c", "-S", "-o", "-", "-"]
