@@ -1,4 +1,4 @@
-"""The network card as drivers use it: rings, filters, offloads, interrupts, EEPROM and PHY; and random accesses."""
+"""The network card as drivers use it: rings, filters, offloads, interrupts, EEPROM and PHY."""
 
 from __future__ import annotations
 
@@ -8,96 +8,10 @@ from random import Random
 
 import pytest
 
-from hypercalls.structs import ExitReason
 from hypervisor.devices import e1000_registers as R
-from hypervisor.devices.e1000 import E1000, SHORTEST, WAITING
-from hypervisor.devices.i440fx import pci_bus
-from hypervisor.devices.pci import BARS, BUS_MASTER, COMMAND
-from hypervisor.devices.pci_firmware import assign
-from tests.hypervisor.devices.machine import Machine
-
-MAC = bytes.fromhex("5254001234ab")
-OTHER = bytes.fromhex("525400000001")
-TX_RING, RX_RING, TX_DATA, RX_DATA = 0x10000, 0x11000, 0x20000, 0x40000
-ENTRIES = 16
-
-
-class Cable:
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def send(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-
-class Driver:
-    """A card in a machine, set up as a driver does."""
-
-    def __init__(self, start: bool = True) -> None:
-        self.cable = Cable()
-        self.card = E1000(MAC, self.cable)
-        pci = pci_bus()
-        pci.plug(self.card, 3)
-        self.machine = Machine(pci)
-        assign(pci)
-        self.memory = self.machine.memory
-        self.base = self.card.get(BARS, 4) & ~15
-        self.tail = 0
-        self.taken = 0
-        self.card.write_config(COMMAND, 2, self.card.get(COMMAND, 2) | BUS_MASTER)
-        self.card.set_link(True)
-        if start:
-            self.start()
-
-    def read(self, register: int, size: int = 4) -> int:
-        return self.machine.ports._exit(reason=MMIO_READ, address=self.base + register, size=size)
-
-    def write(self, register: int, value: int) -> None:
-        self.machine.ports._exit(reason=MMIO_WRITE, address=self.base + register, size=4, value=value)
-
-    def start(self, control: int = R.RCTL_ENABLE | R.RCTL_BROADCAST | R.RCTL_STRIP_CRC) -> None:
-        for register, value in ((R.TDBAL, TX_RING), (R.TDLEN, ENTRIES * 16), (R.TDH, 0), (R.TDT, 0),
-                                (R.TCTL, R.TCTL_ENABLE), (R.RDBAL, RX_RING), (R.RDLEN, ENTRIES * 16), (R.RDH, 0)):
-            self.write(register, value)
-        for number in range(ENTRIES):
-            self.memory.write(RX_RING + 16 * number, struct.pack("<QQ", RX_DATA + 2048 * number, 0))
-        self.write(R.RDT, ENTRIES - 1)
-        self.write(R.RCTL, control)
-        self.read(R.ICR)
-
-    def send(self, *descriptors: bytes) -> None:
-        for descriptor in descriptors:
-            self.memory.write(TX_RING + 16 * self.tail, descriptor)
-            self.tail = (self.tail + 1) % ENTRIES
-        self.write(R.TDT, self.tail)
-
-    def legacy(self, data: bytes, command: int = R.TX_END | R.TX_REPORT, cso: int = 0, css: int = 0, tag: int = 0,
-               at: int = TX_DATA) -> bytes:
-        self.memory.write(at, data)
-        return struct.pack("<QHBBBBH", at, len(data), cso, command, 0, css, tag)
-
-    def received(self) -> list[tuple[bytes, int, int]]:
-        """New frames: data, status, VLAN tag; their descriptors are given back."""
-        found, data = [], b""
-        while True:
-            at = RX_RING + 16 * self.taken
-            address, length, _, status, _, tag = struct.unpack("<QHHBBH", self.memory.read(at, 16))
-            if not status & R.DONE:
-                return found
-            data += self.memory.read(address, length)
-            if status & R.RX_END:
-                found.append((data, status, tag))
-                data = b""
-            self.memory.write(at + 8, bytes(8))
-            self.write(R.RDT, self.taken)
-            self.taken = (self.taken + 1) % ENTRIES
-
-
-MMIO_READ, MMIO_WRITE = int(ExitReason.MMIO_READ), int(ExitReason.MMIO_WRITE)
-
-
-def frame(to: bytes = MAC, size: int = 100, seed: int = 0) -> bytes:
-    return to + OTHER + b"\x08\x00" + Random(seed).randbytes(size - 14)
+from hypervisor.devices.e1000 import SHORTEST, WAITING
+from hypervisor.devices.pci import COMMAND
+from tests.hypervisor.devices.e1000_driver import ENTRIES, MAC, OTHER, TX_DATA, TX_RING, Driver, frame
 
 
 def test_frames_go_out_in_order_and_padded() -> None:
@@ -316,26 +230,3 @@ def test_a_reset_stops_all_but_keeps_the_address() -> None:
     assert driver.read(R.IMS) == driver.read(R.TDT) == driver.read(R.RCTL) == 0
     assert driver.read(R.RAL0) == int.from_bytes(MAC[:4], "little")
     assert driver.read(R.CTRL) & R.CTRL_RESET == 0
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_random_accesses_harm_nothing(seed: int) -> None:
-    """Registers, rings and descriptors at random, with frames coming in: what the guest gets is its own affair."""
-    random, driver = Random(seed), Driver()
-    known = [value for name, value in vars(R).items() if name.isupper() and isinstance(value, int) and value < 0x6000]
-    for _ in range(3000):
-        register = random.choice([random.choice(known) & ~3, random.randrange(0, 0x20000)])
-        value = random.choice([random.getrandbits(32), random.getrandbits(8), random.randrange(0x200000), 0xFFFF_FFFF])
-        what = random.randrange(6)
-        if what < 2:
-            driver.machine.ports._exit(reason=MMIO_WRITE, address=driver.base + register, size=random.choice([1, 2, 4]),
-                                       value=value)
-        elif what == 2:
-            assert 0 <= driver.read(register & ~3 | 0, random.choice([1, 2, 4])) <= 0xFFFF_FFFF
-        elif what == 3:
-            driver.memory.write(random.randrange(0x10000, 0x12000), random.randbytes(16))
-        elif what == 4:
-            driver.card.received(frame(random.choice([MAC, b"\xff" * 6]), random.randrange(14, 1600), seed))
-        else:
-            driver.write(random.choice([R.TDT, R.RDT]), random.randrange(20))
-    assert len(driver.card._waiting) <= WAITING and all(len(one) <= 1 << 18 for one in driver.cable.frames)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.hypervisor.chips.chips import Chips
-from tests.hypervisor.fuzz import chips_side, devices_side, machine_side
+from tests.hypervisor.fuzz import card_side, chips_side, devices_side, machine_side
 
 
 def main() -> int:
@@ -30,6 +30,8 @@ def main() -> int:
         for device in names:
             devices_side.run(device, count, seed, folder)
             print(f"{device}: {count} accesses, seed {seed}", flush=True)
+        card_side.run(count, seed)
+        print(f"network card: {count} accesses, seed {seed}", flush=True)
         machine_side.run(count, seed, folder)
         print(f"a guest: {count} accesses, seed {seed}")
     return 0

@@ -8,7 +8,7 @@ from random import SystemRandom
 import pytest
 
 from tests.hypervisor.chips.chips import Chips
-from tests.hypervisor.fuzz import chips_side, devices_side, machine_side
+from tests.hypervisor.fuzz import card_side, chips_side, devices_side, machine_side
 
 COUNT = 20_000
 SEED = SystemRandom().getrandbits(32)
@@ -26,6 +26,11 @@ def test_devices_of_the_vmm(monitor: Path, tmp_path: Path) -> None:
         names = list(devices_side.devices(domain))
     for device in names:
         devices_side.run(device, COUNT // 4, SEED, tmp_path)
+
+
+def test_network_card() -> None:
+    print(f"seed {SEED}")
+    card_side.run(COUNT, SEED)
 
 
 def test_a_whole_machine(monitor: Path, tmp_path: Path) -> None:
