@@ -40,7 +40,7 @@ def sources() -> list[str]:
             if name.endswith((".py", ".lark"))]
 
 
-def fingerprint() -> str:
+def _fingerprint() -> str:
     """Changes whenever the code or data that results depend on changes."""
     total = 0
     for path in sources():
@@ -50,12 +50,12 @@ def fingerprint() -> str:
 
 
 # Taken while the porter is imported: a process that outlives a change of its files remembers under their old names.
-_IMPORTED = fingerprint()
+FINGERPRINT = _fingerprint()
 
 
 def _load() -> None:
     global _path
-    _path = os.path.join(directory(), f"memo-{_IMPORTED}")
+    _path = os.path.join(directory(), f"memo-{FINGERPRINT}")
     try:
         with open(_path, "rb") as file:
             data = file.read()

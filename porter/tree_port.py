@@ -221,17 +221,17 @@ def _port_file(task: _Task) -> PortedFile:
         entries = task.known.entries
     else:
         after, sites = _port_text(task, text, macros)
-        entries = _entries(sites)
+        entries = _shown(map(source_entry, sites))
         if task.hot:
             after, gates = with_gates(after, file.path, file.suffix in SOURCE, task.hot)
-            entries = sorted([*entries, *gates], key=lambda entry: (entry.line, entry.column))
+            entries = sorted([*entries, *_shown(gates)], key=lambda entry: (entry.line, entry.column))
         if after != text:
             after = _with_macros(file, after)
     return task.places.result(file.path, text, after, entries, task.look, context, reused=reused, suffix=file.suffix)
 
 
-def _entries(sites: Iterable[Site]) -> list[Entry]:
-    return [entry._replace(text=readable(entry.text)) for entry in map(source_entry, sites)]
+def _shown(entries: Iterable[Entry]) -> list[Entry]:
+    return [entry._replace(text=readable(entry.text)) for entry in entries]
 
 
 def _port_group(task: _GroupTask) -> dict[str, PortedFile]:
@@ -245,7 +245,7 @@ def _port_group(task: _GroupTask) -> dict[str, PortedFile]:
     results: dict[str, PortedFile] = {}
     for path in sorted(task.wanted):
         if ported:
-            after, entries = ported[path].text, _entries(ported[path].sites)
+            after, entries = ported[path].text, _shown(map(source_entry, ported[path].sites))
             if after != texts[path]:
                 after = with_nasm_include(after, path, NASM_INCLUDE)
         else:
@@ -302,7 +302,7 @@ def port_tree(root: Path, tree: Tree, workers: Workers, bar: Bar, known: dict[st
     files, again = with_roles(tree.files, result.looks,
                               lambda file: look(root, file, known[file.path].look if file.path in known else None))
     result.looks |= again
-    places, porter = _Places(root, former, stage), memo.fingerprint()
+    places, porter = _Places(root, former, stage), memo.FINGERPRINT
     intel = in_intel_syntax(root, files, result.looks)
     sizes = {file.path: file.size for file in files}
     excluded = {file.path for file in files if file.excluded}

@@ -133,7 +133,7 @@ def test_random_histories_end_as_fresh_ports_do(root: Path) -> None:
 
 def test_another_porter_ports_everything_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port(root)
-    monkeypatch.setattr(tree_port.memo, "fingerprint", lambda: "another")
+    monkeypatch.setattr(tree_port.memo, "FINGERPRINT", "another")
     assert port(root)["port"]["reused"] == 0
 
 
