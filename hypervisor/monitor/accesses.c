@@ -94,8 +94,8 @@ static bool stores(const struct instruction *in)
 	uint32_t op = in->opcode, reg = in->reg_field;
 
 	if (in->opcode_map == 1)
-		return op == 0x11 || op == 0x13 || op == 0x17 || op == 0x29 || op == 0x2b || op == 0x7f || op == 0xd6 ||
-		       op == 0xe7 || (op == 0x7e && in->repeat != 0xf3) || (op == 0xae && !(reg & 1));
+		return op == 0x11 || op == 0x13 || op == 0x17 || op == 0x29 || op == 0x2b || op == 0x7f || op == 0xc3 ||
+		       op == 0xd6 || op == 0xe7 || (op == 0x7e && in->repeat != 0xf3) || (op == 0xae && !(reg & 1));
 	return (op == 0xd9 || op == 0xdd ? reg >= 2 && reg != 4 && !(op == 0xd9 && reg == 5) : false) ||
 	       ((op == 0xdb || op == 0xdf) && (reg == 1 || reg == 2 || reg == 3 || reg >= 6));
 }

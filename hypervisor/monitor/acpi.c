@@ -1,7 +1,7 @@
 /* ACPI's fixed hardware (ACPI 6.5, 4.8.3): the power management timer, and its event, which is the only
- * one that occurs: others can be enabled, but there is no sleep for a clock to wake from. PM1 control, by which it is switched off, is the VMM's (devices/power.py). */
+ * one that occurs: others can be enabled, but there is no sleep for a clock to wake from. PM1 control, by which it is
+ * switched off, is the VMM's (devices/power.py). */
 #include "monitor.h"
-#include "sys.h"
 
 #define PM_TIMER_HZ 3579545ull
 
@@ -9,19 +9,8 @@
 enum { PM1_STATUS = 0x600, PM1_ENABLE = 0x602, PM_TIMER = 0x608 };
 enum { TIMER_EVENT = 1 << 0, GLOBAL_EVENT = 1 << 5, RTC_EVENT = 1 << 10, TIMER_BITS = 24 };
 
-static uint64_t ticks_of(uint64_t ns)
-{
-	return ns / NS_PER_SECOND * PM_TIMER_HZ + ns % NS_PER_SECOND * PM_TIMER_HZ / NS_PER_SECOND;
-}
-
-/* Rounded up: not before the tick. */
-static uint64_t ns_of(uint64_t ticks)
-{
-	return ticks / PM_TIMER_HZ * NS_PER_SECOND + (ticks % PM_TIMER_HZ * NS_PER_SECOND + PM_TIMER_HZ - 1) / PM_TIMER_HZ;
-}
-
 /* The event occurs when the highest bit changes. */
-static uint64_t half_periods(uint64_t now) { return ticks_of(now) >> (TIMER_BITS - 1); }
+static uint64_t half_periods(uint64_t now) { return ticks_of(now, PM_TIMER_HZ) >> (TIMER_BITS - 1); }
 
 static uint32_t status(uint64_t now) { return half_periods(now) != machine.pm_cleared ? TIMER_EVENT : 0; }
 
@@ -40,7 +29,7 @@ uint64_t pm_deadline(void)
 {
 	if (!(machine.pm_enable & TIMER_EVENT) || machine.pm_raised)
 		return ~0ull;
-	return ns_of((machine.pm_cleared + 1) << (TIMER_BITS - 1));
+	return ns_of((machine.pm_cleared + 1) << (TIMER_BITS - 1), PM_TIMER_HZ);
 }
 
 void pm_timer(uint64_t now)
@@ -54,15 +43,13 @@ static uint32_t dword_at(uint32_t port)
 	uint64_t now = now_ns();
 
 	if (port >= PM_TIMER)
-		return (uint32_t)ticks_of(now) & ((1u << TIMER_BITS) - 1);
+		return (uint32_t)ticks_of(now, PM_TIMER_HZ) & ((1u << TIMER_BITS) - 1);
 	return status(now) | machine.pm_enable << 16;
 }
 
 uint32_t pm_in(uint32_t port, uint32_t size)
 {
-	uint32_t mask = size == 4 ? ~0u : (1u << size * 8) - 1;
-
-	return dword_at(port & ~3u) >> (port & 3) * 8 & mask;
+	return dword_at(port & ~3u) >> (port & 3) * 8 & mask_of(size);
 }
 
 void pm_out(uint32_t port, uint32_t size, uint32_t value)
@@ -73,7 +60,7 @@ void pm_out(uint32_t port, uint32_t size, uint32_t value)
 		return;
 	/* Both registers as one, as far as the access reaches them. */
 	uint64_t written = (uint64_t)value << (port - PM1_STATUS) * 8;
-	uint64_t reached = (size == 4 ? 0xffffffffull : (1ull << size * 8) - 1) << (port - PM1_STATUS) * 8;
+	uint64_t reached = (uint64_t)mask_of(size) << (port - PM1_STATUS) * 8;
 
 	if (written & TIMER_EVENT)
 		machine.pm_cleared = half_periods(now);

@@ -41,8 +41,8 @@ bool fetch_beyond_user(uint32_t eip)
 }
 
 /* The instruction was refused: do it if it is a near jump behind the user's end, and note the fault that comes
- * of it. False where it is not. */
-bool branch_beyond_user(const struct instruction *in)
+ * of it. Nothing changes where it is not. */
+void branch_beyond_user(const struct instruction *in)
 {
 	struct fault keep = machine.fault;
 	uint32_t target, next = vcpu.eip + in->length;
@@ -50,16 +50,15 @@ bool branch_beyond_user(const struct instruction *in)
 
 	if (kind == NO_BRANCH || !fetch_beyond_user(target)) {
 		machine.fault = keep;
-		return false;
+		return;
 	}
 	keep = machine.fault;
 	if (kind == CALL && !stack_push(&next, 4))
-		return true;
+		return;
 	machine.fault = keep;
 	if (kind == RETURN)
 		stack_release(4 + (int32_t)(in->opcode == 0xc2 ? in->immediate & 0xffff : 0));
 	if (kind == LOOP)
 		register_write(1, in->address_size, register_read(1, in->address_size) - 1);
 	machine.instruction_eip = target;
-	return true;
 }

@@ -7,7 +7,6 @@ enum { COMMAND = 0, STATUS = 2, TABLE = 4 };
 enum { START = 1, TO_MEMORY = 8 };
 enum { ACTIVE = 1, ERROR = 2, CAPABLE = 0x60 };
 
-#define SECTOR 512u
 #define LAST 0x80000000u
 /* A table does not leave its 64 KiB. */
 #define DESCRIPTORS 8192u
@@ -34,38 +33,44 @@ bool master_may_run(const struct ide_channel *channel)
 	return channel->master_enabled && channel->master_status & ACTIVE;
 }
 
+/* The descriptor of that number. False where the table, or the memory that it tells of, is not plain RAM. */
+static bool descriptor_at(const struct ide_channel *channel, uint32_t number, struct descriptor *entry)
+{
+	uint64_t at = channel->table + (uint64_t)number * sizeof(*entry);
+
+	if (number >= DESCRIPTORS || !plain_ram(at, sizeof(*entry)))
+		return false;
+	memcpy(entry, ram + at, sizeof(*entry));
+	return plain_ram(entry->address, bytes_of(entry));
+}
+
 /* Carry out the transfer that waits. False, with nothing changed but memory: the VMM does it. */
 bool master_runs(struct ide_channel *channel)
 {
-	const struct descriptor *table = (const struct descriptor *)(ram + channel->table);
 	uint32_t drive = channel->dma - 1u, entries = 0, last = 0;
 	uint64_t wanted = (uint64_t)channel->left * SECTOR, described = 0;
-	uint8_t *sectors = ide_sector(channel, drive, channel->first);
+	struct descriptor entry;
 
-	if (drive > 1)
+	if (drive > 1) /* its data are the VMM's */
 		return false;
 	while (described < wanted && !last && entries < DESCRIPTORS) {
-		struct descriptor entry;
-
-		if (!plain_ram(channel->table + 8ull * entries, 8))
-			return false;
-		entry = table[entries++];
-		if (!plain_ram(entry.address, bytes_of(&entry)))
+		if (!descriptor_at(channel, entries++, &entry))
 			return false;
 		described += bytes_of(&entry);
 		last = entry.count & LAST;
 	}
 	if (described >= wanted) {
-		for (uint64_t done = 0; done < wanted; table++) {
-			struct descriptor entry = *table;
-			uint64_t bytes = bytes_of(&entry), rest = wanted - done;
+		uint8_t *sectors = ide_sector(channel, drive, channel->first);
+		uint64_t done = 0;
+
+		for (uint32_t number = 0; done < wanted; number++) {
+			/* Once more in full: the table may lie where the sectors go to. */
+			if (!descriptor_at(channel, number, &entry))
+				return false;
+			uint64_t bytes = bytes_of(&entry) < wanted - done ? bytes_of(&entry) : wanted - done;
 			uint8_t *memory = ram + entry.address;
 
-			if (bytes > rest)
-				bytes = rest;
-			/* The table may lie where the sectors go to. */
-			if (!plain_ram(entry.address, (uint32_t)bytes) ||
-			    !(channel->writing ? raw_copy(sectors + done, memory, bytes) :
+			if (!(channel->writing ? raw_copy(sectors + done, memory, bytes) :
 						 raw_copy(memory, sectors + done, bytes)))
 				return false;
 			done += bytes;
@@ -106,7 +111,7 @@ bool master_takes(uint32_t index, uint32_t value)
 		else if (!(value & START))
 			channel->master_status &= (uint8_t)~ACTIVE;
 		if (started && channel->dma && channel->master_enabled)
-			return channel->dma <= 2 && master_runs(channel);
+			return master_runs(channel);
 	} else if (reg == STATUS) {
 		channel->master_status = (uint8_t)((value & CAPABLE) | (channel->master_status & ACTIVE) |
 						   (channel->master_status & ~value & (ERROR | MASTER_INTERRUPT)));

@@ -17,7 +17,7 @@ static struct cpuid_leaf leaf_of(uint32_t number)
 
 /* Is the bit of CPUID.1:EDX, or of CPUID.80000001H:EDX, set? */
 bool cpu_has(uint32_t bit) { return leaf_of(LEAF_FEATURES).edx & bit; }
-bool cpu_has_extended(uint32_t bit) { return leaf_of(LEAF_EXTENDED).edx & bit; }
+static bool cpu_has_extended(uint32_t bit) { return leaf_of(LEAF_EXTENDED).edx & bit; }
 
 void virtual_cpuid(void)
 {

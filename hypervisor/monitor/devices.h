@@ -4,6 +4,13 @@
 
 #include "machine.h"
 
+/* What a clock of `hz` counts in `ns`, and the first ns of a tick. In two parts, so that products stay within 64 bits. */
+static inline uint64_t ticks_of(uint64_t ns, uint64_t hz) { return ns / NS * hz + ns % NS * hz / NS; }
+static inline uint64_t ns_of(uint64_t ticks, uint64_t hz)
+{
+	return ticks / hz * NS + (ticks % hz * NS + hz - 1) / hz;
+}
+
 /* ide.c: what of IDE needs no exit */
 void ide_map_disks(void);
 bool ide_takes(uint32_t index, uint32_t value);

@@ -20,7 +20,7 @@ static bool output_waits(void)
 /* Serial output waits for the VMM; tell it once. */
 void doorbell(void)
 {
-	machine.console_deadline = ~0ull;
+	machine.serial_deadline = ~0ull;
 	if (control.doorbell || !output_waits())
 		return;
 	control.doorbell = 1;

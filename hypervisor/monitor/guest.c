@@ -95,7 +95,7 @@ uint8_t *guest_ram(uint32_t linear, uint32_t size, uint32_t access)
 
 	if (page_rest(linear, size) != size || in_hole(linear) || !translate(linear, access, &to))
 		return 0;
-	uint32_t physical = to.physical | (linear & PAGE_MASK);
+	uint64_t physical = to.physical | (linear & PAGE_MASK);
 
 	if (!is_ram(physical) || (access & ACCESS_WRITE && physical - control.rom_base < control.rom_size))
 		return 0;

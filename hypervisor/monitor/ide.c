@@ -13,7 +13,6 @@
 enum { CONTROL, FEATURES, COUNT, LBA_LOW, LBA_MID, LBA_HIGH, SELECT, COMMAND };
 enum { LBA_MODE = 0x40, SLAVE = 0x10, SOFT_RESET = 4, HIGH_ORDER = 0x80 };
 
-#define SECTOR 512u
 #define WINDOW_SECTORS (FIFO_SIZE / SECTOR)
 
 /* The commands that move sectors. */

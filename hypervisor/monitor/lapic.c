@@ -221,7 +221,7 @@ static void end_of_interrupt(void)
 /* --- The timer: it counts down from `left` at `start`, then, if periodic, from the initial count ------------ */
 
 static bool is_periodic(void) { return apic.lvt[LVT_TIMER_INDEX] & LVT_PERIODIC && apic.initial_count; }
-static uint64_t ns_of(uint64_t counts) { return counts * divider() * NS_PER_COUNT; }
+static uint64_t count_ns(uint64_t counts) { return counts * divider() * NS_PER_COUNT; }
 static uint64_t counted(uint64_t now) { return (now - apic.start) / divider() / NS_PER_COUNT; }
 
 static uint32_t current_count(uint64_t now)
@@ -260,7 +260,7 @@ uint64_t lapic_deadline(void)
 	if (apic.lvt[LVT_TIMER_INDEX] & LVT_MASKED)
 		return ~0ull;
 	if (apic.left && (!times || is_periodic()))
-		regular = apic.start + ns_of(apic.left + times * apic.initial_count);
+		regular = apic.start + count_ns(apic.left + times * apic.initial_count);
 	return ticks_deadline(&apic.ticks, regular);
 }
 
@@ -272,7 +272,7 @@ void lapic_timer(uint64_t now)
 
 	if (lvt & LVT_MASKED)
 		ticks_forget(&apic.ticks, times);
-	else if (ticks_due(&apic.ticks, times, lapic_waits(lvt & 0xff), now, ns_of(apic.initial_count)))
+	else if (ticks_due(&apic.ticks, times, lapic_waits(lvt & 0xff), now, count_ns(apic.initial_count)))
 		lapic_inject(lvt & 0xff, false);
 }
 

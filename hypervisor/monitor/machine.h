@@ -13,7 +13,11 @@
 #define PAGE_MASK 0xfffu
 #define MEMBERS_MAX 128
 #define NS 1000000000ull /* in a second */
+#define SECTOR 512u
 #define OPENED_MAX 8u
+
+/* The bits of an access of 1 to 4 bytes. */
+static inline uint32_t mask_of(uint32_t size) { return size == 4 ? ~0u : (1u << size * 8) - 1; }
 
 /* Flags */
 #define FLAG_CF 0x1u
@@ -189,7 +193,7 @@ struct machine {
 	uint64_t ide_run;      /* what the process `ide_process` had run then, in ns, and where the guest was */
 	uint32_t ide_process, ide_eip;
 	uint32_t ide_trust;    /* how many IDE interrupts in a row came without that, at most TRUSTED */
-	uint64_t console_deadline; /* when the VMM is told of console output; ~0: not waiting */
+	uint64_t serial_deadline; /* when the VMM is told of serial output; ~0: not waiting */
 	/* Segments: what the host LDT is to hold, packed as descriptors */
 	uint32_t ldt_generation, ldt_top;
 	uint64_t ldt_wanted[HOST_LDT_ENTRIES];

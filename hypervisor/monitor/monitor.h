@@ -210,7 +210,6 @@ enum cpu_feature { CPU_DE = 1 << 2, CPU_PSE = 1 << 3, CPU_TSC = 1 << 4, CPU_MSR 
 		   CPU_SSE = 1 << 25 };
 enum cpu_extended { CPU_NX = 1 << 20 };
 bool cpu_has(uint32_t bit);
-bool cpu_has_extended(uint32_t bit);
 void virtual_cpuid(void);
 bool read_msr(void);
 bool write_msr(void);
@@ -289,7 +288,7 @@ bool debug_register(bool write, uint32_t number, const struct operand *operand);
 
 /* branch.c: jumps behind the end of user addresses */
 bool fetch_beyond_user(uint32_t eip);
-bool branch_beyond_user(const struct instruction *in);
+void branch_beyond_user(const struct instruction *in);
 
 /* sequence.c: instructions that ported code does inline */
 void sequences_prepare(void);
@@ -333,7 +332,6 @@ uint64_t run_ns(void);
 uint64_t wall_ns(void);
 void host_timer(uint64_t deadline);
 void timers_create(void);
-void timer_soon(void);
 void idle(void);
 
 /* trace.c */

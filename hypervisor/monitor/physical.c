@@ -4,14 +4,12 @@
 
 #define IOAPIC_PAGE 0xfec00000u
 
-static uint32_t mask_of(uint32_t size) { return size == 4 ? ~0u : (1u << size * 8) - 1; }
-
 static uint32_t device_read(uint64_t physical, uint32_t size)
 {
 	uint64_t page = physical & ~(uint64_t)PAGE_MASK;
 	uint32_t offset = physical & PAGE_MASK;
 
-	if (page == ((uint32_t)vcpu.apic_base & ~PAGE_MASK))
+	if (page == (vcpu.apic_base & ~(uint64_t)PAGE_MASK))
 		return lapic_read(offset & ~3u) >> (offset & 3) * 8 & mask_of(size);
 	if (page == IOAPIC_PAGE)
 		return ioapic_read(offset) & mask_of(size);
@@ -26,7 +24,7 @@ static void device_write(uint64_t physical, uint32_t size, uint32_t value)
 	uint64_t page = physical & ~(uint64_t)PAGE_MASK;
 	uint32_t offset = physical & PAGE_MASK;
 
-	if (page == ((uint32_t)vcpu.apic_base & ~PAGE_MASK)) {
+	if (page == (vcpu.apic_base & ~(uint64_t)PAGE_MASK)) {
 		lapic_write(offset, value);
 	} else if (page == IOAPIC_PAGE) {
 		ioapic_write(offset, value);

@@ -9,11 +9,7 @@ enum { ACCESS_LATCH = 0, ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_BOTH = 3, CONTR
        SPEAKER = 2 };
 enum { TERMINAL_COUNT, ONE_SHOT, RATE, SQUARE, SOFT_STROBE, HARD_STROBE };
 
-/* In two parts, so that the products stay within 64 bits. The second gives the first ns of a tick. */
-static uint64_t ticks_of(uint64_t ns) { return ns / NS * PIT_HZ + ns % NS * PIT_HZ / NS; }
-static uint64_t ns_of(uint64_t ticks) { return ticks / PIT_HZ * NS + (ticks % PIT_HZ * NS + PIT_HZ - 1) / PIT_HZ; }
-
-static uint64_t ticks_now(void) { return ticks_of(now_ns()); }
+static uint64_t ticks_now(void) { return ticks_of(now_ns(), PIT_HZ); }
 
 static uint32_t range(const struct pit_channel *c) { return c->bcd ? 10000 : 0x10000; }
 static bool periodic(const struct pit_channel *c) { return c->mode == RATE || c->mode == SQUARE; }
@@ -124,14 +120,14 @@ uint64_t pit_deadline(void)
 		tick++;
 	if (c->next_count && periodic(c) && c->next_at < tick)
 		tick = c->next_at;
-	return ticks_deadline(&c->ticks, ns_of(c->start + tick));
+	return ticks_deadline(&c->ticks, ns_of(c->start + tick, PIT_HZ));
 }
 
 /* Raise line 0 if channel 0 has run out, perhaps several times. */
 void pit_timer(uint64_t ns)
 {
 	struct pit_channel *c = &machine.pit[0];
-	uint64_t now = ticks_of(ns);
+	uint64_t now = ticks_of(ns, PIT_HZ);
 
 	settle(c, now);
 	uint64_t count = c->edges + edges_by(c, elapsed(c, now));
@@ -142,7 +138,7 @@ void pit_timer(uint64_t ns)
 		if (count != c->ticks.seen)
 			ticks_forget(&c->ticks, count - 1);
 	}
-	if (ticks_due(&c->ticks, count, irq_unserved(0), ns, ns_of(c->count)))
+	if (ticks_due(&c->ticks, count, irq_unserved(0), ns, ns_of(c->count, PIT_HZ)))
 		irq_pulse(0);
 }
 

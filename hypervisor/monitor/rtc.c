@@ -92,9 +92,6 @@ static uint32_t rate(void)
 	return 65536u >> (select < 3 ? select + 7 : select);
 }
 
-static uint64_t periods_at(uint64_t now) { return now / NS * rate() + now % NS * rate() / NS; }
-static uint64_t ns_of(uint64_t periods) { return periods / rate() * NS + (periods % rate() * NS + rate() - 1) / rate(); }
-
 static bool matches(uint8_t alarm, uint32_t decoded, uint32_t value) { return alarm >= ANY || decoded == value; }
 
 static bool is_alarm(uint32_t second)
@@ -127,7 +124,7 @@ static void look_at_periods(uint64_t now)
 {
 	if (!rate())
 		return;
-	uint64_t count = periods_at(now);
+	uint64_t count = ticks_of(now, rate());
 
 	if (!(cmos[REG_B] & B_PERIODIC)) {
 		if (count != rtc.ticks.seen)
@@ -146,7 +143,7 @@ static uint64_t next_deadline(uint64_t now)
 	if (rtc.line)
 		return ~0ull;
 	if (cmos[REG_B] & B_PERIODIC && rate())
-		deadline = ticks_deadline(&rtc.ticks, ns_of(rtc.ticks.seen + 1));
+		deadline = ticks_deadline(&rtc.ticks, ns_of(rtc.ticks.seen + 1, rate()));
 	if (cmos[REG_B] & (B_ALARM | B_UPDATED) && !rtc.stopped && now + NS - clock % NS < deadline)
 		deadline = now + NS - clock % NS;
 	return deadline;
@@ -188,7 +185,7 @@ void rtc_reset(void)
 	cmos[REG_A] = 0x26; /* 32768 Hz time base, 1024 Hz rate: what firmware leaves */
 	cmos[REG_B] = B_24_HOURS;
 	rtc.seen = seconds_at(clock_ns());
-	ticks_forget(&rtc.ticks, periods_at(now_ns()));
+	ticks_forget(&rtc.ticks, ticks_of(now_ns(), rate()));
 	machine.rtc_deadline = ~0ull;
 }
 
@@ -227,7 +224,7 @@ static void write_register(uint32_t index, uint8_t value)
 	switch (index) {
 	case REG_A:
 		set_stopped(value, cmos[REG_B]);
-		ticks_forget(&rtc.ticks, rate() ? periods_at(now_ns()) : 0);
+		ticks_forget(&rtc.ticks, rate() ? ticks_of(now_ns(), rate()) : 0);
 		break;
 	case REG_B:
 		set_stopped(cmos[REG_A], value & B_SET ? value & (uint8_t)~B_UPDATED : value);

@@ -64,6 +64,5 @@ struct timespec64 {
 	int64_t tv_sec, tv_nsec;
 };
 
-#define NS_PER_SECOND 1000000000ull
 
 #endif

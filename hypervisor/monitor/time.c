@@ -16,7 +16,7 @@ static uint64_t clock_ns(uint32_t clock)
 	struct timespec64 time;
 
 	syscall3(SYS_clock_gettime, clock, &time, 0);
-	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
+	return (uint64_t)time.tv_sec * NS + (uint64_t)time.tv_nsec;
 }
 
 /* What devices count by. */
@@ -53,19 +53,12 @@ void host_timer(uint64_t deadline)
 {
 	struct {
 		struct timespec64 interval, value;
-	} setting = { { 0, 0 }, { (int64_t)(deadline / NS_PER_SECOND), (int64_t)(deadline % NS_PER_SECOND) } };
+	} setting = { { 0, 0 }, { (int64_t)(deadline / NS), (int64_t)(deadline % NS) } };
 
 	if (deadline == ~0ull || deadline == armed)
 		return;
 	armed = deadline;
 	syscall4(SYS_timer_settime, timer, TIMER_ABSTIME, &setting, 0);
-}
-
-/* An interrupt could not be delivered at this instruction: come back in a moment. */
-void timer_soon(void)
-{
-	machine.deadline = now_ns() + 20000;
-	host_timer(machine.deadline);
 }
 
 /* Wait for a deadline or the VMM's wake. */
@@ -86,8 +79,8 @@ void idle(void)
 
 		if (now >= machine.deadline)
 			return;
-		left.tv_sec = (int64_t)((machine.deadline - now) / NS_PER_SECOND);
-		left.tv_nsec = (int64_t)((machine.deadline - now) % NS_PER_SECOND);
+		left.tv_sec = (int64_t)((machine.deadline - now) / NS);
+		left.tv_nsec = (int64_t)((machine.deadline - now) % NS);
 	}
 	uint64_t start = tracing(TRACE_IDLE) ? read_tsc() : 0;
 

@@ -17,7 +17,7 @@ static void find_deadline(void)
 	earliest(lapic_deadline());
 	earliest(machine.rtc_deadline);
 	earliest(machine.uart_deadline);
-	earliest(machine.console_deadline);
+	earliest(machine.serial_deadline);
 	earliest(machine.ide_deadline);
 	earliest(pm_deadline());
 }
@@ -46,7 +46,7 @@ void timers_run(void)
 		rtc_timer();
 	if (now >= machine.uart_deadline)
 		uart_timer(now);
-	if (now >= machine.console_deadline)
+	if (now >= machine.serial_deadline)
 		doorbell();
 	find_deadline();
 	if (machine.deadline < now + BETWEEN_SIGNALS_NS)

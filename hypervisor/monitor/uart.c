@@ -32,8 +32,8 @@ static inline void put(uint32_t number, uint8_t byte, uint32_t ring, uint32_t si
 	}
 	state[ring + (wire->out_head & (size - 1))] = byte;
 	__atomic_store_n(&wire->out_head, wire->out_head + 1, __ATOMIC_RELEASE);
-	if (machine.console_deadline == ~0ull && !control.doorbell) {
-		machine.console_deadline = now_ns() + CONSOLE_DELAY_NS;
+	if (machine.serial_deadline == ~0ull && !control.doorbell) {
+		machine.serial_deadline = now_ns() + CONSOLE_DELAY_NS;
 		timers_rearm();
 	}
 }
@@ -226,7 +226,7 @@ void uart_reset(void)
 {
 	for (uint32_t i = 0; i < SERIAL_COUNT; i++)
 		machine.uart[i] = (struct uart_state){ .dll = 12, .mcr = 8 };
-	machine.console_deadline = machine.uart_deadline = ~0ull;
+	machine.serial_deadline = machine.uart_deadline = ~0ull;
 }
 
 /* CTS, DSR, RI and DCD: of a far end that is always there, or, looped, RTS, DTR, OUT1 and OUT2. */

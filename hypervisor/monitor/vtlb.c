@@ -301,7 +301,7 @@ static bool map_device_image(uint32_t linear, uint64_t physical)
 {
 	uint64_t address = (uint64_t)host_page(linear >> 12) << 12;
 
-	if (physical != ((uint32_t)vcpu.apic_base & ~PAGE_MASK) || !lapic_page_readable())
+	if (physical != (vcpu.apic_base & ~(uint64_t)PAGE_MASK) || !lapic_page_readable())
 		return false;
 	return sys_mmap(address, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STATE_FD, LAPIC_PAGE_OFFSET) >= 0;
 }

@@ -26,7 +26,7 @@ bool ide_interrupts_wait(void) { return false; }
 uint64_t wall_ns(void) { return wall; }
 void host_timer(uint64_t deadline) { (void)deadline; }
 void ide_timer(uint64_t when) { (void)when; }
-void doorbell(void) { machine.console_deadline = ~0ull; }
+void doorbell(void) { machine.serial_deadline = ~0ull; }
 void exit_prepare(uint32_t port, uint64_t address, uint32_t size, uint32_t count, uint32_t value)
 {
 	(void)address, (void)size, (void)count, (void)value;
