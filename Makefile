@@ -35,7 +35,6 @@ test: $(VENV)/test monitor
 COUNT := 100000
 ACCESSES := 1000000
 SEED := $(shell date +%s)
-ACCESSES := 1000000
 fuzz: $(VENV)/test monitor
 	$(BIN)/python -m tests.porter.fuzz.run $(COUNT) $(SEED)
 	$(BIN)/python -m tests.hypervisor.devices.fuzz $(ACCESSES) $(SEED)

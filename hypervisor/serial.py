@@ -36,7 +36,7 @@ def parse_serial(text: str) -> SerialConfig:
     """`N=null`, `N=pty` or `N=file:PATH`, with ports counted from 1 as users do. RingError for anything else."""
     name, _, target = text.partition("=")
     kind, _, path = target.partition(":")
-    if not name.isdigit() or not 1 <= int(name) <= SERIAL_COUNT:
+    if not name.isdecimal() or not 1 <= int(name) <= SERIAL_COUNT:
         raise RingError(f"--serial {text}: '{name}' is no serial port; give 2 to {SERIAL_COUNT}, = and its far end")
     if int(name) == 1:
         raise RingError(f"--serial {text}: the first port is the console; give 2 to {SERIAL_COUNT}")

@@ -207,7 +207,7 @@ def _cdrom(text: str) -> DiskConfig:
 def _index(flags: list[str]) -> int | None:
     """The place that `flags` ask for; that is taken out of them."""
     index = None
-    for flag in [flag for flag in flags if flag.startswith("index=") and flag[6:].isdigit()]:
+    for flag in [flag for flag in flags if flag.startswith("index=") and flag[6:].isdecimal()]:
         flags.remove(flag)
         index = int(flag[6:])
     return index

@@ -130,12 +130,13 @@ class ControlServer:
         """The answer, a line, and whether the guest is to be ended."""
         import json  # not before somebody asks: guests start faster
 
-        answer: dict[str, Any]
         try:
             request = json.loads(line)
-            answer = self._respond(request["version"], request["command"])
-        except (ValueError, KeyError, TypeError):
+            version, command = request["version"], request["command"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             answer = _refusal("a request is an object in one line of JSON with 'version' and 'command'")
+        else:
+            answer = self._respond(version, command)
         return json.dumps({"version": VERSION} | answer).encode() + b"\n", bool(answer.get("stops"))
 
     def _respond(self, version: object, command: object) -> dict[str, Any]:

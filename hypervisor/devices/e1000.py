@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hypervisor.bus import ONES, Bus
+from hypervisor.devices import dma
 from hypervisor.devices import e1000_registers as R
 from hypervisor.devices.e1000_eeprom import WORDS, Microwire, contents
 from hypervisor.devices.e1000_offload import Context, checksummed, segments
 from hypervisor.devices.pci import Bar, PciFunction
-from hypervisor.memory import MemoryRange
 
 VENDOR, DEVICE, CLASS, REVISION = 0x8086, 0x100E, 0x02_00_00, 3
 MMIO_SIZE, IO_SIZE = 0x2_0000, 64
@@ -203,19 +203,6 @@ class E1000(PciFunction):
 
     # --- guest memory -----------------------------------------------------------------------------------
 
-    def _fetch(self, address: int, count: int) -> bytes:
-        """Guest memory; what lies outside RAM reads all ones, as nobody answers there."""
-        try:
-            return bytes(self._memory.read(address, count))
-        except MemoryRange:
-            return b"\xff" * count
-
-    def _store(self, address: int, data: bytes) -> None:
-        try:
-            self._memory.write(address, data)
-        except MemoryRange:
-            return
-
     def _ring(self, low: int, length: int) -> tuple[int, int]:
         """Address and number of descriptors of a ring, by its registers."""
         base = self._registers[low + 4] << 32 | self._registers[low] & ~15
@@ -247,10 +234,10 @@ class E1000(PciFunction):
         head, causes = registers[R.TDH] % size, 0
         while head != registers[R.TDT]:
             at = base + head * R.DESCRIPTOR
-            descriptor = self._fetch(at, R.DESCRIPTOR)
+            descriptor = dma.fetch(self._memory, at, R.DESCRIPTOR)
             self._take(descriptor)
             if descriptor[11] & R.TX_REPORT:
-                self._store(at + 12, bytes([descriptor[12] | R.DONE]))
+                dma.store(self._memory, at + 12, bytes([descriptor[12] | R.DONE]))
                 causes |= R.TX_WRITTEN_BACK
             head = (head + 1) % size
         registers[R.TDH] = head
@@ -267,7 +254,7 @@ class E1000(PciFunction):
         if not self._gathered:
             self._options = descriptor[13] if extended else 0
         if len(self._gathered) + length <= _PACKET_MAX:
-            self._gathered += self._fetch(int.from_bytes(descriptor[:8], "little"), length)
+            self._gathered += dma.fetch(self._memory, int.from_bytes(descriptor[:8], "little"), length)
         if not command & R.TX_END:
             return
         packet, self._gathered = self._gathered, bytearray()
@@ -386,8 +373,8 @@ class E1000(PciFunction):
         return frame + checksum, tag, status
 
     def _fill(self, at: int, part: bytes, tag: bytes, status: int) -> None:
-        self._store(int.from_bytes(self._fetch(at, 8), "little"), part)
-        self._store(at + 8, len(part).to_bytes(2, "little") + b"\0\0" + bytes([status, 0]) + tag)
+        dma.store(self._memory, int.from_bytes(dma.fetch(self._memory, at, 8), "little"), part)
+        dma.store(self._memory, at + 8, len(part).to_bytes(2, "little") + b"\0\0" + bytes([status, 0]) + tag)
 
     def _counted(self, frame: bytes) -> None:
         for register in (R.RX_GOOD, R.RX_TOTAL):

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from hypervisor.bus import Bus, ByteDevice, MachineStop
+from hypervisor.devices.ps2 import UNTAKEN
 from hypervisor.devices.ps2_keyboard import Keyboard
 from hypervisor.devices.ps2_mouse import Mouse
 from hypervisor.devices.scancodes import BREAK, RELEASE, TRANSLATION, chord
@@ -39,7 +40,8 @@ class I8042(ByteDevice):
         self.keyboard, self.mouse = Keyboard(), Mouse()
         self._ram, self._output_port = bytearray(RAM), OUTPUT_PORT_RESET
         self._ram[0] = CONFIG_RESET
-        self._replies: deque[tuple[bool, int]] = deque()  # the controller's own: (as if from the mouse, byte)
+        # The controller's own: (as if from the mouse, byte).
+        self._replies: deque[tuple[bool, int]] = deque(maxlen=UNTAKEN)
         self._output: tuple[bool, int] | None = None  # the output buffer
         self._last = 0
         self._breaking = False  # the keyboard's last byte was BREAK, which translation keeps back

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hypercalls.structs import IdeInterrupt
-from hypervisor import memory_map
 from hypervisor.bus import Bus, Device
 from hypervisor.devices import bus_master
 from hypervisor.devices.disk import SECTOR
@@ -33,7 +32,6 @@ DIAGNOSTIC = 0x90
 
 _VMM_DATA = 255  # `dma` of the channel's record: data that the VMM has
 _MOST_SECTORS = 0x1_0000  # of one command
-_ROM = range(memory_map.ROM, memory_map.HIGH)
 Places = list[memoryview]
 
 
@@ -308,7 +306,7 @@ class IdeChannel(Device):
                   reading: bool) -> None:
         """Move data and tell how that went, as the data sheet's table of the status bits says."""
         shared = self.shared
-        found, exhausted = bus_master.places(self.bus.memory, _ROM, shared.table, length, reading)
+        found, exhausted = bus_master.places(self.bus.memory, shared.table, length, reading)
         if not found:  # too short a table: stopped without an interrupt
             shared.master_status &= ~bus_master.ACTIVE
             self._latch.set(self._idle_status())

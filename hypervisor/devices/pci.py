@@ -23,6 +23,7 @@ VENDOR, COMMAND, STATUS, REVISION, CLASS = 0x00, 0x04, 0x06, 0x08, 0x09
 CACHE_LINE, HEADER_TYPE, BARS, INTERRUPT_LINE, INTERRUPT_PIN = 0x0C, 0x0E, 0x10, 0x3C, 0x3D
 HEADER_SIZE = 0x40
 
+SLOTS = 32  # of a bus
 IO_SPACE, MEMORY_SPACE, BUS_MASTER, INTX_DISABLE = 1, 2, 4, 0x400  # command
 _COMMAND_WRITABLE = IO_SPACE | MEMORY_SPACE | BUS_MASTER | 0x100 | INTX_DISABLE
 _STATUS_CLEARED = 0xF900  # errors, cleared by writing ones
@@ -198,8 +199,10 @@ class PciBus(Device):
         """The ISA line that each PIRQ is routed to (`route` after a change)."""
 
     def plug(self, function: PciFunction, slot: int, number: int = 0) -> None:
-        """Put a function into a slot (0-31). RingError where there is one."""
+        """Put a function into a slot (0-31). RingError where there is one, or no such slot."""
         place = slot << 3 | number
+        if slot >= SLOTS:
+            raise RingError(f"{function.name}: PCI has no slot beyond {SLOTS - 1}; take out another card")
         if place in self._functions:
             raise RingError(f"{function.name}: PCI {slot:02x}.{number} is {self._functions[place].name}; "
                             "give each its own slot")

@@ -23,12 +23,14 @@ _MEMORY_END = 0xFEC0_0000  # the I/O APIC's
 
 def assign(pci: PciBus) -> None:
     """Give every base address that has none its place, largest first, and every pin its line. After `Bus.add`."""
-    port, memory = _FIRST_PORT, _MEMORY_END
-    bars = [(function, bar) for function in pci.functions for bar in function.bars
-            if not function.get(BARS + 4 * bar.index, 4) & ~15]
-    for function, bar in sorted(bars, key=lambda pair: -pair[1].size):
+    bases = [(function, bar, function.get(BARS + 4 * bar.index, 4) & ~15)
+             for function in pci.functions for bar in function.bars]
+    port = max([_FIRST_PORT, *(base + bar.size for _, bar, base in bases if bar.io and base)])
+    memory = _MEMORY_END
+    for function, bar, _ in sorted((one for one in bases if not one[2]), key=lambda one: -one[1].size):
         if bar.io:
-            base, port = port, port + bar.size
+            base = port + bar.size - 1 & -bar.size
+            port = base + bar.size
         else:
             memory = base = memory - bar.size & -bar.size
         _place(function, bar, base)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 
 ACK, RESEND, SELF_TEST_PASSED = 0xFA, 0xFE, 0xAA
+UNTAKEN = 16  # answers kept for a guest that gives commands and takes none
 
 
 class Ps2Device:
     """Bytes for the controller: answers to commands come before events, as a device holds events back."""
 
     def __init__(self) -> None:
-        self._answers: deque[int] = deque()
+        self._answers: deque[int] = deque(maxlen=UNTAKEN)
         self._events: deque[int] = deque()
         self._last = 0  # what a resend command gives again
 
@@ -29,10 +30,6 @@ class Ps2Device:
         """The next byte; legal when something is pending."""
         self._last = (self._answers or self._events).popleft()
         return self._last
-
-    def write(self, value: int) -> None:
-        """Take a byte from the controller."""
-        raise NotImplementedError
 
     def _answer(self, *values: int) -> None:
         self._answers.extend(values)

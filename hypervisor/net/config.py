@@ -44,6 +44,8 @@ class NetConfig:
                 capture = Path(value)
             else:
                 raise RingError(f"--net {text}: '{option}' is not understood; use {FORM}")
+        if capture and kind == "none":
+            raise RingError(f"--net {text}: nothing passes a card without a cable; leave pcap out")
         return cls(kind, target, mac, capture)
 
     def address(self, guest: str, number: int) -> bytes:

@@ -78,7 +78,6 @@ class StreamEndpoint:
         return unblocked(listener)
 
     def _connect(self, first: bool = False) -> None:
-        self._retry = time.monotonic() + _RETRY_SECONDS
         family, address = self._family_address
         peer = socket.socket(family)
         peer.settimeout(_RETRY_SECONDS)
@@ -86,6 +85,7 @@ class StreamEndpoint:
             peer.connect(address)
         except OSError as error:
             peer.close()
+            self._retry = time.monotonic() + _RETRY_SECONDS  # after the attempt, which may have taken as long
             if first:
                 raise RingError(f"--net: nobody answers at {self.address} ({error.strerror or error}); "
                                 "start the listening side first") from None

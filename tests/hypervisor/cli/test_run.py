@@ -134,6 +134,7 @@ def kernel(tmp_path: Path) -> Path:
         (["--disk", "/nowhere/disk.img"], "disk /nowhere/disk.img does not exist"),
         (["--disk", "x,rw"], "'rw' is no disk option"),
         (["--disk", "x,index=9"], "index 9 is not one of 0 to 3"),
+        (["--disk", "x,index=²"], "'index=²' is no disk option"),
         (["--disk", "x,index=-1"], "'index=-1' is no disk option"),
         (["--cdrom", "/nowhere/cd.iso"], "disk /nowhere/cd.iso does not exist"),
         (["--cdrom", "x,ro"], "--cdrom x,ro: 'ro' is no option of a CD"),

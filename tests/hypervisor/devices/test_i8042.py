@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hypervisor.bus import MachineStop
 from hypervisor.devices.i8042 import I8042, QUEUE
+from hypervisor.devices.ps2 import UNTAKEN
 from hypervisor.devices.ps2_mouse import LEFT, MIDDLE, RIGHT
 from hypervisor.devices.scancodes import KEYS, PAUSE, PRINT_SCREEN, TRANSLATION, chord, set_1, set_2
 from tests.hypervisor.devices.machine import Machine
@@ -344,3 +345,11 @@ def test_no_script_of_writes_breaks_it(script: list[tuple[int, int]]) -> None:
     controller(guest).type_bytes(b"abc")
     controller(guest).move_mouse(1, 2, 3, 4)
     replies(guest)
+
+
+@pytest.mark.parametrize("first, second", [(0x20, 0xEE), (0xD4, 0xEB), (0xD3, 0x55), (0xD2, 0x55)])
+def test_answers_that_nobody_takes_are_not_kept_without_end(guest: Machine, first: int, second: int) -> None:
+    for _ in range(1000):
+        guest.out(0x64, first)
+        guest.out(0x60, second)
+    assert len(replies(guest)) <= 3 * UNTAKEN

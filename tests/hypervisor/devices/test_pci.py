@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from hypervisor.bus import ByteDevice
+from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.disk import DiskImage
+from hypervisor.devices.e1000 import E1000
 from hypervisor.devices.i440fx import pci_bus
-from hypervisor.devices.pci import Bar, PciFunction
+from hypervisor.devices.ide import ide_channels
+from hypervisor.devices.pci import BARS, Bar, PciFunction
+from hypervisor.devices.pci_firmware import assign
+from hypervisor.devices.piix_ide import PiixIde
 from hypervisor.devices.power import ResetControl
 from hypervisor.errors import RingError
 from tests.hypervisor.devices.machine import Machine
@@ -163,11 +169,31 @@ def test_a_slot_holds_one_function() -> None:
         pci.plug(Card(), 1)
 
 
-def test_the_bus_masters_move(tmp_path: Path) -> None:
-    from hypervisor.devices.ata import AtaDrive
-    from hypervisor.devices.ide import ide_channels
-    from hypervisor.devices.piix_ide import PiixIde
+def test_a_bus_has_32_slots() -> None:
+    with pytest.raises(RingError, match="card: PCI has no slot beyond 31; take out another card"):
+        pci_bus().plug(Card(), 32)
 
+
+def test_firmware_gives_each_base_address_a_place_of_its_own() -> None:
+    pci, channels = pci_bus(), ide_channels([])
+    functions = [PiixIde(channels), *(E1000(bytes(6)) for _ in range(29))]
+    pci.plug(functions[0], 1, 1)
+    for number, card in enumerate(functions[1:]):
+        pci.plug(card, 3 + number)
+    Machine(*channels, pci)
+    assign(pci)
+    taken: dict[bool, list[range]] = {True: [], False: []}
+    for function in functions:
+        for bar in function.bars:
+            base = function.get(BARS + 4 * bar.index, 4) & ~15
+            assert base and base % bar.size == 0
+            taken[bar.io].append(range(base, base + bar.size))
+    for places in taken.values():
+        places.sort(key=lambda place: place.start)
+        assert all(one.stop <= other.start for one, other in pairwise(places))
+
+
+def test_the_bus_masters_move(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(bytes(512))
     channels, pci = ide_channels([AtaDrive(DiskImage(image), "S")]), pci_bus()

@@ -172,7 +172,8 @@ def test_a_socket_that_was_left_over_is_taken(tmp_path: Path) -> None:
     ("cable=/x", "is not understood; use listen=SOCKET"), ("connect=/nowhere/net", "nobody answers at /nowhere/net"),
     ("connect=host", "is no socket"), ("listen=host:99999", "is no socket"), ("listen=/nowhere/x", "cannot listen at"),
     ("none,mac=12", "'mac=12' is not understood"), ("none,mac=01:00:00:00:00:00", "a group's address"),
-    ("none,speed=10", "is not understood"), ("tap=" + "x" * 16, "is no name of an interface"),
+    ("none,speed=10", "is not understood"), ("none,pcap=x", "leave pcap out"),
+    ("tap=" + "x" * 16, "is no name of an interface"),
 ])  # fmt: skip
 def test_what_net_refuses(text: str, words: str) -> None:
     with pytest.raises(RingError, match=words):
