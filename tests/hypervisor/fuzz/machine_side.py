@@ -1,9 +1,11 @@
-"""Random accesses by a guest to a whole machine: ports and device memory, monitor and VMM together."""
+"""Random accesses by a guest to its VGA, or to a whole machine: ports and device memory, monitor and VMM together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.serial import SerialConfig
@@ -11,8 +13,12 @@ from tests.hypervisor.engine import guests
 
 # Ports whose writes end the machine; what they do otherwise the VMM's side is asked.
 _ENDING = {0x64, 0x92, 0xCF9, *range(0xF4, 0xF8), *range(0x604, 0x608), *range(0xB004, 0xB008), *range(0x4004, 0x4008)}
-_CHIPS = [0x20, 0x21, 0xA0, 0xA1, *range(0x40, 0x44), 0x61, 0x70, 0x71, *range(0x2E8, 0x2F0), *range(0x2F8, 0x300),
+_VGA = [0x3B4, 0x3B5, 0x3BA, *range(0x3C0, 0x3D0), 0x3D4, 0x3D5, 0x3DA]
+_CHIPS = [*_VGA, 0x20, 0x21, 0xA0, 0xA1,
+          *range(0x40, 0x44), 0x61, 0x70, 0x71, *range(0x2E8, 0x2F0), *range(0x2F8, 0x300),
           *range(0x3E8, 0x3F0), *range(0x3F8, 0x400), 0x4D0, 0x4D1, 0xFFFF]
+_AREA = 0x8000  # bytes accessed from each of four addresses on
+_VGA_MEMORY = (0xA0000, 0xA8000, 0xB0000, 0xB8000)
 _MEMORY = (0xFEE00000, 0xFEC00000, 0xA0000, 0xFED00000)
 
 PLAYER = """
@@ -82,7 +88,7 @@ read:	testl $0x100,%ebx
 	jmp 9f
 memory:	draw
 	movl %eax,%edx
-	andl $0xffc,%edx
+	andl $AREA-4,%edx
 	shrl $4,%ebx
 	movl %ebx,%ecx
 	andl $3,%ecx
@@ -104,30 +110,39 @@ buffer:	.skip 256
 """
 
 
+def _kernel(count: int, seed: int, folder: Path, ports: Sequence[int], memory: Sequence[int]) -> Path:
+    """The guest that makes `count` accesses of random kinds to `ports` and from the addresses `memory` on."""
+    ending = bytearray(0x2000)
+    for port in _ENDING:
+        for at in range(port - 3, port + 1):  # of wide accesses, too
+            ending[at >> 3] |= 1 << (at & 7)
+    first = Random(seed).getrandbits(32)
+    body = f"\t.set COUNT,{count}\n\t.set SEED,{first:#x}\n\t.set AREA,{_AREA}\n\t.set PORTS,{len(ports)}\n{PLAYER}"
+    body += "areas:\t.long " + ", ".join(map(hex, memory)) + "\n"
+    body += "ending:\t.byte " + ", ".join(map(str, ending)) + "\n"
+    body += "ports:\t.word " + ", ".join(map(hex, ports)) + "\n"
+    return guests.assemble(body, folder / "fuzz", ported=True)
+
+
+def _finishes(kernel: Path, count: int, **config: Any) -> None:
+    result = guests.run(kernel, seconds=30 + count / 5000, **config)
+    assert result.outcome.cause == "debug exit with value 0x0", result.outcome
+
+
+def vga(count: int, seed: int, folder: Path) -> None:
+    """A guest makes `count` accesses to the VGA and comes to its end. AssertionError where it does not."""
+    _finishes(_kernel(count, seed, folder, _VGA, _VGA_MEMORY), count)
+
+
 def run(count: int, seed: int, folder: Path) -> None:
-    """A guest makes `count` accesses of random kinds and comes to its end. AssertionError where it does not."""
+    """A guest makes `count` accesses to all devices and comes to its end. AssertionError where it does not."""
     disk = folder / "disk"
     disk.write_bytes(bytes(64 * 512))
-    def kernel(ports: list[int]) -> Path:
-        ending = bytearray(0x2000)
-        for port in _ENDING:
-            for at in range(port - 3, port + 1):  # of wide accesses, too
-                ending[at >> 3] |= 1 << (at & 7)
-        first = Random(seed).getrandbits(32)
-        body = f"\t.set COUNT,{count}\n\t.set SEED,{first:#x}\n\t.set PORTS,{len(ports)}\n{PLAYER}"
-        body += "areas:\t.long " + ", ".join(map(hex, _MEMORY)) + "\n"
-        body += "ending:\t.byte " + ", ".join(map(str, ending)) + "\n"
-        body += "ports:\t.word " + ", ".join(map(hex, ports)) + "\n"
-        return guests.assemble(body, folder / "fuzz", ported=True)
-
-    def config(path: Path) -> DomainConfig:
-        return DomainConfig(path, memory=guests.MEMORY, disks=(DiskConfig(disk, index=1),),
-                            serials=tuple(SerialConfig(number, "null") for number in (1, 2, 3)))
-
-    with Domain(config(kernel([0x80]))) as domain:  # asked only for its devices
+    config = {"disks": (DiskConfig(disk, index=1),),
+              "serials": tuple(SerialConfig(number, "null") for number in (1, 2, 3))}  # fmt: skip
+    asked = _kernel(1, seed, folder, [0x80], _MEMORY)  # only for its devices
+    with Domain(DomainConfig(asked, memory=guests.MEMORY, **config)) as domain:
         domain.build()
         ports = sorted({*_CHIPS, *(port for device in domain.bus.devices for span in device.ports for port in span
                                    if port < 0x1000)})
-    result = guests.run(kernel(ports), seconds=30 + count / 5000, **{
-        name: getattr(config(disk), name) for name in ("disks", "serials")})
-    assert result.outcome.cause == "debug exit with value 0x0", result.outcome
+    _finishes(_kernel(count, seed, folder, ports, _MEMORY), count, **config)

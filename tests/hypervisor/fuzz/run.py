@@ -32,6 +32,8 @@ def main() -> int:
             print(f"{device}: {count} accesses, seed {seed}", flush=True)
         card_side.run(count, seed)
         print(f"network card: {count} accesses, seed {seed}", flush=True)
+        machine_side.vga(count, seed, folder)
+        print(f"VGA: {count} accesses, seed {seed}", flush=True)
         machine_side.run(count, seed, folder)
         print(f"a guest: {count} accesses, seed {seed}")
     return 0

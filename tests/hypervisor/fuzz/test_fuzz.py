@@ -33,6 +33,11 @@ def test_network_card() -> None:
     card_side.run(COUNT, SEED)
 
 
+def test_vga(monitor: Path, tmp_path: Path) -> None:
+    print(f"seed {SEED}")
+    machine_side.vga(COUNT, SEED, tmp_path)
+
+
 def test_a_whole_machine(monitor: Path, tmp_path: Path) -> None:
     print(f"seed {SEED}")
     machine_side.run(COUNT, SEED, tmp_path)
