@@ -7,14 +7,10 @@ import socket
 from typing import Any
 
 from hypervisor.control import VERSION
-from hypervisor.control.directory import Directory, check_name
+from hypervisor.control.directory import Directory, NotAnswering, check_name
 from hypervisor.errors import RingError
 
 _PATIENCE_SECONDS = 10.0  # for an answer, and for a guest to end
-
-
-class NotAnswering(RingError):
-    """The guest's process is there and says nothing."""
 
 
 def ask(name: str, command: str) -> dict[str, Any]:
@@ -30,7 +26,7 @@ def stop(name: str) -> None:
 
 
 def everyone() -> list[dict[str, Any]]:
-    """The status of every running guest; of one that does not answer only its name, state and process."""
+    """The status of every running guest; of one that does not answer only its name and state."""
     found = []
     with Directory() as directory:
         for name in directory.names():

@@ -24,6 +24,7 @@ SUFFIX = ".sock"
 LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _WAITING = 16  # connections that may wait to be accepted
+_PATIENCE_SECONDS = 2.0  # for a guest with as many, which is stopped or very busy
 
 
 def check_name(name: str) -> str:
@@ -48,6 +49,10 @@ def location() -> Path:
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
                 return Path(runtime) / "ring3"
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"ring3-{os.geteuid()}"
+
+
+class NotAnswering(RingError):
+    """The guest's process is there and says nothing."""
 
 
 class NameTaken(RingError):
@@ -81,6 +86,10 @@ class Directory:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory."""
         os.close(self._fd)
 
     def _address(self, name: str) -> str:
@@ -99,7 +108,10 @@ class Directory:
         return sorted(entry.removesuffix(SUFFIX) for entry in os.listdir(self._fd) if entry.endswith(SUFFIX))
 
     def connect(self, name: str) -> socket.socket | None:
-        """A connection to a guest; None where there is none of that name. Removes a stale socket."""
+        """A connection to a guest; None where there is none of that name. Removes a stale socket.
+
+        Raises NotAnswering where a guest takes no more connections.
+        """
         connection = self._try(name)
         if connection is None:
             with self._locked():
@@ -110,15 +122,28 @@ class Directory:
 
     def _try(self, name: str) -> socket.socket | None:
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_PATIENCE_SECONDS)
         try:
             connection.connect(self._address(name))
             return connection
+        except (BlockingIOError, TimeoutError):
+            connection.close()
+            raise NotAnswering(f"guest {name} does not answer; is its ring3 stopped (Ctrl-Z)?") from None
         except (FileNotFoundError, ConnectionRefusedError):
             connection.close()
             return None
         except OSError as error:
             connection.close()
             raise RingError(f"guest {name} cannot be reached ({error.strerror}); is {self.path} yours?") from error
+
+    def _is_taken(self, name: str) -> bool:
+        try:
+            connection = self._try(name)
+        except NotAnswering:
+            return True
+        if connection:
+            connection.close()
+        return connection is not None
 
     def remove(self, name: str) -> None:
         """Remove a guest's socket, if it is there."""
@@ -133,11 +158,9 @@ class Directory:
         with self._locked():
             for number in range(1, 10_000):
                 candidate = name if number == 1 else f"{name}-{number}"
-                taken = self._try(candidate)
-                if taken is None:
+                if not self._is_taken(candidate):
                     self.remove(candidate)
                     return candidate, self._listen(candidate)
-                taken.close()
                 if exactly:
                     break
         raise NameTaken(f"there is a guest named '{name}' already; choose another --name, or end it: ring3 stop {name}")

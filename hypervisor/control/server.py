@@ -54,7 +54,7 @@ class ControlServer:
         try:
             self.name, self._listener = self._directory.claim(self.name, exactly=bool(wanted))
         except RingError as error:
-            self._directory.__exit__()
+            self._directory.close()
             if isinstance(error, NameTaken):
                 raise
             self.problem = f"no control socket: {error}"
@@ -70,7 +70,7 @@ class ControlServer:
             self._directory.remove(self.name)
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-            self._directory.__exit__()
+            self._directory.close()
 
     @contextlib.contextmanager
     def serving(self, domain: Domain) -> Iterator[None]:

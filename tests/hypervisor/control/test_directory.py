@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -137,3 +138,21 @@ def test_an_answer_that_is_none(home: Path, answer: bytes) -> None:
             client.ask("guest", "info")
         thread.join()
         listener.close()
+
+
+def test_a_guest_that_takes_no_connections_holds_up_nobody(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypervisor.control.directory._PATIENCE_SECONDS", 0.2)
+    with Directory() as directory, contextlib.ExitStack() as held:
+        _, listener = directory.claim("stopped", exactly=True)
+        held.enter_context(listener)
+        with pytest.raises(client.NotAnswering, match="guest stopped does not answer"):
+            for _ in range(100):
+                connection = directory.connect("stopped")
+                assert connection
+                held.enter_context(connection)
+        assert client.everyone() == [{"name": "stopped", "state": "not answering"}]
+        with pytest.raises(RingError, match="there is a guest named 'stopped' already"):
+            directory.claim("stopped", exactly=True)
+        name, other = directory.claim("stopped", exactly=False)
+        held.enter_context(other)
+        assert name == "stopped-2"
