@@ -70,13 +70,17 @@ def _on_quit(_number: int, _frame: Any) -> None:
     raise UserQuit
 
 
+def _starts_again(result: Outcome, options: argparse.Namespace) -> bool:
+    return result.ending is Ending.RESET and not options.no_reboot
+
+
 def _run_again_and_again(
     config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
 ) -> int:
     """Run the guest until it ends other than by a reset."""
     while True:
         result = _run(config, options, deadline, control)
-        if result.ending is not Ending.RESET or options.no_reboot:
+        if not _starts_again(result, options):
             return result.status
         _tell(f"{result.cause}; the guest starts again")
         config = replace(config, serials=tuple(replace(serial, append=True) for serial in config.serials))
@@ -249,6 +253,8 @@ def _run(
         _tell_all(domain)
         with control.serving(domain):
             result = _to_the_end(domain, deadline, console)
+        if not _starts_again(result, options):
+            control.no_more_stops()
         _tell_all(domain)
         if result.died and not options.no_report:
             print(crash_report(domain, result), file=sys.stderr)

@@ -46,6 +46,8 @@ class ControlServer:
         self._listener: socket.socket | None = None
         self._clients = threading.BoundedSemaphore(_MOST_CLIENTS)
         self._main = threading.get_ident()
+        self._stopping = threading.Lock()
+        self._may_stop = True
         try:
             self._directory = Directory()
         except RingError as error:
@@ -66,6 +68,7 @@ class ControlServer:
 
     def __exit__(self, *_: object) -> None:
         """Give the name free. Connections end with the process: who waits for the guest's end learns of it then."""
+        self.no_more_stops()
         if self._listener:
             self._directory.remove(self.name)
             with contextlib.suppress(OSError):
@@ -84,8 +87,16 @@ class ControlServer:
                 self._domain = None
 
     def stop(self) -> None:
-        """Let the main thread end the guest, as Ctrl-A x does."""
-        signal.pthread_kill(self._main, signal.SIGUSR1)
+        """Let the main thread end the guest, as Ctrl-A x does; once, and not when the guest has ended by itself."""
+        with self._stopping:
+            if self._may_stop:
+                self._may_stop = False
+                signal.pthread_kill(self._main, signal.SIGUSR1)
+
+    def no_more_stops(self) -> None:
+        """The guest has ended: nothing is to interrupt what is told of that, and the clearing up."""
+        with self._stopping:
+            self._may_stop = False
 
     # --- in threads of its own --------------------------------------------------------------------------
 
