@@ -102,31 +102,34 @@ class AtaDrive:
             channel.wait_for_master()
         else:
             shared.moving = place
-            self._open(channel, per_block * SECTOR)
+            self._open(channel, per_block * SECTOR, *extent, writing)
 
-    def _open(self, channel: IdeChannel, block: int) -> None:
-        """Let the transfer's next sectors pass through the data window."""
+    def _open(self, channel: IdeChannel, block: int, first: int, left: int, writing: bool) -> None:
+        """Let the transfer's next sectors, of `left` from `first` on, pass through the data window."""
         shared = channel.shared
-        count = min(shared.left, _WINDOW_SECTORS)
-        if shared.writing:
-            shared.left -= count
+        count = min(left, _WINDOW_SECTORS)
+        shared.left = left - count
+        if writing:
             channel.expect(count * SECTOR, block)
             return
         try:
-            data = self.image.read(shared.first, count)
+            data = self.image.read(first, count)
         except OSError:
             shared.moving = 0
-            channel.fail(self, UNCORRECTABLE)
+            self.failed(channel, reading=True)
             return
-        shared.first += count
-        shared.left -= count
-        channel.offer(data, block, busy=shared.left > 0)
+        shared.first = first + count
+        channel.offer(data, block, busy=left > count)
+
+    def failed(self, channel: IdeChannel, reading: bool) -> None:
+        """The host could not read, or write, what the guest asks for."""
+        channel.fail(self, UNCORRECTABLE, 0 if reading else FAULT)
 
     def window_done(self, channel: IdeChannel) -> None:
         """Write what the window holds, and let the next sectors pass. The record's fields are the guest's word."""
         shared = channel.shared
-        first, left, block = shared.first, shared.left, channel.fifo.block
-        if shared.writing:
+        first, left, writing, block = shared.first, shared.left, bool(shared.writing), channel.fifo.block
+        if writing:
             data = channel.fifo.taken()
             if self.read_only or len(data) % SECTOR or first * SECTOR + len(data) > self.sectors * SECTOR:
                 channel.stop()  # the guest reported a transfer that it never had
@@ -135,7 +138,7 @@ class AtaDrive:
                 self.image.write(first, data)
             except OSError:
                 shared.moving = 0
-                channel.fail(self, UNCORRECTABLE, FAULT)
+                self.failed(channel, reading=False)
                 return
             shared.first = first = first + len(data) // SECTOR
         if not left:
@@ -144,8 +147,8 @@ class AtaDrive:
         elif first + left > self.sectors:
             channel.stop()
         else:
-            self._open(channel, block)
-            if shared.writing:
+            self._open(channel, block, first, left, writing)
+            if writing:
                 channel.interrupt()
 
     def move(self, channel: IdeChannel, places: Places) -> None:
@@ -203,7 +206,7 @@ class AtaDrive:
         try:
             self.image.flush()
         except OSError:
-            channel.fail(self, UNCORRECTABLE, FAULT)
+            self.failed(channel, reading=False)
         else:
             channel.succeed()
 

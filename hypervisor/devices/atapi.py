@@ -146,7 +146,7 @@ class PacketDrive:
         try:
             data = self.image.read(first, part)
         except OSError:
-            self._check(channel, CheckCondition.unreadable())
+            self.failed(channel, reading=True)
             return
         self._offer(channel, data, block, _Rest(first + part, count - part, block))
 
@@ -169,6 +169,10 @@ class PacketDrive:
         self.cd.remember(condition)
         channel.registers[COUNT] = _OVER
         channel.fail(self, condition.key << 4)
+
+    def failed(self, channel: IdeChannel, reading: bool) -> None:
+        """The host could not read the disc."""
+        self._check(channel, CheckCondition.unreadable())
 
     def window_done(self, channel: IdeChannel) -> None:
         """The monitor moves no sectors of this drive: the guest has said so by itself."""

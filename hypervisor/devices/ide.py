@@ -69,6 +69,10 @@ class IdeDrive(Protocol):
         """Move the sectors that wait for the bus master; [] where its table is too short. Raises OSError."""
         ...
 
+    def failed(self, channel: IdeChannel, reading: bool) -> None:
+        """The host could not read, or write, what the guest asks for: the command ends with an error."""
+        ...
+
 
 class IdeChannel(Device):
     """The channel at `base` with its control register at `control` and interrupt line `irq`."""
@@ -317,7 +321,7 @@ class IdeChannel(Device):
             move(found)
         except OSError:
             shared.master_status = shared.master_status & ~bus_master.ACTIVE | bus_master.ERROR
-            self.fail(drive, UNCORRECTABLE, 0 if reading else FAULT)
+            drive.failed(self, reading)
         else:
             then()
 

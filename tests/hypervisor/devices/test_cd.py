@@ -137,15 +137,30 @@ def test_an_unreadable_image_is_a_medium_error(guest: Guest) -> None:
     assert guest.status == 0x51 and guest.sense() == (3, 0x11)
 
 
-@pytest.mark.parametrize("places", [1, 3])
-def test_dma(guest: Guest, places: int) -> None:
+def prepare_dma(guest: Guest, length: int, places: int = 1) -> None:
     guest.out(0xCF8, 0x8000_0904, 4)
     guest.out(0xCFC, 5, 2)
-    length = 3 * BLOCK // places
+    length //= places
     for place in range(places):
         last = 1 << 31 if place == places - 1 else 0
         guest.memory.write(TABLE + 8 * place, struct.pack("<II", TARGET + place * length, length | last))
     guest.out(0xC00C, TABLE, 4)
+
+
+def test_an_unreadable_image_is_a_medium_error_by_dma_too(guest: Guest) -> None:
+    prepare_dma(guest, BLOCK)
+    guest.image.close()
+    guest.packet(read(0, 1), features=1)
+    guest.out(0xC008, 9)
+    assert guest.status == 0x51 and guest.in_(BASE + 1) >> 4 == 3 and guest.in_(BASE + 2) & 3 == 3
+    assert guest.in_(0xC00A) & 7 == 6, "error and interrupt, not active"
+    guest.out(0xC008, 0)
+    assert guest.sense() == (3, 0x11)
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_dma(guest: Guest, places: int) -> None:
+    prepare_dma(guest, 3 * BLOCK, places)
     guest.packet(read(7, 3), features=1)
     assert guest.status == 0x58
     guest.out(0xC008, 9)
