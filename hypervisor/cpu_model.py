@@ -39,7 +39,7 @@ class CpuModel:
         found = [
             (0, basic, _word("Genu"), _word("ntel"), _word("ineI")),
             (1, self.signature, 0x0001_0000 | (0x800 if "clflush" in self.features else 0),
-             self._bits(ECX), self._bits(EDX)),
+             self._bits(ECX), self.edx),
         ]  # fmt: skip
         if basic >= 2:
             found.append((2, 1, 0, 0, 0))  # one call tells all of the caches: nothing
@@ -53,6 +53,11 @@ class CpuModel:
                 eax, ebx, ecx, edx = words[4 * i : 4 * i + 4]
                 found.append((0x8000_0002 + i, eax, ebx, ecx, edx))
         return found
+
+    @property
+    def edx(self) -> int:
+        """CPUID.1:EDX: features."""
+        return self._bits(EDX)
 
     @property
     def _family(self) -> int:

@@ -177,7 +177,8 @@ class Domain:
         model = cpu_model.find(config.cpu_model)
         places = self._disk_places()
         ports = [SERIAL_PORTS[number] for number in sorted({0, *(serial.number for serial in config.serials)})]
-        firmware = make_firmware(config.memory, sum(disk is not None and not disk.cdrom for disk in places), ports)
+        firmware = make_firmware(config.memory, sum(disk is not None and not disk.cdrom for disk in places),
+                                 ports, model)
         machine = BootMachine(config.memory, firmware.rsdp_address, firmware.rsdp, firmware.smbios_entry)
         self.boot = plan_boot(config.boot_request, machine)
         video = self.boot.framebuffer.size if self.boot.framebuffer else 0
@@ -232,7 +233,7 @@ class Domain:
             endpoint = net.endpoint()
             line = None
             if endpoint:
-                line = Line(endpoint, Capture(net.capture) if net.capture else None)
+                line = Line(endpoint, Capture(net.capture, net.append) if net.capture else None)
                 held.callback(line.close)
                 lines.append(line)
             card = E1000(net.address(self.name, number), line)

@@ -83,7 +83,8 @@ def _run_again_and_again(
         if not _starts_again(result, options):
             return result.status
         _tell(f"{result.cause}; the guest starts again")
-        config = replace(config, serials=tuple(replace(serial, append=True) for serial in config.serials))
+        config = replace(config, serials=tuple(replace(serial, append=True) for serial in config.serials),
+                         nets=tuple(replace(net, append=True) for net in config.nets))
         if config.trace:
             config = replace(config, trace=replace(config.trace, append=True))
 

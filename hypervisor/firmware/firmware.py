@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hypervisor.cpu_model import CpuModel
 from hypervisor.firmware.acpi import place_acpi_tables
 from hypervisor.firmware.bios_data import low_memory
 from hypervisor.firmware.mptable import place_mp_tables
@@ -15,8 +16,6 @@ from hypervisor.memory_map import ROM
 
 if TYPE_CHECKING:
     from hypervisor.memory import GuestMemory
-
-CONSOLE_PORT = 0x3F8  # COM1
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,10 @@ class Firmware:
             memory.write(address, data)
 
 
-def make_firmware(memory: int, disks: int, serial_ports: Sequence[int] = (CONSOLE_PORT,)) -> Firmware:
+def make_firmware(memory: int, disks: int, serial_ports: Sequence[int], cpu: CpuModel) -> Firmware:
     """The firmware of a machine with `memory` bytes of RAM, `disks` hard disks and UARTs at `serial_ports`."""
     rom = Rom()
-    place_mp_tables(rom)
-    smbios_entry = place_smbios(rom, memory)
+    place_mp_tables(rom, cpu)
+    smbios_entry = place_smbios(rom, memory, cpu)
     rsdp_address, rsdp = place_acpi_tables(rom, serial_ports)
     return Firmware(low_memory(disks, serial_ports) | {ROM: bytes(rom.data)}, rsdp_address, rsdp, smbios_entry)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from hypervisor.firmware.mptable import CPU_FEATURES, CPU_SIGNATURE
+from hypervisor.cpu_model import CpuModel
 from hypervisor.firmware.rom import Rom, checksummed
 from hypervisor.memory_map import HIGH, KIB, MIB, ROM
 
@@ -26,9 +26,9 @@ BIOS, SYSTEM, CHASSIS, PROCESSOR = 0, 1, 3, 4
 MEMORY_ARRAY, MEMORY_DEVICE, MAPPED_ADDRESS, BOOT, END = 16, 17, 19, 32, 127
 
 
-def place_smbios(rom: Rom, memory: int) -> bytes:
+def place_smbios(rom: Rom, memory: int, cpu: CpuModel) -> bytes:
     """Put the tables of a machine with `memory` bytes of RAM into the BIOS area; returns the entry point."""
-    structures = _structures(memory)
+    structures = _structures(memory, cpu)
     data = b"".join(structures)
     table = rom.place(data)
     longest = max(len(one) for one in structures)
@@ -46,7 +46,7 @@ def _structure(kind: int, layout: str, *values: int | bytes, strings: tuple[str,
     return struct.pack("<BBH", kind, 4 + len(fields), kind) + fields + (texts or b"\0") + b"\0"
 
 
-def _structures(memory: int) -> list[bytes]:
+def _structures(memory: int, cpu: CpuModel) -> list[bytes]:
     """By type; where a field is a string, its value is the string's number."""
     in_kib = memory // KIB
     size = memory // MIB if memory % MIB == 0 or in_kib >= _SIZE_IN_KIB else in_kib | _SIZE_IN_KIB
@@ -61,7 +61,7 @@ def _structures(memory: int) -> list[bytes]:
             CHASSIS, "9BI5B", 1, _UNKNOWN, 0, 0, 0, _SAFE, _SAFE, _SAFE, _UNKNOWN, 0, 0, 1, 0, 0, 0, strings=(_MAKER,)
         ),
         _structure(
-            PROCESSOR, "4BII2B3H2B3H6B2H", 1, _CENTRAL, _UNKNOWN, 2, CPU_SIGNATURE, CPU_FEATURES, 3, 0, 0, 0, 0,
+            PROCESSOR, "4BII2B3H2B3H6B2H", 1, _CENTRAL, _UNKNOWN, 2, cpu.signature, cpu.edx, 3, 0, 0, 0, 0,
             _IN_USE, _UNKNOWN, _NO_CACHE, _NO_CACHE, _NO_CACHE, 0, 0, 0, 1, 1, 1, 0, _UNKNOWN,
             strings=("CPU 0", "GenuineIntel", "ring3 virtual CPU"),
         ),

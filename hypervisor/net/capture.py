@@ -12,13 +12,14 @@ _HEADER = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 1)  # link ty
 
 
 class Capture:
-    """The file `path`, begun anew. RingError where it cannot be written."""
+    """The file `path`, begun anew, or gone on with where `append`. RingError where it cannot be written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, append: bool = False) -> None:
         self.path = path
         try:
-            self._file = path.open("wb", buffering=0)
-            self._file.write(_HEADER)
+            self._file = path.open("ab" if append else "wb", buffering=0)
+            if not self._file.tell():
+                self._file.write(_HEADER)
         except OSError as error:
             raise RingError(f"cannot write {path} ({error.strerror}); choose another file") from None
 

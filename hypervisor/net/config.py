@@ -19,12 +19,16 @@ FORM = "listen=SOCKET, connect=SOCKET, tap=NAME or none, then ,mac=ADDRESS and ,
 
 @dataclass(frozen=True)
 class NetConfig:
-    """One card: `kind` of its cable and where that leads; `mac` None: chosen by the guest's name."""
+    """One card: `kind` of its cable and where that leads; `mac` None: chosen by the guest's name.
+
+    `append`: the guest has started again, and its capture goes on.
+    """
 
     kind: str
     target: str = ""
     mac: bytes | None = None
     capture: Path | None = None
+    append: bool = False
 
     @classmethod
     def parse(cls, text: str) -> NetConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.bus import MachineStop
+from hypervisor.cpu_model import DEFAULT, MODELS, CpuModel
 from hypervisor.devices.i440fx import pci_bus
 from hypervisor.devices.pci import PciFunction
 from hypervisor.devices.power import PowerOff, ResetControl
-from hypervisor.firmware.firmware import make_firmware
+from hypervisor.firmware import firmware
+from hypervisor.firmware.firmware import Firmware
 from hypervisor.memory_map import KIB, MAX_MEMORY, MIB, MIN_MEMORY, USABLE, memory_map
 from tests.hypervisor.devices.machine import Machine
 from tests.hypervisor.firmware.machine import (
@@ -25,6 +28,11 @@ from tests.hypervisor.firmware.machine import (
     smbios_structures,
 )
 from tests.hypervisor.firmware.test_aml import Reader
+
+
+def make_firmware(memory: int, disks: int, ports: Sequence[int] = (0x3F8,),
+                  cpu: CpuModel = MODELS[DEFAULT]) -> Firmware:
+    return firmware.make_firmware(memory, disks, ports, cpu)
 
 
 @pytest.fixture
@@ -162,6 +170,15 @@ def test_smbios(size: int) -> None:
     told = int.from_bytes(found[17].data[12:14], "little")
     assert size - MIB < (told & 0x7FFF) * (KIB if told >> 15 else MIB) <= size
     assert found[17].data[4:6] == found[19].data[12:14] == found[16].data[2:4], "both point to the array"
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_the_processor_is_that_of_cpuid(model: CpuModel) -> None:
+    memory = Memory(make_firmware(64 * MIB, 1, cpu=model))
+    _, eax, _, _, edx = next(leaf for leaf in model.leaves() if leaf[0] == 1)
+    assert struct.unpack("<II", smbios_structures(memory)[4].data[8:16]) == (eax, edx)
+    processor = next(entry for entry in mp_entries(memory) if entry.kind == 0)
+    assert struct.unpack("<II", processor.data[4:12]) == (eax, edx & 0x381)
 
 
 # --- the BIOS's variables

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hypervisor.cpu_model import DEFAULT, MODELS
 from hypervisor.firmware.firmware import make_firmware
 from hypervisor.loaders.boot import plan_boot, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, Plan
@@ -14,7 +15,7 @@ from tests.hypervisor.fakes import FakeMemory
 
 def machine(memory: int) -> BootMachine:
     """What loaders tell of a machine with `memory` bytes of RAM."""
-    firmware = make_firmware(memory, disks=1)
+    firmware = make_firmware(memory, 1, (0x3F8,), MODELS[DEFAULT])
     return BootMachine(memory, firmware.rsdp_address, firmware.rsdp, firmware.smbios_entry)
 
 

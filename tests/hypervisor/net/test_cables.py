@@ -204,5 +204,10 @@ def test_a_capture_can_be_read(tmp_path: Path) -> None:
         assert data[at + 16 : at + 16 + length] == frame
         at += 16 + length
     assert at == len(data)
+    again = Capture(tmp_path / "x.pcap", append=True)  # behind a restart of the guest
+    again.add(b"c" * 60)
+    again.close()
+    later = (tmp_path / "x.pcap").read_bytes()
+    assert later[:at] == data and len(later) == at + 16 + 60 and later.endswith(b"c" * 60)
     with pytest.raises(RingError, match="choose another file"):
         Capture(tmp_path / "no" / "x.pcap")
