@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _FRAME_SECONDS = 1 / 30
 _ESCAPE_SECONDS = 0.05  # a sequence comes at once; what stands alone so long is the Escape key
-_STUCK_SECONDS = 1.0  # for a terminal that takes nothing any more
+_STUCK_SECONDS = 1.0  # a terminal that takes nothing for so long is given up for this time
 _HELD = 1 << 20  # bytes of serial output held at most: the last ones
 _UNKNOWN = (80, 25)  # columns and lines of a terminal that does not tell them
 _CELL = (8, 16)  # counts of the mouse for a column and a row
@@ -40,12 +40,13 @@ _READ_SIZE = 1024
 
 
 class ScreenTerminal(RawTerminal):
-    """Raw input, and the alternate screen while `shows_screen`."""
+    """Raw input, and the alternate screen while `shows_screen`. `is_stuck`: the terminal took nothing last time."""
 
     def __init__(self, fd: int, out: int) -> None:
         super().__init__(fd)
-        self._out = out
+        self._out = _opened_anew(out)
         self.shows_screen = True
+        self.is_stuck = False
         self._on_screen = False
         self.entered = 0  # how often the screen was cleared
 
@@ -63,8 +64,36 @@ class ScreenTerminal(RawTerminal):
         if screen != self._on_screen:
             self._on_screen = screen
             with contextlib.suppress(OSError):
-                os.write(self._out, (ENTER if screen else LEAVE).encode())
+                self.put((ENTER if screen else LEAVE).encode())
             self.entered += screen
+
+    def put(self, data: bytes, ending: threading.Event | None = None) -> bool:
+        """Write `data`; False where the terminal takes no more of it, or `ending` comes first. Raises OSError."""
+        view, last = memoryview(data), time.monotonic()
+        while view:
+            try:
+                view, last = view[os.write(self._out, view) :], time.monotonic()
+            except BlockingIOError:
+                if time.monotonic() - last > _STUCK_SECONDS or (ending and ending.is_set()):
+                    break
+                select.select([], [self._out], [], _FRAME_SECONDS)
+        self.is_stuck = bool(view)
+        return not view
+
+    def close(self) -> None:
+        """Let go of the terminal."""
+        os.close(self._out)
+
+
+def _opened_anew(tty: int) -> int:
+    """A descriptor that does not wait, while `tty`, which others have too, does.
+
+    Another user's terminal (su) cannot be opened; it is waited for.
+    """
+    try:
+        return os.open(f"/proc/self/fd/{tty}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return os.dup(tty)
 
 
 class DisplayConsole(TerminalConsole):
@@ -94,7 +123,6 @@ class DisplayConsole(TerminalConsole):
     def open(self, domain: Domain) -> None:
         """Take over the terminal, and start reading keys and drawing."""
         super().open(domain)
-        self._ending.clear()
         self._painter_thread = threading.Thread(target=self._keep_painting, name="display", daemon=True)
         self._painter_thread.start()
 
@@ -117,10 +145,13 @@ class DisplayConsole(TerminalConsole):
         self._ignore_signals()
         self._ending.set()
         if self._painter_thread:
-            self._painter_thread.join(_STUCK_SECONDS)
+            self._painter_thread.join()
         with self._painting:  # a command that changes the terminal is over, or comes to nothing
             pass
         super().close()
+        self._screen_terminal.close()
+        if self._screen_terminal.is_stuck and self._tty == self._out:
+            return  # whoever is there sees nothing
         if self._serial or self._tty != self._out:
             self._release_serial()
         elif self._painter_thread:
@@ -163,17 +194,10 @@ class DisplayConsole(TerminalConsole):
             if self._painted != (terminal.entered, columns, lines):
                 self._painted = terminal.entered, columns, lines
                 self._painter.forget()
-                self._put(CLEAR.encode())
+                terminal.put(CLEAR.encode(), self._ending)
             text = self._painter.paint(shown, mouse=self._domain.keyboard.mouse.is_reporting)
-            self._put(text.encode())
-
-    def _put(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._tty, view) :]
-            except BlockingIOError:
-                select.select([], [self._tty], [])
+            if not terminal.put(text.encode(), self._ending):
+                self._painted = 0, 0, 0  # what it shows is not known
 
     def _on_stop(self, number: int, stack: Any) -> None:
         with self._painting:

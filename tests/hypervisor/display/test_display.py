@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,6 +189,22 @@ def test_colours_as_far_as_the_terminal_has_them(desk: Path, colour: str, sequen
 def test_a_deadly_signal_restores_the_terminal(screen: Screen, number: signal.Signals) -> None:
     screen.process.send_signal(number)
     assert screen.wait() == -number and screen.is_restored() and BACK in screen.output
+
+
+def test_a_terminal_that_nobody_reads_holds_up_no_end(tmp_path: Path) -> None:
+    """Not the first frames fill it, but the painter's thread comes to a write that cannot go on."""
+    changing = bytes.fromhex("40 bf00800b00 b9e8030000 f3ab ebf1")  # all of the screen, again and again
+    session = Screen(guests.write(tmp_path, changing))
+    try:
+        full, seen = -1, 0
+        while full != seen or not seen:
+            time.sleep(0.5)
+            full, seen = seen, int.from_bytes(fcntl.ioctl(session.master, termios.FIONREAD, bytes(4)), "little")
+        session.process.send_signal(signal.SIGTERM)
+        assert session.process.wait(SECONDS) == -signal.SIGTERM
+        assert termios.tcgetattr(session.slave) == session.before
+    finally:
+        session.close()
 
 
 def test_stopping_gives_the_terminal_back_for_the_time(screen: Screen) -> None:
