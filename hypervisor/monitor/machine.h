@@ -169,6 +169,7 @@ struct task_start {
 	struct event event;
 	bool wide, trap;  /* the TSS has 32 bits; its T flag is set */
 	bool local_table; /* the new task has an LDT, or the old one had */
+	bool tables_wrong; /* its CR3 was refused */
 };
 
 struct machine {

@@ -58,7 +58,7 @@ uint32_t shown_selector(uint32_t host)
 	return ((uint16_t *)(state + REVMAP_OFFSET))[host & 0xffff];
 }
 
-/* The static inverse, from which landing_write fills REVMAP. */
+/* The static inverse, with which REVMAP begins. */
 uint32_t guest_selector(uint32_t host)
 {
 	uint32_t index = host >> 3, rpl = host & 3;
@@ -77,11 +77,12 @@ uint32_t guest_selector(uint32_t host)
 }
 
 /* A descriptor that kernels rewrite for each thread that they switch to: a user segment of the GDT that begins
- * somewhere. An LDT is mirrored anew when it is loaded. */
+ * somewhere. An LDT is mirrored anew when it is loaded; of the GDT's others, what is changed in memory counts from the
+ * next `lgdt` or `lldt` on. */
 static bool is_rewritten(uint32_t guest, uint64_t d) { return !(guest & 4) && desc_dpl(d) == 3 && desc_base(d); }
 
 /* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, that
- * this mirror does not know, or whose descriptor may have changed in memory, becomes one that faults, so that
+ * this mirror does not know, or whose descriptor kernels rewrite, becomes one that faults, so that
  * `segment_load` decides. */
 static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
 {
@@ -215,6 +216,7 @@ static void install(uint32_t index)
 	if (error < 0 && d) {
 		/* A host without 16-bit segments (CONFIG_X86_16BIT): loading this one faults. */
 		machine.ldt_wanted[index] = 0;
+		install(index);
 		return;
 	}
 	if (error < 0)
@@ -244,14 +246,14 @@ static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
 	count_uncut(machine.ldt_source[index], source);
 	machine.ldt_source[index] = source;
 	machine.ldt_wanted[index] = wanted;
-	selector_map_entry(index);
-	if (same)
-		return;
-	if (index >= machine.ldt_top)
-		machine.ldt_top = index + 1;
-	machine.ldt_generation++;
-	install(index);
-	machine.pool[self].ldt_generation = machine.ldt_generation;
+	if (!same) {
+		if (index >= machine.ldt_top)
+			machine.ldt_top = index + 1;
+		machine.ldt_generation++;
+		install(index);
+		machine.pool[self].ldt_generation = machine.ldt_generation;
+	}
+	selector_map_entry(index); /* behind `install`, which the host may refuse */
 }
 
 /* Put the register on a segment of its own, which shows as `guest`: a descriptor with nothing behind it where

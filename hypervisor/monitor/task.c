@@ -172,7 +172,8 @@ static bool change_task(uint32_t selector, enum task_way way, const struct event
 	machine.entered = true;
 	write_cr0(shared.cr0 | CR0_TS);
 	/* This may not return: another process goes on. What is wrong with the tables is raised in the new task. */
-	return !(wide && paging_on() && new.cr3 != shared.cr3) || write_cr3(new.cr3);
+	machine.task.tables_wrong = wide && paging_on() && new.cr3 != shared.cr3 && !write_cr3(new.cr3);
+	return true;
 }
 
 bool task_switch(uint32_t selector, enum task_way way)
@@ -268,6 +269,8 @@ static bool load_data(void)
 
 static bool begin(const struct task_start *task)
 {
+	if (task->tables_wrong)
+		return raise_fault(VECTOR_GP, 0);
 	if ((task->local_table && !load_local_table()) || !load_code() || !load_stack() || !load_data())
 		return false;
 	if (vcpu.cpl)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import TASKS
 from tests.hypervisor.engine.said import GP, PF, fault, none
 
 # Identity for the first 8 MiB by 2 MiB pages; 0x800000 to 0x9fffff by the table at TEST, which is empty at
@@ -419,3 +420,37 @@ test:	call paging
 	finish
 """)
     assert said == {"read": 0x300021, "written": 0x302063, "directory": 0x20, "large": 0x4000E3, "pointer": 0x211001}
+
+
+def test_a_task_whose_tables_have_reserved_bits_is_told_so(machine: Machine) -> None:
+    """The switch is over by then, so the fault is the new task's, whose segments are not loaded: a task takes it. (Bochs shuts
+    down, and the SDM leaves it open.)"""
+    said = machine(TASKS + PAE + """
+	task other, arrived
+	task handler, faulted
+test:	based 0, other, 103, 0x89
+	based 1, handler, 103, 0x89
+	r3_lgdt gdt_pointer
+	call paging
+	movl $PDPT,tss+CR3
+	movl $PDPT,handler+CR3
+	movl $7,PDPT2
+	movl $PDPT2,other+CR3
+	task_gate 13, FREE+8
+	r3_ljmp $FREE,$0
+	say returned, %eax
+	finish
+arrived: say arrived, %eax
+	finish
+faulted: popl %eax
+	say error, %eax
+	movzwl handler,%eax
+	say task, %eax
+	movl other+EIP,%eax
+	subl $arrived,%eax
+	say at, %eax
+	r3_read_cr3 %eax
+	say tables, %eax
+	finish
+""")
+    assert said == {"error": 0, "task": 0x30, "at": 0, "tables": 0x210000}
