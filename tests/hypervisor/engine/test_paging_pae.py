@@ -423,8 +423,10 @@ test:	call paging
 
 
 def test_a_task_whose_tables_have_reserved_bits_is_told_so(machine: Machine) -> None:
-    """The switch is over by then, so the fault is the new task's, whose segments are not loaded: a task takes it. (Bochs shuts
-    down, and the SDM leaves it open.)"""
+    """The switch is over by then, so the fault is the new task's, whose segments are not loaded: a task takes it.
+
+    Bochs shuts down here; the SDM leaves it open.
+    """
     said = machine(TASKS + PAE + """
 	task other, arrived
 	task handler, faulted
