@@ -54,7 +54,6 @@ transcripts: $(VENV)/test monitor
 	$(BIN)/python -m tests.samples.record
 	$(BIN)/python -m tests.hypervisor.engine.qemu_pc
 	$(BIN)/python -m tests.hypervisor.screen.record
-	$(BIN)/python -m tests.hypervisor.engine.qemu_video
 	$(BIN)/python -m tests.hypervisor.chips.record
 
 # An editable install finds changed Python files by itself; what is written in C must be compiled again.

@@ -6,7 +6,7 @@
 #include "monitor.h"
 
 enum operation { OUT, IN, STORE, LOAD, ADVANCE, JUMP, LINE, PULSE, ACKNOWLEDGE, INTA, PENDING, LINES, SEND, TAKE, BREAK,
-		 WALL, POLICY, EVENTS };
+		 WALL, POLICY };
 
 struct step {
 	uint32_t operation, address;
@@ -128,7 +128,6 @@ static bool run(const struct step *step, uint64_t *answer)
 		return false;
 	case WALL: wall = step->value; return false;
 	case POLICY: control.lost_ticks = (uint32_t)step->value; return false;
-	case EVENTS: *answer = machine.events; machine.events = 0; return true;
 	}
 	abort();
 }

@@ -27,7 +27,7 @@ START_NS = 1_000_000_000  # of the host's monotonic clock
 Step = tuple[int, int, int]
 _STEP = struct.Struct("<IIQ")
 (_OUT, _IN, _STORE, _LOAD, _ADVANCE, _JUMP, _LINE, _PULSE, _ACKNOWLEDGE, _INTA, _PENDING, _LINES, _SEND, _TAKE, _BREAK,
- _WALL, _POLICY, _EVENTS) = range(18)
+ _WALL, _POLICY) = range(17)
 
 
 def out(port: int, value: int) -> Step:

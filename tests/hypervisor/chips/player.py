@@ -20,13 +20,9 @@ from tests.hypervisor.engine import guests
 
 HERE = Path(__file__).resolve().parent
 MAGIC = struct.pack("<I", 0x52334350)
-NO_VECTOR = 0xFFFF_FFFF
 PC_SECONDS = 120
 (_END, _OUT, _IN, _STORE, _LOAD, _WAIT, _WINDOW) = range(7)
 _ANSWER = struct.Struct("<IQ")
-# A PC's time begins with its power; the chips of `chips.c` have seen this much of the host's by then. The parts of
-# the second are the same.
-POWER_ON = chips.START_NS
 
 
 @dataclass(frozen=True)

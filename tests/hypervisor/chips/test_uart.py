@@ -8,7 +8,7 @@ from tests.hypervisor.chips.chips import NONE, Chips, Step, advance, in_, lines,
 
 PORTS = (0x3F8, 0x2F8, 0x3E8, 0x2E8)
 LINES = (4, 3, 4, 3)
-DATA, IER, IIR, FCR, LCR, MCR, LSR, MSR = 0, 1, 2, 2, 3, 4, 5, 6
+IER, IIR, FCR, LSR = 1, 2, 2, 5
 READY, OVERRUN, BREAK, IDLE, FIFO_ERROR = 0x01, 0x02, 0x10, 0x60, 0x80
 CHARACTER = 7 * 1_000_000_000 // 9600  # ns: 5 data bits, as after reset, start and stop; at 9600 baud, as then
 

@@ -11,11 +11,10 @@ from tests.hypervisor.engine.port_script import AREA, Op, Record
 SECTOR, CD_BLOCK = 512, 2048
 WORDS = SECTOR // 4
 CHANNELS = ((0x1F0, 0x3F6), (0x170, 0x376))
-IRQS = (14, 15)
 MASTER = 0xC000  # where the scripts put the bus masters
 TABLE, BUFFER = 0, 0x400  # doublewords of the area: descriptors, and where data goes
 
-# Name to code and to 1 + the form with 48-bit addresses
+# Commands, and the forms of them with 48-bit addresses
 READ, WRITE, READ_MULTIPLE, WRITE_MULTIPLE, READ_DMA, WRITE_DMA, VERIFY = 0x20, 0x30, 0xC4, 0xC5, 0xC8, 0xCA, 0x40
 WIDE = {READ: 0x24, WRITE: 0x34, READ_MULTIPLE: 0x29, WRITE_MULTIPLE: 0x39, READ_DMA: 0x25, WRITE_DMA: 0x35,
         VERIFY: 0x42, 0xE7: 0xEA, 0xF8: 0x27}  # fmt: skip

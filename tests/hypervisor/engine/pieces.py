@@ -124,3 +124,134 @@ RINGS = DESCRIPTORS + """
 	say \\name\\().at, trap_eip
 .endm
 """
+
+# Identity for the first 4 MiB by 4 KiB pages (table at 0x201000), 0x800000-0xbfffff by the table at
+# 0x202000, which is empty at first; a page table for 0xff000000 at 0x203000, one for 0xfec00000 at 0x204000.
+PAGING = """
+	.set PD,0x200000
+	.set LOW,0x201000
+	.set TEST,0x202000
+	.set TOP,0x203000
+	.set DEVICES,0x204000
+	.set WINDOW,0x800000
+	.set FRAME_A,0x300000
+	.set FRAME_B,0x302000
+
+.macro entry page:req, value:req
+	movl \\value,TEST+4*\\page
+.endm
+
+paging:	movl $PD,%edi
+	xorl %eax,%eax
+	movl $5*1024,%ecx
+	rep stosl
+	movl $LOW+7,PD
+	movl $TEST+7,PD+4*2
+	movl $TOP+7,PD+4*0x3fc
+	movl $DEVICES+7,PD+4*0x3fb
+	movl $LOW,%edi
+	movl $7,%eax
+	movl $1024,%ecx
+1:	stosl
+	addl $0x1000,%eax
+	loop 1b
+	movl $0xaaaaaaaa,FRAME_A
+	movl $0xbbbbbbbb,FRAME_B
+	movl $PD,%eax
+	r3_write_cr3 %eax
+	r3_read_cr0 %eax
+	orl $0x80000000,%eax
+	r3_write_cr0 %eax
+	ret
+"""
+
+# Identity for the first 8 MiB by 2 MiB pages; 0x800000 to 0x9fffff by the table at TEST, which is empty at
+# first. Entry 1 of the directory-pointer table stays absent, 2 is the directory PD2, 3 is absent.
+PAE = """
+	.set PDPT,0x210000
+	.set PD,0x211000
+	.set TEST,0x212000
+	.set PD2,0x213000
+	.set PDPT2,0x214020
+	.set WINDOW,0x800000
+	.set FRAME_A,0x300000
+	.set FRAME_B,0x302000
+
+.macro entry page:req, value:req, high=0
+	movl \\value,TEST+8*\\page
+	movl $\\high,TEST+8*\\page+4
+.endm
+.macro set_cr4 value:req
+	movl $\\value,%eax
+	r3_write_cr4 %eax
+.endm
+.macro set_efer value:req
+	movl $0xc0000080,%ecx
+	movl $\\value,%eax
+	xorl %edx,%edx
+	r3_wrmsr
+.endm
+.macro reload table=$PDPT
+	movl \\table,%eax
+	r3_write_cr3 %eax
+.endm
+
+tables:	movl $PDPT,%edi
+	xorl %eax,%eax
+	movl $5*1024,%ecx
+	cld
+	rep stosl
+	movl $PD+1,PDPT
+	movl $PD2+1,PDPT+16
+	movl $0x87,PD
+	movl $0x200087,PD+8
+	movl $0x400087,PD+16
+	movl $0x600087,PD+24
+	movl $TEST+7,PD+32
+	movl $0xaaaaaaaa,FRAME_A
+	movl $0xbbbbbbbb,FRAME_B
+	set_cr4 0x20
+	reload
+	ret
+paging:	call tables
+	r3_read_cr0 %eax
+	orl $0x80000000,%eax
+	r3_write_cr0 %eax
+	ret
+"""
+
+# The 8259As at vectors 0x20 and 0x28 with all lines masked; `pit HZ` starts channel 0.
+PC = """
+.macro port number:req, value:req
+	movb \\value,%al
+	r3_out %al,\\number
+.endm
+
+.macro pit divisor:req
+	port $0x43, $0x34
+	port $0x40, $\\divisor&0xff
+	port $0x40, $\\divisor>>8
+.endm
+
+controllers:
+	port $0x20, $0x11
+	port $0x21, $0x20
+	port $0x21, $4
+	port $0x21, $1
+	port $0xa0, $0x11
+	port $0xa1, $0x28
+	port $0xa1, $2
+	port $0xa1, $1
+	port $0x21, $0xff
+	port $0xa1, $0xff
+	ret
+
+tick:	pushl %eax
+	incl ticks
+	port $0x20, $0x20
+	popl %eax
+	r3_iret
+	.data
+ticks:	.long 0
+	.text
+"""

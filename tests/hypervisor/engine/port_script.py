@@ -216,8 +216,8 @@ def have_qemu() -> bool:
     return shutil.which("qemu-system-i386") is not None
 
 
-def play_on_qemu(script: Sequence[Record], folder: Path, disks: Sequence[DiskConfig] = ()) -> str:
-    """What the guest says on QEMU's "pc" machine."""
+def play_on_qemu(script: Sequence[Record], folder: Path, disks: Sequence[DiskConfig] = (), vga: str = "none") -> str:
+    """What the guest says on QEMU's "pc" machine. `vga`: its video card, as QEMU's option names it."""
     kernel = assemble(script, folder / "qemu-guest", ported=False)
     drives = []
     for disk in disks:
@@ -225,7 +225,7 @@ def play_on_qemu(script: Sequence[Record], folder: Path, disks: Sequence[DiskCon
         drives += ["-drive", f"file={disk.path},format=raw,index={disk.index},media={media}"]
     run = subprocess.run(
         ["qemu-system-i386", "-M", "pc", "-m", str(guests.MEMORY // MIB), "-kernel", str(kernel), "-serial", "stdio",
-         "-display", "none", "-nic", "none", "-vga", "none", "-no-reboot",
+         "-display", "none", "-nic", "none", "-vga", vga, "-no-reboot",
          "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *drives],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=QEMU_SECONDS)  # fmt: skip
     if run.returncode != _QEMU_EXIT:

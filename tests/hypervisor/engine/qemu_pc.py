@@ -6,11 +6,12 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from hypervisor.domain import DiskConfig
-from tests.hypervisor.engine import ide_scripts, pci_scripts
+from tests.hypervisor.engine import i8042_scripts, ide_scripts, pci_scripts, vga_scripts
 from tests.hypervisor.engine.port_script import Record, have_qemu, play, play_on_qemu
 
 RECORDED = Path(__file__).parent / "recorded_pc"
@@ -35,14 +36,24 @@ def one_cd(folder: Path) -> list[DiskConfig]:
     return [DiskConfig(ide_scripts.disk_image(folder / "cd", sectors), index=2, cdrom=True)]
 
 
-CASES: dict[str, tuple[list[Record], Disks]] = {
-    "pci-dump": (pci_scripts.dump_script(), no_disks),
-    **{f"pci-{seed}": (pci_scripts.random_script(Random(seed)), no_disks) for seed in range(3)},
-    "identify": (ide_scripts.identify_script(), two_disks),
-    **{f"disk-{seed}": (ide_scripts.disk_script(Random(seed), DISK_SECTORS), two_disks) for seed in range(6)},
-    **{f"cd-{seed}": (ide_scripts.cd_script(Random(seed), CD_BLOCKS), one_cd) for seed in range(4)},
+@dataclass(frozen=True)
+class Case:
+    """A script, what disks the PC has, and which of QEMU's video cards: ring3's VGA is no PCI device, QEMU's is."""
+
+    script: list[Record]
+    disks: Disks = no_disks
+    vga: str = "none"
+
+
+CASES = {
+    "pci-dump": Case(pci_scripts.dump_script()),
+    **{f"pci-{seed}": Case(pci_scripts.random_script(Random(seed))) for seed in range(3)},
+    "identify": Case(ide_scripts.identify_script(), two_disks),
+    **{f"disk-{seed}": Case(ide_scripts.disk_script(Random(seed), DISK_SECTORS), two_disks) for seed in range(6)},
+    **{f"cd-{seed}": Case(ide_scripts.cd_script(Random(seed), CD_BLOCKS), one_cd) for seed in range(4)},
+    **{f"vga-{seed}": Case(vga_scripts.register_script(Random(seed), 120), vga="std") for seed in range(3)},
+    **{f"i8042-{seed}": Case(i8042_scripts.script(Random(seed))) for seed in range(3)},
 }
-"""The scripts, and what disks the PC has."""
 
 
 def _with_disks(said: str, disks: Sequence[DiskConfig]) -> str:
@@ -53,16 +64,16 @@ def _with_disks(said: str, disks: Sequence[DiskConfig]) -> str:
 
 def on_qemu(name: str, folder: Path) -> str:
     """What QEMU answers now."""
-    script, make_disks = CASES[name]
-    disks = make_disks(folder)
-    return _with_disks(play_on_qemu(script, folder, disks), disks)
+    case = CASES[name]
+    disks = case.disks(folder)
+    return _with_disks(play_on_qemu(case.script, folder, disks, case.vga), disks)
 
 
 def in_ring3(name: str, folder: Path) -> str:
     """What ring3 answers."""
-    script, make_disks = CASES[name]
-    disks = make_disks(folder)
-    return _with_disks(play(script, folder, disks).said, disks)
+    case = CASES[name]
+    disks = case.disks(folder)
+    return _with_disks(play(case.script, folder, disks).said, disks)
 
 
 def recorded(name: str) -> str:

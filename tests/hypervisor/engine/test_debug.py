@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import PAGING
 from tests.hypervisor.engine.said import DB, GP, NONE, UD, fault, none
-from tests.hypervisor.engine.test_paging import PAGING
 
 EXECUTE, WRITE, PORT, ACCESS = 0, 1, 2, 3
 LENGTHS = {1: 0, 2: 1, 4: 3}

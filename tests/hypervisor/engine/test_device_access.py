@@ -9,8 +9,8 @@ from hypercalls import by_name
 from hypervisor.domain import Domain, DomainConfig
 from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import PAGING
 from tests.hypervisor.engine.said import GP, PF, fault, none, without_place
-from tests.hypervisor.engine.test_paging import PAGING
 
 # Registers of the local APIC: task priority, spurious vector, initial count of the timer.
 LAPIC = """

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import PAE, PAGING
 from tests.hypervisor.engine.said import none
-from tests.hypervisor.engine.test_paging import PAGING
-from tests.hypervisor.engine.test_paging_pae import PAE
 
 # Entries 0 to 15 of the window map sixteen pages, one after the other.
 NARROW = PAGING + """

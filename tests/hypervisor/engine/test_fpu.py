@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import PAGING
 from tests.hypervisor.engine.said import MF, NM, UD, XM, fault, none
-from tests.hypervisor.engine.test_paging import PAGING
 
 FPU = """
 	.set MP,2
@@ -248,6 +248,32 @@ test:	call paging
 	finish
 """)
     assert said == fault("withheld", NM) | fault("still", NM) | {"kept": 12345}
+
+
+def test_fpu_state_follows_the_guest_across_address_spaces(machine: Machine) -> None:
+    said = machine(PAGING + """
+	.set PD2,0x208000
+test:	call paging
+	movl $PD,%esi
+	movl $PD2,%edi
+	movl $1024,%ecx
+	rep movsl
+	r3_read_cr4 %eax
+	orl $0x200,%eax
+	r3_write_cr4 %eax
+	fninit
+	pushl $12345
+	fildl (%esp)
+	movd (%esp),%xmm5
+	movl $PD2,%eax
+	r3_write_cr3 %eax
+	fistpl (%esp)
+	say integer, (%esp)
+	movd %xmm5,(%esp)
+	say vector, (%esp)
+	finish
+""")
+    assert said == {"integer": 12345, "vector": 12345}
 
 
 DIVIDE = """

@@ -9,7 +9,7 @@ import pytest
 from hypervisor.domain import DiskConfig
 from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.ide_scripts import disk_image
-from tests.hypervisor.engine.test_interrupts import PC
+from tests.hypervisor.engine.pieces import PC
 
 SECTORS = 100
 

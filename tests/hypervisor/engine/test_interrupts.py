@@ -3,42 +3,7 @@
 from __future__ import annotations
 
 from tests.hypervisor.engine.conftest import Machine
-
-# The 8259As at vectors 0x20 and 0x28 with all lines masked; `pit HZ` starts channel 0.
-PC = """
-.macro port number:req, value:req
-	movb \\value,%al
-	r3_out %al,\\number
-.endm
-
-.macro pit divisor:req
-	port $0x43, $0x34
-	port $0x40, $\\divisor&0xff
-	port $0x40, $\\divisor>>8
-.endm
-
-controllers:
-	port $0x20, $0x11
-	port $0x21, $0x20
-	port $0x21, $4
-	port $0x21, $1
-	port $0xa0, $0x11
-	port $0xa1, $0x28
-	port $0xa1, $2
-	port $0xa1, $1
-	port $0x21, $0xff
-	port $0xa1, $0xff
-	ret
-
-tick:	pushl %eax
-	incl ticks
-	port $0x20, $0x20
-	popl %eax
-	r3_iret
-	.data
-ticks:	.long 0
-	.text
-"""
+from tests.hypervisor.engine.pieces import PC
 
 
 def test_timer_through_the_pic(machine: Machine) -> None:

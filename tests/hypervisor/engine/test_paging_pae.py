@@ -5,63 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.pieces import TASKS
+from tests.hypervisor.engine.pieces import PAE, TASKS
 from tests.hypervisor.engine.said import GP, PF, fault, none
-
-# Identity for the first 8 MiB by 2 MiB pages; 0x800000 to 0x9fffff by the table at TEST, which is empty at
-# first. Entry 1 of the directory-pointer table stays absent, 2 is the directory PD2, 3 is absent.
-PAE = """
-	.set PDPT,0x210000
-	.set PD,0x211000
-	.set TEST,0x212000
-	.set PD2,0x213000
-	.set PDPT2,0x214020
-	.set WINDOW,0x800000
-	.set FRAME_A,0x300000
-	.set FRAME_B,0x302000
-
-.macro entry page:req, value:req, high=0
-	movl \\value,TEST+8*\\page
-	movl $\\high,TEST+8*\\page+4
-.endm
-.macro set_cr4 value:req
-	movl $\\value,%eax
-	r3_write_cr4 %eax
-.endm
-.macro set_efer value:req
-	movl $0xc0000080,%ecx
-	movl $\\value,%eax
-	xorl %edx,%edx
-	r3_wrmsr
-.endm
-.macro reload table=$PDPT
-	movl \\table,%eax
-	r3_write_cr3 %eax
-.endm
-
-tables:	movl $PDPT,%edi
-	xorl %eax,%eax
-	movl $5*1024,%ecx
-	cld
-	rep stosl
-	movl $PD+1,PDPT
-	movl $PD2+1,PDPT+16
-	movl $0x87,PD
-	movl $0x200087,PD+8
-	movl $0x400087,PD+16
-	movl $0x600087,PD+24
-	movl $TEST+7,PD+32
-	movl $0xaaaaaaaa,FRAME_A
-	movl $0xbbbbbbbb,FRAME_B
-	set_cr4 0x20
-	reload
-	ret
-paging:	call tables
-	r3_read_cr0 %eax
-	orl $0x80000000,%eax
-	r3_write_cr0 %eax
-	ret
-"""
 
 
 def test_pages_of_both_sizes(machine: Machine) -> None:

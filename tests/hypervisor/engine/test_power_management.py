@@ -9,7 +9,7 @@ import pytest
 
 from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.test_interrupts import PC
+from tests.hypervisor.engine.pieces import PC
 
 PM = """
 	.set STATUS,0x600

@@ -1,4 +1,4 @@
-"""PCI and IDE answer as QEMU's PC does, access by access, and leave the same on the disks."""
+"""PCI, IDE, VGA, keyboard and mouse answer as QEMU's PC does, access by access, and leave the same on the disks."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hypervisor.engine.conftest import Machine
+from tests.hypervisor.engine.pieces import PAGING
 from tests.hypervisor.engine.said import GP, PF
-from tests.hypervisor.engine.test_paging import PAGING
 
 # Reads of the UART's scratch register give what was written there last.
 SCRATCH = """

@@ -15,7 +15,7 @@ from hypervisor.screen.pixels import render
 from hypervisor.screen.text import screen_text
 from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.conftest import Machine
-from tests.hypervisor.engine.test_paging import PAGING
+from tests.hypervisor.engine.pieces import PAGING
 
 VGA = """
 	.set TEXT,0xb8000
