@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,23 @@ FLAGS = ("-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,
 
 class TimeIsUp(Exception):
     """The guest was given its time and did not end."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeIsUp where what is done takes longer. The limit of the test, by the same timer, goes on behind it."""
+
+    def alarm(_number: int, _frame: Any) -> None:
+        raise TimeIsUp
+
+    handler = signal.signal(signal.SIGALRM, alarm)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
 
 
 class Recorder:
@@ -82,20 +101,9 @@ def silent_instructions(kernel: Path) -> tuple[tuple[int, int], ...]:
 
 def run(kernel: Path, *, seconds: float = SECONDS, console: Recorder | None = None, **config: Any) -> Run:
     """Run a guest to its end. TimeIsUp where that takes longer than `seconds`."""
-
-    def alarm(_number: int, _frame: Any) -> None:
-        raise TimeIsUp
-
     console = console or Recorder()
-    before = signal.signal(signal.SIGALRM, alarm)
-    try:
-        with Domain(DomainConfig(kernel, **{"memory": MEMORY, **config})) as domain:
-            domain.build()
-            signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-            try:
-                result = domain.run(console)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with Domain(DomainConfig(kernel, **{"memory": MEMORY, **config})) as domain:
+        domain.build()
+        with time_limit(seconds):
+            result = domain.run(console)
     return Run(result, console.data.decode(errors="replace"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -201,11 +200,8 @@ def play(script: Sequence[Record], folder: Path, disks: Sequence[DiskConfig] = (
         domain.build()
         if prepare:
             prepare(domain)
-        signal.alarm(seconds)
-        try:
+        with guests.time_limit(seconds):
             result = domain.run(console)
-        finally:
-            signal.alarm(0)
         assert result.cause == "debug exit with value 0x0", (result, console.data[-300:])
         exits = {ExitReason(reason).name: count for reason, count in enumerate(domain.control.exits) if count}
     return Played(answers(console.data), exits)

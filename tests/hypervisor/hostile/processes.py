@@ -7,12 +7,11 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending, Outcome, outcome
-from tests.hypervisor.engine.guests import AGAIN, Recorder, TimeIsUp
+from tests.hypervisor.engine.guests import AGAIN, Recorder, TimeIsUp, time_limit
 from tests.hypervisor.hostile import stage
 
 SECONDS_TO_DIE = 1.0
@@ -38,19 +37,11 @@ class _Started:
 
 def limited(seconds: float, domain: Domain, console: Recorder | None = None) -> Outcome:
     """Run a built domain to its end, which is TIMEOUT after `seconds`."""
-
-    def alarm(_number: int, _frame: Any) -> None:
-        raise TimeIsUp
-
-    before = signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_START + seconds, AGAIN)
     try:
-        return domain.run(_Started(console or Recorder(), seconds))
+        with time_limit(SECONDS_TO_START + seconds):
+            return domain.run(_Started(console or Recorder(), seconds))
     except TimeIsUp:
         return outcome(Ending.TIMEOUT, "out of time")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @functools.cache
