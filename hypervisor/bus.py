@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hypervisor.state import StateFile
 
 ONES = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFF_FFFF}  # what an empty bus reads, by access size in bytes
-NO_IRQ = 255
 MAX_ABSENT = 0x2_0000  # distinct absent ports and pages remembered: every port, both ways
 
 _PORT_IN, _PORT_OUT = int(ExitReason.PORT_IN), int(ExitReason.PORT_OUT)

@@ -51,9 +51,9 @@ def absences(bus: Bus) -> list[tuple[str, int, int, int]]:
     return [(kind, address, reads, writes) for (kind, address), (reads, writes) in sorted(found.items())]
 
 
-_PCI = "PCI function"
+PCI = "PCI function"
 _ABSENT = {"in": ("port", 0), "out": ("port", 1), "read": ("page", 0), "write": ("page", 1),
-           "pci": (_PCI, 0)}  # what -> kind, writing  # fmt: skip
+           "pci": (PCI, 0)}  # what -> kind, writing  # fmt: skip
 
 
 def statistics(domain: Domain) -> str:
@@ -77,14 +77,19 @@ def counter_lines(count: dict[str, Any]) -> list[str]:
     ]
 
 
+def pci_place(place: int) -> str:
+    """A PCI function of bus 0, as lspci names it, from slot << 3 | function."""
+    return f"{place >> 3:02x}.{place & 7}"
+
+
 def absence_lines(absent: Sequence[tuple[str, int, int, int]]) -> list[str]:
     """`absences` for people: neighbouring ports are one entry."""
     lines = []
     for kind in sorted({found for found, *_ in absent}):
         step = 0x1000 if kind == "page" else 1
         addresses = [address for found, address, _, _ in absent if found == kind]
-        if kind == _PCI:
-            runs = " ".join(f"{place >> 3:02x}.{place & 7}" for place in addresses)
+        if kind == PCI:
+            runs = " ".join(map(pci_place, addresses))
         else:
             runs = " ".join(f"{first:#x}" if first == last else f"{first:#x}-{last:#x}"
                             for first, last in _runs(addresses, step))  # fmt: skip

@@ -10,7 +10,7 @@ from hypervisor.cli.arguments import Parser
 from hypervisor.cli.list import duration
 from hypervisor.control.client import ask
 from hypervisor.memory_map import describe
-from hypervisor.report import counter_lines
+from hypervisor.report import PCI, counter_lines, pci_place
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +46,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield "probed, absent:"
     for entry in found["absent"]:
         counts = ", ".join(_count(entry[f"{what}s"], what) for what in ("read", "write") if entry[f"{what}s"])
-        yield f"  {entry['kind']} {entry['address']:<#12x} {counts}"
+        place = pci_place(entry["address"]) if entry["kind"] == PCI else f"{entry['address']:#x}"
+        yield f"  {entry['kind']} {place:<12} {counts}"
 
 
 def _count(number: int, what: str) -> str:

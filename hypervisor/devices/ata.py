@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hypercalls.layout import FIFO_SIZE
 from hypervisor.bus import Bus
-from hypervisor.devices.ata_identify import MAX_LBA28, MAX_MULTIPLE, TransferMode, geometry, identify
+from hypervisor.devices.ata_identify import MAX_LBA28, MAX_MULTIPLE, SET_TRANSFER_MODE, TransferMode, geometry, identify
 from hypervisor.devices.disk import SECTOR, DiskImage
 from hypervisor.devices.ide import (
     ABORTED,
@@ -27,7 +27,6 @@ from hypervisor.devices.ide import (
 )
 
 _WINDOW_SECTORS = FIFO_SIZE // SECTOR
-_SET_TRANSFER_MODE = 0x03
 
 
 class AtaDrive:
@@ -189,7 +188,7 @@ class AtaDrive:
         """Transfer modes, caches and defaults: accepted; only IDENTIFY tells the difference."""
         feature, count = channel.registers[FEATURES], channel.registers[COUNT]
         if feature in (0x02, 0x55, 0x66, 0x82, 0xAA, 0xCC) or (
-            feature == _SET_TRANSFER_MODE and self.mode.choose(count)
+            feature == SET_TRANSFER_MODE and self.mode.choose(count)
         ):
             channel.succeed()
         else:

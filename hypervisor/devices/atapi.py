@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hypercalls.layout import FIFO_SIZE
 from hypervisor.bus import Bus
-from hypervisor.devices.ata_identify import TransferMode, identify_packet
+from hypervisor.devices.ata_identify import SET_TRANSFER_MODE, TransferMode, identify_packet
 from hypervisor.devices.cd_commands import CdRom, CheckCondition
 from hypervisor.devices.disk import SECTOR, DiskImage
 from hypervisor.devices.ide import (
@@ -28,7 +28,6 @@ from hypervisor.devices.ide import (
 PACKET_SIZE = 12
 _DMA = 1  # FEATURES of PACKET
 _COMMAND_PHASE, _TO_HOST, _OVER = 1, 2, 3  # COUNT, the interrupt reason: C/D, I/O, both
-_SET_TRANSFER_MODE = 0x03
 PACKET, IDENTIFY_PACKET, DEVICE_RESET, SET_FEATURES, IDENTIFY, READ = 0xA0, 0xA1, 0x08, 0xEF, 0xEC, 0x20
 _POWER = (*range(0xE0, 0xE4), *range(0x94, 0x98))
 _CHECK_POWER = (0xE5, 0x98)
@@ -76,7 +75,7 @@ class PacketDrive:
             channel.expect(PACKET_SIZE, PACKET_SIZE, lambda: self._packet(channel))
         elif command == IDENTIFY_PACKET:
             channel.offer(identify_packet(self.serial, self.mode), SECTOR)
-        elif command == SET_FEATURES and channel.registers[FEATURES] == _SET_TRANSFER_MODE:
+        elif command == SET_FEATURES and channel.registers[FEATURES] == SET_TRANSFER_MODE:
             if self.mode.choose(channel.registers[COUNT]):
                 channel.succeed()
             else:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TCP, _IPV4, _SEGMENT = 1, 2, 4  # TUCMD
+_TCP, _IPV4 = 1, 2  # TUCMD
 _FIN, _PSH = 0x01, 0x08
 _UDP_LENGTH, _TCP_SEQUENCE, _TCP_FLAGS = 4, 4, 13
 

@@ -52,7 +52,6 @@ class Header:
     """The multiboot header, found at `offset`; what the kernel does not give is None."""
 
     offset: int
-    flags: int
     addresses: AddressFields | None = None
     entry: int = 0
     video: tuple[int, int, int] | None = None  # width, height, depth of a graphics mode
@@ -77,7 +76,7 @@ def find_header(path: Path, data: bytes) -> Header | None:
         if flags & VIDEO_MODE:
             kind, *mode = struct.unpack_from("<4I", data, offset + _VIDEO_AT)
             video = (mode[0], mode[1], mode[2]) if kind == _LINEAR else None
-        return Header(offset, flags, addresses, entry, video)
+        return Header(offset, addresses, entry, video)
     return None
 
 
