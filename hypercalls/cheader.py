@@ -11,13 +11,14 @@ from hypercalls.table import HYPERCALLS, Operand
 _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint64_t", "i32": "int32_t"}
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.VgaPlain, structs.ExitReason, structs.Shutdown, structs.TraceKind,
-    structs.DeviceAccess, structs.LostTicks, structs.ConfigFlag, structs.MonitorError, structs.IdeInterrupt,
-    sequences.Action,
+    structs.TraceFlag, structs.DeviceAccess, structs.LostTicks, structs.ConfigFlag, structs.MonitorError,
+    structs.IdeInterrupt, sequences.Action,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "VgaPlain": "VGA_PLAIN", "ExitReason": "EXIT",
-    "Shutdown": "SHUTDOWN", "TraceKind": "TRACE", "DeviceAccess": "ACCESSED", "ConfigFlag": "CONFIG",
-    "LostTicks": "TICKS", "MonitorError": "ERROR", "Action": "SEQUENCE", "IdeInterrupt": "INTERRUPT",
+    "Shutdown": "SHUTDOWN", "TraceKind": "TRACE", "TraceFlag": "TRACE_FLAG", "DeviceAccess": "ACCESSED",
+    "ConfigFlag": "CONFIG", "LostTicks": "TICKS", "MonitorError": "ERROR", "Action": "SEQUENCE",
+    "IdeInterrupt": "INTERRUPT",
 }
 
 
@@ -48,7 +49,7 @@ def header() -> str:
     out.append("")
     for enum in _ENUMS:
         prefix = _ENUM_PREFIX[enum.__name__]
-        out += [f"#define {prefix}_{member.name} {member.value}" for member in enum]
+        out += [f"#define {prefix}_{member.name} {member.value}" for member in enum.__members__.values()]
     out += ["", "#ifndef __ASSEMBLER__", "#include <stdint.h>", ""]
     out += [_struct(struct) + "\n" for struct in STRUCTS.values()]
     out.append("/* Names of the hypercalls, for messages. */")

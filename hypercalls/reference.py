@@ -12,6 +12,7 @@ _GROUPS = {
     "interrupt": "Interrupt flag and halt", "port": "Port I/O", "control": "Control registers",
     "debug": "Debug registers", "segment": "Descriptor tables and segment registers", "flow": "Control transfers",
     "memory": "Translation", "cpu": "MSRs, identity, time",
+    "trace": "Marks in the trace",
 }
 
 

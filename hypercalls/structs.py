@@ -143,9 +143,19 @@ class TraceKind(IntEnum):
     EXCEPTION = 4  # error code, address of a page fault, CS
     EMULATED = 5  # first 12 bytes of the instruction, exception by which it trapped, its error code
     DEVICE = 6  # port or guest-physical address, value written, bytes
-    TLB_FILL = 7  # guest-linear address, guest-physical address, pages mapped
+    TLB_FILL = 7  # guest-linear address, guest-physical address, pages mapped, low words of PTE and PDE
     SWITCH = 8  # from this process of the pool, to that one, guest CR3, 1 = a new process
     IDLE = 9  # nothing
+    MARK = 10  # the guest's text, up to 28 bytes of it in `args` and `operand`; `result` is its number
+    STACK = 11  # a piece of the guest's stack: see trace_stack
+
+
+class TraceFlag(IntFlag):
+    """Bits of a trace record's `flags`. The upper half tells how many other operations it happened in."""
+
+    IN_MEMORY = 1  # hypercalls: operand[0] is the address of the operand, not its value
+    NESTING = 0xF0
+
 
 
 class DeviceAccess(IntEnum):
@@ -362,16 +372,58 @@ TRACE = Struct(
     Field("tsc", "u64", "host TSC at the start"),
     Field("kind", "u8", "TraceKind"),
     Field("cpl", "u8", "guest privilege level of the caller"),
-    Field("number", "u8", "hypercall, exit reason, vector, opcode, DeviceAccess or rights of a TLB fill, by kind"),
-    Field("in_memory", "u8", "hypercalls: 1 = operand[0] is the address of the operand, not its value"),
+    Field("number", "u8", "hypercall, exit reason, vector, opcode, DeviceAccess, rights of a TLB fill or length of a "
+          "mark's text, by kind"),
+    Field("flags", "u8", "TraceFlag"),
+    Field("sequence", "u32", "low half of the record's number, counted from 1"),
     Field("eip", "u32", "caller"),
     Field("cr3", "u32", "address space"),
     Field("esp", "u32", "guest stack pointer"),
     Field("args", "u32", "hypercalls: EAX, EBX, ECX, EDX, ESI at entry; else see TraceKind", 5),
     Field("result", "u32", "hypercalls: EAX at the end; exits: the answer; reads of devices: the value"),
     Field("latency", "u32", "TSC cycles until the guest went on, 0xffffffff: that or more; 0 for events"),
-    Field("sequence", "u32", "low half of the record's number, counted from 1"),
     Field("operand", "u32", "hypercalls: explicit operands of the instruction, else EDI at entry and 0", 2),
+)
+
+TRACE_STACK = Struct(
+    "trace_stack",
+    "A piece of the guest's stack: a trace record of kind STACK. The pieces stand in front of the record that they "
+    "belong to, which has the same `tsc`, and tells EIP and ESP. The words of the first piece are EBX, ESI, EDI, EBP, "
+    "base of SS and bytes of stack that follow; then comes the stack, from ESP up, through all the pieces.",
+    Field("tsc", "u64", "that of the record"),
+    Field("kind", "u8", "TraceKind.STACK"),
+    Field("cpl", "u8", "guest privilege level"),
+    Field("number", "u8", "which piece this is, from 0"),
+    Field("flags", "u8", "TraceFlag"),
+    Field("sequence", "u32", "as that of any record"),
+    Field("words", "u32", "", 12),
+)
+
+RANGE = Struct(
+    "trace_range",
+    "Addresses from `first` to `last`, both included.",
+    Field("first", "u32", ""),
+    Field("last", "u32", ""),
+)
+
+TRACE_FILTER = Struct(
+    "trace_filter",
+    "Which of the kinds in control.trace_mask become records, where not all do: those that `rings`, `callers` and "
+    "`spaces` allow and any of the other fields names. The VMM may change it while the guest runs.",
+    Field("active", "u32", "0 = there is no filter"),
+    Field("whole", "u32", "bit TraceKind: all records of this kind"),
+    Field("calls", "u32", "bit n: hypercall n", 8),
+    Field("vectors", "u32", "bit n: interrupt vector n", 8),
+    Field("exceptions", "u32", "bit n: exception n"),
+    Field("exits", "u32", "bit ExitReason"),
+    Field("ports", "u32", "1 = the ports in the bitmap at TRACE_PORTS_OFFSET, whatever accesses them"),
+    Field("addresses", "u32", "ranges used in `address`"),
+    Field("address", "trace_range", "guest-physical addresses of devices' memory", 8),
+    Field("rings", "u32", "bit n: callers in ring n"),
+    Field("spaces", "u32", "entries used in `space`; 0: all"),
+    Field("space", "u32", "CR3", 8),
+    Field("callers", "u32", "ranges used in `caller`; 0: all callers"),
+    Field("caller", "trace_range", "guest-linear addresses, rising and apart", 512),
 )
 
 CPUID = Struct(
@@ -401,6 +453,10 @@ CONTROL = Struct(
     Field("trace_head", "u64", "records ever written by the monitor"),
     Field("trace_tail", "u64", "records ever read by the VMM"),
     Field("trace_lost", "u64", "records dropped because the ring was full"),
+    Field("trace_stack", "u32", "bytes of stack to record with each operation, at most TRACE_STACK_MOST; 0: none"),
+    Field("open_stack", "u32", "1 = the stack of `open_operation` lies at TRACE_STACK_OFFSET"),
+    Field("reserved2", "u32", ""),
+    Field("trace_filter", "trace_filter", ""),
     Field("open_operation", "trace_record", "the traced hypercall or emulation in progress; tsc 0: none"),
     Field("open_exit", "trace_record", "the traced exit in progress; tsc 0: none"),
     Field("run_state", "u32", "0 starting, 1 running, 2 halted, 3 asking, 4 ended"),

@@ -44,8 +44,10 @@ from hypervisor.devices.vga import Vga
 from hypervisor.engine import Engine
 from hypervisor.errors import RingError
 from hypervisor.firmware.firmware import make_firmware
+from hypervisor.inventory import devices
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
+from hypervisor.loaders.symbols import Symbols
 from hypervisor.memory import GuestMemory
 from hypervisor.net.capture import Capture
 from hypervisor.net.config import NetConfig
@@ -54,7 +56,8 @@ from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.rings import SerialRings
 from hypervisor.serial import SerialConfig, SerialPort
 from hypervisor.state import SERIAL_PORTS, StateFile
-from hypervisor.trace.recorder import Recorder, TraceConfig
+from hypervisor.trace.recorder import Recorder
+from hypervisor.trace.recording import DEFAULT_SLOTS, Recording, TraceConfig
 
 DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
@@ -106,7 +109,7 @@ class DomainConfig:
     keyboard: bool = False
     serials: tuple[SerialConfig, ...] = ()
     lost_ticks: LostTicks = LostTicks.DISCARD
-    trace: TraceConfig | None = None
+    trace: TraceConfig | Recording | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     @property
@@ -186,9 +189,13 @@ class Domain:
         held.callback(self.memory.close)
         write(self.memory, self.boot)
         drives = self._open_drives(held, places)
-        self.shared = StateFile(config.trace.slots if config.trace else 0)
+        self.recording = Recording(config.trace) if isinstance(config.trace, TraceConfig) else config.trace
+        held.callback(self._finish_recording)
+        self.shared = StateFile(self.recording.config.slots if self.recording else DEFAULT_SLOTS)
         held.callback(self.shared.close)
-        self._recorder = Recorder(config.trace, self.shared, config.kernel) if config.trace else None
+        self.recorder = Recorder(self.shared, config.kernel, self.name,
+                                 lambda: Symbols(config.kernel, self.boot.image.distance), lambda: devices(self),
+                                 os.sched_getaffinity(0))
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
@@ -327,8 +334,8 @@ class Domain:
         self._require(DomainState.BUILT)
         self.state = DomainState.RUNNING
         try:
-            if self._recorder:
-                self._recorder.start()
+            if self.recording:
+                self.recorder.start(self.recording)
             self.engine.start()
             try:
                 console.open(self)
@@ -350,13 +357,41 @@ class Domain:
         return result
 
     def _stop_recorder(self) -> None:
-        recorder = self._recorder
-        if recorder:
-            recorder.stop()
-            if recorder.problem:
-                self.notices.append(recorder.problem)
-            if recorder.lost:
-                self.notices.append(f"trace {recorder.config.path}: {recorder.lost:,} records came too fast")
+        recorder = self.recorder
+        self.recording = recorder.stop(guest_ended=True)
+        if recorder.problem:
+            self.notices.append(recorder.problem)
+        elif self.recording and recorder.lost:
+            self.notices.append(f"trace {self.recording.config.path}: {recorder.lost:,} records came too fast")
+
+    def start_recording(self, recording: Recording) -> None:
+        """Begin to record. Legal when running. TraceError as `Recorder.start`."""
+        self.recorder.start(recording)
+        self.recording = recording
+
+    def stop_recording(self) -> tuple[Recording, int, str]:
+        """End the recording: with it, records lost and what went wrong. RingError where none is being made."""
+        recording = self.recorder.stop()
+        if not recording:
+            raise RingError(f"guest {self.name} is not being recorded; begin with 'ring3 trace start {self.name} FILE'")
+        self._finish_recording()
+        self.recording = None
+        return recording, self.recorder.lost, self.recorder.problem
+
+    def take_recording(self) -> Recording | None:
+        """The recording that is being made, if any: it is the caller's now, to be gone on with in another domain."""
+        recording, self.recording = self.recording, None
+        return recording
+
+    def _finish_recording(self) -> None:
+        self.recorder.stop()
+        if self.recording:
+            try:
+                self.recording.finish()
+            except OSError as error:
+                path = self.recording.config.path
+                raise RingError(f"trace {path} cannot be written ({error.strerror}); "
+                                "make room or choose another file") from error
 
     def _drain(self, console: Console) -> None:
         data = self.rings.drain()
@@ -365,7 +400,7 @@ class Domain:
 
     def _serve(self, console: Console) -> Outcome:
         wait, answer, handle = self.engine.wait, self.engine.answer, self.bus.handle
-        serial, rings, recorder, lock = self.control.serial[0], self.rings, self._recorder, self.bus.lock
+        serial, rings, recorder, lock = self.control.serial[0], self.rings, self.recorder, self.bus.lock
         try:
             while True:
                 try:
@@ -379,8 +414,7 @@ class Domain:
                 for port in self._serials:
                     port.drain()
                 if record is None:
-                    if recorder:
-                        recorder.call()
+                    recorder.call()
                     continue
                 end = _ENDINGS.get(record.reason)
                 if end:

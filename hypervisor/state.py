@@ -50,7 +50,7 @@ class StateFile:
         self._ports_out = (ctypes.c_uint16 * 65536).from_buffer(self._map, layout.OUT_MAP_OFFSET)
         self.control.magic = ABI_MAGIC
         self.control.abi_version = ABI_VERSION
-        self.control.trace_slots = trace_slots
+        self.control.trace_slots = self.trace_slots = trace_slots
         self.vcpu.apic_base = IA32_APIC_BASE_RESET
         self.vcpu.pat = IA32_PAT_RESET
         self.vcpu.misc_enable = 1

@@ -1748,6 +1748,10 @@
 .macro r3_null
 	call *%cs:0xfef012c0
 .endm
+
+.macro r3_trace_mark
+	call *%cs:0xfef012c4
+.endm
 .endif
 #else
 __asm__(
@@ -3495,6 +3499,10 @@ __asm__(
 	"\n"
 	".macro r3_null\n"
 	"	call *%cs:0xfef012c0\n"
+	".endm\n"
+	"\n"
+	".macro r3_trace_mark\n"
+	"	call *%cs:0xfef012c4\n"
 	".endm\n"
 	".endif\n"
 );

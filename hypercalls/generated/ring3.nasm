@@ -1445,4 +1445,8 @@
 %macro r3_null 0.nolist
 	call dword [cs:0xfef012c0]
 %endmacro
+
+%macro r3_trace_mark 0.nolist
+	call dword [cs:0xfef012c4]
+%endmacro
 %endif

@@ -1931,6 +1931,10 @@
 .macro r3i_null
 	call dword ptr %cs:[0xfef012c0]
 .endm
+
+.macro r3i_trace_mark
+	call dword ptr %cs:[0xfef012c4]
+.endm
 .endif
 #else
 __asm__(
@@ -3861,6 +3865,10 @@ __asm__(
 	"\n"
 	".macro r3i_null\n"
 	"	call dword ptr %cs:[0xfef012c0]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_trace_mark\n"
+	"	call dword ptr %cs:[0xfef012c4]\n"
 	".endm\n"
 	".endif\n"
 );

@@ -15,6 +15,7 @@ from hypercalls.structs import LostTicks
 from hypervisor import cpu_model
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
+from hypervisor.cli.recording import add_recording_options, recording_config
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
 from hypervisor.control.server import ControlServer
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
@@ -25,8 +26,7 @@ from hypervisor.net.config import NetConfig
 from hypervisor.outcome import Ending, Outcome, outcome
 from hypervisor.report import crash_report, statistics
 from hypervisor.serial import parse_serial
-from hypervisor.trace.format import ALL_KINDS, parse_kinds
-from hypervisor.trace.recorder import TraceConfig
+from hypervisor.trace.recording import Recording
 
 _STAT_PROCESSOR = 36  # field "processor" of /proc/PID/stat, counted behind the command's name (proc(5))
 _LAST_ADDRESS = 0xFFFF_FFFF
@@ -79,14 +79,13 @@ def _run_again_and_again(
 ) -> int:
     """Run the guest until it ends other than by a reset."""
     while True:
-        result = _run(config, options, deadline, control)
+        result, recording = _run(config, options, deadline, control)
         if not _starts_again(result, options):
             return result.status
         _tell(f"{result.cause}; the guest starts again")
         config = replace(config, serials=tuple(replace(serial, append=True) for serial in config.serials),
                          nets=tuple(replace(net, append=True) for net in config.nets))
-        if config.trace:
-            config = replace(config, trace=replace(config.trace, append=True))
+        config = replace(config, trace=recording)
 
 
 def _parser() -> Parser:
@@ -141,7 +140,7 @@ def _parser() -> Parser:
     add("--no-report", action="store_true", help="no report when the guest dies")
     add("--stats", action="store_true", help="show the counters at the end")
     add("--trace", type=Path, metavar="FILE", help="record what the guest asks for ('ring3 trace' shows it)")
-    add("--trace-only", metavar="KINDS", help="record these kinds only, for example hypercall,exit")
+    add_recording_options(parser, "--trace-")
     return parser
 
 
@@ -149,8 +148,6 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
     """The domain that the options describe. Raises RingError for values that make no sense."""
     if options.timeout is not None and not 0 < options.timeout <= _LONGEST:
         raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0, up to {_LONGEST:.0e}")
-    if options.trace_only and not options.trace:
-        raise RingError("--trace-only needs --trace FILE")
     return DomainConfig(
         kernel=options.kernel,
         memory=parse_size(options.memory),
@@ -170,13 +167,9 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         keyboard=options.keyboard,
         serials=tuple(parse_serial(text) for text in options.serial),
         lost_ticks=LostTicks[options.lost_ticks.upper()],
-        trace=_trace(options) if options.trace else None,
+        trace=recording_config(options, options.trace, "--trace-"),
         traps=_traps(options.kernel) if options.unported else (),
     )
-
-
-def _trace(options: argparse.Namespace) -> TraceConfig:
-    return TraceConfig(options.trace, parse_kinds(options.trace_only) if options.trace_only else ALL_KINDS)
 
 
 def _cpu(text: str) -> int | None:
@@ -247,7 +240,8 @@ def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
 
 def _run(
     config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
-) -> Outcome:
+) -> tuple[Outcome, Recording | None]:
+    """Run the guest once; how it ended, and what is to be gone on with where it starts again."""
     console = _console(options.display)
     with Domain(config) as domain:
         domain.build()
@@ -263,7 +257,7 @@ def _run(
             _tell(f"{result.ending.title}: {result.cause}")
         if options.stats:
             print(statistics(domain), file=sys.stderr)
-        return result
+        return result, domain.take_recording() if _starts_again(result, options) else None
 
 
 def _console(display: bool) -> TerminalConsole:

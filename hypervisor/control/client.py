@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from hypervisor.control import VERSION
@@ -13,10 +14,13 @@ from hypervisor.errors import RingError
 _PATIENCE_SECONDS = 10.0  # for an answer, and for a guest to end
 
 
-def ask(name: str, command: str) -> dict[str, Any]:
-    """What guest `name` answers to `command`. Raises RingError where there is no such guest or no answer."""
+def ask(name: str, command: str, arguments: dict[str, Any] | None = None, fds: Sequence[int] = ()) -> dict[str, Any]:
+    """What guest `name` answers to `command` with `arguments`, and descriptors that it then has, too.
+
+    Raises RingError where there is no such guest or no answer.
+    """
     with Directory() as directory:
-        return _ask(directory, check_name(name), command, wait=False)
+        return _ask(directory, check_name(name), command, arguments or {}, fds)
 
 
 def stop(name: str) -> None:
@@ -31,7 +35,7 @@ def everyone() -> list[dict[str, Any]]:
     with Directory() as directory:
         for name in directory.names():
             try:
-                found.append(_ask(directory, name, "status", wait=False))
+                found.append(_ask(directory, name, "status"))
             except NotAnswering:
                 found.append({"name": name, "state": "not answering"})
             except RingError:
@@ -39,14 +43,18 @@ def everyone() -> list[dict[str, Any]]:
     return found
 
 
-def _ask(directory: Directory, name: str, command: str, wait: bool) -> dict[str, Any]:
+def _ask(directory: Directory, name: str, command: str, arguments: dict[str, Any] | None = None,
+         fds: Sequence[int] = (), wait: bool = False) -> dict[str, Any]:  # fmt: skip
     connection = directory.connect(name)
     if connection is None:
         raise RingError(f"there is no guest '{name}'; 'ring3 list' shows those that run")
     with connection, connection.makefile("rb") as lines:
         connection.settimeout(_PATIENCE_SECONDS)
         try:
-            connection.sendall(json.dumps({"version": VERSION, "command": command}).encode() + b"\n")
+            request = {"version": VERSION, "command": command, "arguments": arguments or {}}
+            line = json.dumps(request).encode() + b"\n"
+            sent = socket.send_fds(connection, [line], list(fds))
+            connection.sendall(line[sent:])
             line = lines.readline()
         except TimeoutError:
             raise NotAnswering(f"guest {name} does not answer; is its ring3 stopped (Ctrl-Z)?") from None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 5.0  # for a client that is slow to ask or to listen
 _LONGEST_REQUEST = 65536
 _MOST_CLIENTS = 16
+_MOST_DESCRIPTORS = 4  # with one request
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
 
 
@@ -129,29 +130,42 @@ class ControlServer:
         return _CREDENTIALS.unpack(credentials)[1] in (os.geteuid(), 0)
 
     def _converse(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as lines:
-            while line := lines.readline(_LONGEST_REQUEST):
-                answer, stops = self._answer(line)
-                connection.sendall(answer)
-                if stops:
-                    self.stop()
-                    connection.settimeout(None)  # the client waits for our end
+        data = b""
+        fds: list[int] = []
+        try:
+            while True:
+                received, more, _, _ = socket.recv_fds(connection, _LONGEST_REQUEST, _MOST_DESCRIPTORS)
+                data, fds = data + received, fds + more
+                while b"\n" in data or len(data) >= _LONGEST_REQUEST or (data and not received):
+                    line, _, data = data.partition(b"\n")
+                    given, fds = fds, []
+                    answer, stops = self._answer(line, given)
+                    connection.sendall(answer)
+                    if stops:
+                        self.stop()
+                        connection.settimeout(None)  # the client waits for our end
+                if not received:
+                    return
+        finally:
+            _close(fds)
 
-    def _answer(self, line: bytes) -> tuple[bytes, bool]:
-        """The answer, a line, and whether the guest is to be ended."""
+    def _answer(self, line: bytes, fds: list[int]) -> tuple[bytes, bool]:
+        """The answer, a line, and whether the guest is to be ended. Closes those of `fds` that nobody has taken."""
         import json  # not before somebody asks: guests start faster
 
         try:
             request = json.loads(line)
-            version, command = request["version"], request["command"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            version, command, arguments = request["version"], request["command"], request.get("arguments", {})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             answer = _refusal("a request is an object in one line of JSON with 'version' and 'command'")
         else:
-            answer = self._respond(version, command)
+            answer = self._respond(version, command, arguments, fds)
+        _close(fds)
         return json.dumps({"version": VERSION} | answer).encode() + b"\n", bool(answer.get("stops"))
 
-    def _respond(self, version: object, command: object) -> dict[str, Any]:
+    def _respond(self, version: object, command: object, arguments: object, fds: list[int]) -> dict[str, Any]:
         from hypervisor.control.answers import COMMANDS, WITHOUT_DOMAIN
+        from hypervisor.control.request import Request
 
         if version != VERSION:
             return _refusal(f"version {version} is not spoken here, only {VERSION}")
@@ -161,8 +175,16 @@ class ControlServer:
         with self._using:
             if self._domain is None and command not in WITHOUT_DOMAIN:
                 return _refusal(f"guest {self.name} is only starting; ask again")
-            result = answer(self._domain, self.name, self.started)
+            try:
+                result = answer(self._domain, Request(self.name, self.started, arguments, fds))
+            except RingError as error:
+                return _refusal(str(error))
         return {"ok": True, "stops": command == "stop", "result": result}
+
+
+def _close(fds: list[int]) -> None:
+    while fds:
+        os.close(fds.pop())
 
 
 def _refusal(reason: str) -> dict[str, Any]:

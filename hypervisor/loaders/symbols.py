@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -52,6 +53,18 @@ class Symbols:
             if found is None and start <= address < start + size:
                 found = self._linked(address + distance)
         return found
+
+    def ranges(self, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
+        """First and last addresses of the symbols whose names fit, rising; also where they lie before paging."""
+        found = []
+        for at, start in enumerate(self._addresses):
+            _, name, size = self._found[start]
+            if fits(name):
+                first, last = start + self._distance, start + self._distance + (size or self._gap(at)) - 1
+                found.append((first, last))
+                found += [(first - distance, last - distance) for loaded, length, distance in self._loaded
+                          if distance and loaded <= start - distance < loaded + length]
+        return sorted(found)
 
     def describe_return(self, address: int) -> str:
         """As `describe`, for a return address: named for its call, which may be the last of a function."""

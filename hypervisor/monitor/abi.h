@@ -47,6 +47,10 @@
 #define VGA_OFFSET 0x240000
 #define VGA_PLANE_SIZE 0x10000
 #define VGA_PLANES 0x4
+#define TRACE_PORTS_OFFSET 0x280000
+#define TRACE_PORTS_SIZE 0x2000
+#define TRACE_STACK_OFFSET 0x282000
+#define TRACE_STACK_MOST 0x1000
 #define TRAPS_OFFSET 0x300000
 #define TRAPS_SIZE 0x100000
 #define TRACE_OFFSET 0x400000
@@ -190,6 +194,7 @@
 #define HC_MWAIT 174
 #define HC_DEVICE_ACCESS 175
 #define HC_NULL 176
+#define HC_TRACE_MARK 177
 #define VCPU_EAX 0
 #define VCPU_ECX 4
 #define VCPU_EDX 8
@@ -274,6 +279,10 @@
 #define TRACE_TLB_FILL 7
 #define TRACE_SWITCH 8
 #define TRACE_IDLE 9
+#define TRACE_MARK 10
+#define TRACE_STACK 11
+#define TRACE_FLAG_IN_MEMORY 1
+#define TRACE_FLAG_NESTING 240
 #define ACCESSED_MMIO_READ 0
 #define ACCESSED_MMIO_WRITE 1
 #define ACCESSED_PORT_IN 2
@@ -501,18 +510,56 @@ struct trace_record {
 	uint64_t tsc; /* host TSC at the start */
 	uint8_t kind; /* TraceKind */
 	uint8_t cpl; /* guest privilege level of the caller */
-	uint8_t number; /* hypercall, exit reason, vector, opcode, DeviceAccess or rights of a TLB fill, by kind */
-	uint8_t in_memory; /* hypercalls: 1 = operand[0] is the address of the operand, not its value */
+	uint8_t number; /* hypercall, exit reason, vector, opcode, DeviceAccess, rights of a TLB fill or length of a mark's text, by kind */
+	uint8_t flags; /* TraceFlag */
+	uint32_t sequence; /* low half of the record's number, counted from 1 */
 	uint32_t eip; /* caller */
 	uint32_t cr3; /* address space */
 	uint32_t esp; /* guest stack pointer */
 	uint32_t args[5]; /* hypercalls: EAX, EBX, ECX, EDX, ESI at entry; else see TraceKind */
 	uint32_t result; /* hypercalls: EAX at the end; exits: the answer; reads of devices: the value */
 	uint32_t latency; /* TSC cycles until the guest went on, 0xffffffff: that or more; 0 for events */
-	uint32_t sequence; /* low half of the record's number, counted from 1 */
 	uint32_t operand[2]; /* hypercalls: explicit operands of the instruction, else EDI at entry and 0 */
 };
 _Static_assert(sizeof(struct trace_record) == 64, "trace_record");
+
+/* A piece of the guest's stack: a trace record of kind STACK. The pieces stand in front of the record that they belong to, which has the same `tsc`, and tells EIP and ESP. The words of the first piece are EBX, ESI, EDI, EBP, base of SS and bytes of stack that follow; then comes the stack, from ESP up, through all the pieces. */
+struct trace_stack {
+	uint64_t tsc; /* that of the record */
+	uint8_t kind; /* TraceKind.STACK */
+	uint8_t cpl; /* guest privilege level */
+	uint8_t number; /* which piece this is, from 0 */
+	uint8_t flags; /* TraceFlag */
+	uint32_t sequence; /* as that of any record */
+	uint32_t words[12];
+};
+_Static_assert(sizeof(struct trace_stack) == 64, "trace_stack");
+
+/* Addresses from `first` to `last`, both included. */
+struct trace_range {
+	uint32_t first;
+	uint32_t last;
+};
+_Static_assert(sizeof(struct trace_range) == 8, "trace_range");
+
+/* Which of the kinds in control.trace_mask become records, where not all do: those that `rings`, `callers` and `spaces` allow and any of the other fields names. The VMM may change it while the guest runs. */
+struct trace_filter {
+	uint32_t active; /* 0 = there is no filter */
+	uint32_t whole; /* bit TraceKind: all records of this kind */
+	uint32_t calls[8]; /* bit n: hypercall n */
+	uint32_t vectors[8]; /* bit n: interrupt vector n */
+	uint32_t exceptions; /* bit n: exception n */
+	uint32_t exits; /* bit ExitReason */
+	uint32_t ports; /* 1 = the ports in the bitmap at TRACE_PORTS_OFFSET, whatever accesses them */
+	uint32_t addresses; /* ranges used in `address` */
+	struct trace_range address[8]; /* guest-physical addresses of devices' memory */
+	uint32_t rings; /* bit n: callers in ring n */
+	uint32_t spaces; /* entries used in `space`; 0: all */
+	uint32_t space[8]; /* CR3 */
+	uint32_t callers; /* ranges used in `caller`; 0: all callers */
+	struct trace_range caller[512]; /* guest-linear addresses, rising and apart */
+};
+_Static_assert(sizeof(struct trace_filter) == 4292, "trace_filter");
 
 /* What CPUID answers for one leaf. */
 struct cpuid_leaf {
@@ -543,6 +590,10 @@ struct control_block {
 	uint64_t trace_head; /* records ever written by the monitor */
 	uint64_t trace_tail; /* records ever read by the VMM */
 	uint64_t trace_lost; /* records dropped because the ring was full */
+	uint32_t trace_stack; /* bytes of stack to record with each operation, at most TRACE_STACK_MOST; 0: none */
+	uint32_t open_stack; /* 1 = the stack of `open_operation` lies at TRACE_STACK_OFFSET */
+	uint32_t reserved2;
+	struct trace_filter trace_filter;
 	struct trace_record open_operation; /* the traced hypercall or emulation in progress; tsc 0: none */
 	struct trace_record open_exit; /* the traced exit in progress; tsc 0: none */
 	uint32_t run_state; /* 0 starting, 1 running, 2 halted, 3 asking, 4 ended */
@@ -581,7 +632,7 @@ struct control_block {
 	uint64_t signals; /* host signals taken */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 7688, "control_block");
+_Static_assert(sizeof(struct control_block) == 11992, "control_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \
@@ -699,6 +750,7 @@ _Static_assert(sizeof(struct control_block) == 7688, "control_block");
 	[174] = "mwait", \
 	[175] = "device_access", \
 	[176] = "null", \
+	[177] = "trace_mark", \
 
 #define FORM_NONE 0
 #define FORM_CARRIER 1
@@ -821,6 +873,7 @@ _Static_assert(sizeof(struct control_block) == 7688, "control_block");
 	[174] = FORM_NONE, \
 	[175] = FORM_NONE, \
 	[176] = FORM_NONE, \
+	[177] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12
 #define SEQUENCE_BYTES_MAX 56

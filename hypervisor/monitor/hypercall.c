@@ -216,7 +216,7 @@ void hypercall_from_gate(uint32_t number)
 {
 	number &= 255;
 	machine.gate_number = number;
-	if (!control.trace_mask && (number == HC_INT ? fast_int() : number == HC_IRET && fast_iret())) {
+	if (!tracing(TRACE_HYPERCALL) && (number == HC_INT ? fast_int() : number == HC_IRET && fast_iret())) {
 		control.calls[number]++;
 		return;
 	}

@@ -334,6 +334,9 @@ void host_timer(uint64_t deadline);
 void timers_create(void);
 void idle(void);
 
+/* trace_filter.c */
+bool trace_wanted(const struct trace_record *record);
+
 /* trace.c */
 void trace_event(uint32_t kind, uint32_t number, const uint32_t args[5], uint32_t result);
 void trace_span(uint32_t kind, uint32_t number, uint64_t start, const uint32_t args[5]);
@@ -343,6 +346,7 @@ void trace_operands(const struct call *call, bool carried);
 void trace_operation_ends(void);
 void trace_exit_begins(void);
 void trace_exit_ends(uint32_t answer);
+bool trace_mark(void);
 static inline bool tracing(uint32_t kind) { return (control.trace_mask >> kind) & 1; }
 
 #include "devices.h"

@@ -345,7 +345,8 @@ static enum fill_result fill(uint32_t linear, uint32_t access)
 	control.tlb_fills++;
 	control.tlb_pages += run.count;
 	if (start)
-		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, (uint32_t)to.physical, run.count });
+		trace_span(TRACE_TLB_FILL, access, start, (uint32_t[5]){ linear, (uint32_t)to.physical, run.count,
+					(uint32_t)to.entry, (uint32_t)to.pde });
 	/* What user code must not reach although its segments do, or may only read. */
 	if ((linear < machine.user_limit || !machine.user_limit) && (forced || !(to.rights & PTE_U)) && paging_on()) {
 		if (low_count + run.count > LOW_SUPERVISOR_MAX)

@@ -6,8 +6,7 @@ import zlib
 from pathlib import Path
 
 from hypervisor.loaders.symbols import Symbols
-from hypervisor.trace.format import TraceError
-from hypervisor.trace.reader import Trace
+from hypervisor.trace.format import Header, TraceError
 
 USER_RING = 3
 
@@ -19,11 +18,11 @@ class Callers:
     changed since: `notice` then says so.
     """
 
-    def __init__(self, trace: Trace, symbols: Path | None = None) -> None:
-        path = symbols or Path(trace.header.kernel)
+    def __init__(self, header: Header, symbols: Path | None = None) -> None:
+        path = symbols or Path(header.kernel)
         self.notice = ""
         try:
-            changed = zlib.crc32(path.read_bytes()) != trace.header.kernel_crc
+            changed = zlib.crc32(path.read_bytes()) != header.kernel_crc
         except OSError as error:
             if symbols:
                 raise TraceError(f"symbols {path} cannot be read ({error.strerror}); name an ELF file") from error
@@ -34,6 +33,7 @@ class Callers:
             raise TraceError(f"{path} has no symbols; name an ELF file that was not stripped")
         if changed and not symbols:
             self.notice = f"kernel {path} has changed since the recording; names of callers may be wrong"
+        self._described: dict[tuple[int, int], str] = {}
 
     def symbol(self, cpl: int, eip: int) -> str:
         """The function that holds `eip`; user code, of which nothing is known, is one place."""
@@ -44,4 +44,8 @@ class Callers:
 
     def describe(self, cpl: int, eip: int) -> str:
         """The place as precisely as possible."""
-        return f"user {eip:#010x}" if cpl == USER_RING else self._symbols.describe(eip)
+        known = self._described.get((cpl, eip))
+        if known is None:
+            known = f"user {eip:#010x}" if cpl == USER_RING else self._symbols.describe(eip)
+            self._described[cpl, eip] = known
+        return known

@@ -26,6 +26,9 @@ EXCEPTIONS: Mapping[int, str] = {  # SDM vol. 3, table 6-1
     18: "#MC machine check",
     19: "#XM SIMD error",
 }
+EXCEPTION_MNEMONICS: Mapping[str, int] = {
+    name.split()[0].lstrip("#").lower(): number for number, name in EXCEPTIONS.items()
+}
 PAGE_FAULT = 14
 SELECTOR_ERRORS = frozenset({10, 11, 12, 13})  # exceptions whose error code names a selector
 NO_ERROR_CODE = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 16, 18, 19})
@@ -40,6 +43,9 @@ CR0_BITS: Mapping[int, str] = {
 CR4_BITS: Mapping[int, str] = {
     0: "VME", 1: "PVI", 2: "TSD", 3: "DE", 4: "PSE", 5: "PAE", 6: "MCE", 7: "PGE", 8: "PCE", 9: "OSFXSR",
     10: "OSXMMEXCPT", 20: "SMEP", 21: "SMAP",
+}  # fmt: skip
+PAGE_BITS: Mapping[int, str] = {  # SDM vol. 3, tables 4-5 and 4-6
+    0: "P", 1: "W", 2: "U", 3: "PWT", 4: "PCD", 5: "A", 6: "D", 7: "PS", 8: "G",
 }  # fmt: skip
 CONTROL_REGISTERS: Mapping[str, Mapping[int, str]] = {"write_cr0": CR0_BITS, "lmsw": CR0_BITS, "write_cr4": CR4_BITS}
 

@@ -1,4 +1,4 @@
-"""Traces on the terminal, in pipes and as JSON: a line for a record, tables for a summary."""
+"""Summaries on the terminal, in pipes and as JSON."""
 
 from __future__ import annotations
 
@@ -11,101 +11,61 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hypervisor.trace import decode
-from hypervisor.trace.callers import Callers
-from hypervisor.trace.format import KIND_NAMES
-from hypervisor.trace.reader import LATENCY_MAX, UNFINISHED, Record, Trace
+from hypervisor.trace.difference import Difference
+from hypervisor.trace.reader import LATENCY_MAX, Trace
 from hypervisor.trace.summary import Latency, Row, Summary, Table
+from hypervisor.trace.table import duration
 
+_BAR = 50  # columns of a histogram's longest bar
 _PLAIN_WIDTH = 200  # columns for tables that nobody sees on a terminal: enough to cut nothing off
-_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
-_WHAT_WIDTH = 58
-
-
-def duration(nanoseconds: float) -> str:
-    """A time span with its unit, three digits or so: `412 ns`, `1.23 us`."""
-    for size, unit in _UNITS:
-        if nanoseconds >= size * 0.9995:  # what would be rounded up to the unit
-            texts = [f"{nanoseconds / size:.{digits}f}" for digits in (2, 1, 0)]
-            return f"{next((text for text in texts if len(text) <= 4), texts[-1])} {unit}"
-    return f"{nanoseconds:.0f} ns"
-
-
-# --- records ------------------------------------------------------------------------------------------
-
-
-def line(trace: Trace, record: Record, callers: Callers) -> str:
-    """One record for people: seconds, duration, ring, kind, what it was, where from."""
-    given = ", ".join(f"{argument.name}={argument.text}" for argument in decode.arguments(record))
-    came = decode.result(record)
-    what = decode.name(record) + (f"({given})" if given else "") + (f" = {came.text}" if came else "")
-    took = duration(trace.nanoseconds(record.latency)) if record.latency else ""
-    if record.latency == LATENCY_MAX:
-        took = f">{took}"
-    if record.sequence == UNFINISHED:
-        took = "no end"
-    where = callers.describe(record.cpl, record.eip)
-    begin = f"{trace.time(record.tsc):14.9f} {took:>8} {record.cpl} {KIND_NAMES[record.kind]:<9}"
-    return f"{begin} {what:<{_WHAT_WIDTH}} {where}"
-
-
-def record_as_json(trace: Trace, record: Record, callers: Callers) -> dict[str, Any]:
-    """One record for programs; times in seconds and ns, null where there is none."""
-    came = decode.result(record)
-    ended = record.sequence != UNFINISHED
-    return {
-        "time": round(trace.time(record.tsc), 9),
-        "kind": KIND_NAMES[record.kind],
-        "name": decode.name(record),
-        "args": {argument.name: argument.value for argument in decode.arguments(record)},
-        "result": came.value if came and ended else None,
-        "latency_ns": round(trace.nanoseconds(record.latency), 1) if record.latency and ended else None,
-        "ring": record.cpl,
-        "eip": record.eip,
-        "caller": callers.describe(record.cpl, record.eip),
-        "cr3": record.cr3,
-    }
-
-
 # --- summaries ----------------------------------------------------------------------------------------
 
 
 def heading(trace: Trace) -> list[str]:
     """What was recorded."""
     start = datetime.fromtimestamp(trace.header.start_ns / 1e9, UTC).astimezone()
-    boots = f", {trace.boots} starts" if trace.boots > 1 else ""
+    condition = trace.condition
+    boots = f", {condition.boots} starts" if condition.boots > 1 else ""
+    limits = [f"only {trace.header.only}"] if trace.header.only else []
+    limits += [f"callers {trace.header.caller}"] if trace.header.caller else []
+    limits += [f"the last {trace.header.keep:g} s"] if trace.header.keep else []
     return [f"{trace.path}: {trace.header.kernel}, recorded {start:%Y-%m-%d %H:%M:%S}",
-            f"{len(trace):,} records in {trace.seconds:.3f} s{boots}, {trace.lost:,} lost"]  # fmt: skip
+            f"{condition.records:,} records in {trace.seconds:.3f} s{boots}, {condition.lost:,} lost"
+            + (f" ({', '.join(limits)})" if limits else "")]  # fmt: skip
 
 
-def notices(trace: Trace, summary: Summary, callers: Callers) -> list[str]:
+def notices(trace: Trace, summary: Summary) -> list[str]:
     """What limits the figures."""
     found = trace.notices()
     if summary.overlong:
         limit = duration(trace.nanoseconds(LATENCY_MAX))
         found.append(f"{summary.overlong:,} operations took {limit} or more, the longest that a record can tell")
-    return [*found, callers.notice] if callers.notice else found
+    return found
+
+
+def _console() -> Console:
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=_PLAIN_WIDTH, no_color=True)
 
 
 def print_tables(tables: Iterable[Table], most_rows: int) -> None:
     """Tables with lines and colours on a terminal, plain columns elsewhere; `most_rows` 0: all rows."""
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, emoji=False, width=_PLAIN_WIDTH, no_color=True)
+    console = _console()
     for table in tables:
         shown = table.rows[:most_rows] if most_rows else table.rows
         console.print()
-        console.print(_rich_table(table, shown, box.SIMPLE_HEAD if console.is_terminal else None))
+        console.print(rich_table(table, shown, box.SIMPLE_HEAD if console.is_terminal else None))
         if len(shown) < len(table.rows):
             left = sum(row.count for row in table.rows[len(shown) :])
             console.print(f"  and {len(table.rows) - len(shown)} more with {left:,} records (--top 0 shows all)")
 
 
-def _rich_table(table: Table, rows: list[Row], frame: box.Box | None) -> RichTable:
+def rich_table(table: Table, rows: list[Row], frame: box.Box | None) -> RichTable:
+    """`rows` of `table`, with latencies where they have some."""
     timed = any(row.latency for row in rows)
     made = RichTable(box=frame, pad_edge=False, header_style="bold")
     made.add_column(Text(table.title), no_wrap=True)
-    for title in ("count", "share", "per s", *(("total", "mean", "p50", "p99") if timed else ())):
+    for title in ("count", "share", "per s", *(("total", "mean", "p50", "p90", "p99", "most") if timed else ())):
         made.add_column(title, justify="right", no_wrap=True)
     if table.most:
         made.add_column(table.most, no_wrap=True)
@@ -118,8 +78,9 @@ def _rich_table(table: Table, rows: list[Row], frame: box.Box | None) -> RichTab
 
 def _latency_cells(latency: Latency | None) -> list[str]:
     if latency is None:
-        return [""] * 4
-    return [duration(value) for value in (latency.total, latency.mean, latency.p50, latency.p99)]
+        return [""] * 6
+    figures = (latency.total, latency.mean, latency.p50, latency.p90, latency.p99, latency.most)
+    return [duration(value) for value in figures]
 
 
 def summary_as_json(trace: Trace, tables: Iterable[Table], limits: list[str]) -> dict[str, Any]:
@@ -129,19 +90,97 @@ def summary_as_json(trace: Trace, tables: Iterable[Table], limits: list[str]) ->
         "kernel": trace.header.kernel,
         "start": trace.header.start_ns / 1e9,
         "seconds": trace.seconds,
-        "records": len(trace),
-        "lost": trace.lost,
-        "damaged": trace.damaged,
-        "boots": trace.boots,
-        "complete": trace.complete,
+        "only": trace.header.only,
+        "caller": trace.header.caller,
+        "records": trace.condition.records,
+        "lost": trace.condition.lost,
+        "damaged": trace.condition.damaged,
+        "boots": trace.condition.boots,
+        "complete": trace.condition.complete,
         "notices": limits,
-        "tables": {table.title: [_row_as_json(row, table.most) for row in table.rows] for table in tables},
+        "tables": {table.title: [row_as_json(row, table.most) for row in table.rows] for table in tables},
     }
 
 
-def _row_as_json(row: Row, most: str) -> dict[str, Any]:
+def row_as_json(row: Row, most: str) -> dict[str, Any]:
+    """A row for programs; `most` is the table's."""
     found: dict[str, Any] = {"name": row.name, "count": row.count, "share": row.share, "rate": row.rate}
     if row.latency:
         latency = row.latency
-        found["latency_ns"] = {"total": latency.total, "mean": latency.mean, "p50": latency.p50, "p99": latency.p99}
+        found["latency_ns"] = {"total": latency.total, "mean": latency.mean, "p50": latency.p50, "p90": latency.p90,
+                               "p99": latency.p99, "most": latency.most}
     return found | ({most: row.most} if most else {})
+
+
+def print_histograms(trace: Trace, tables: Iterable[Table], most_rows: int) -> None:
+    """For each row that has latencies, how many took how long, a bar for each power of two of cycles."""
+    console = _console()
+    for table in tables:
+        for row in (table.rows[:most_rows] if most_rows else table.rows):
+            if row.latency:
+                console.print()
+                console.print(Text(f"{table.title}: {row.name}"))
+                console.print(_histogram(trace, row.latency.powers))
+
+
+def _histogram(trace: Trace, powers: list[tuple[int, int]]) -> RichTable:
+    made = RichTable(box=None, show_header=False, pad_edge=False)
+    for justify in ("right", "right", "left"):
+        made.add_column(justify=justify, no_wrap=True)
+    counts, most = dict(powers), max(count for _, count in powers)
+    for power in range(powers[0][0], powers[-1][0] + 1):
+        count = counts.get(power, 0)
+        begins = duration(trace.nanoseconds(2.0**power)) if power >= 0 else "0 ns"
+        made.add_row(f"from {begins}", f"{count:,}", "#" * -(-count * _BAR // most))
+    return made
+
+
+# --- differences --------------------------------------------------------------------------------------
+
+
+def print_differences(found: dict[str, list[Difference]], most_rows: int) -> None:
+    """A table for each title of `found`."""
+    console = _console()
+    if not found:
+        console.print("nothing differs that much")
+    for title, rows in found.items():
+        made = RichTable(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+        made.add_column(title, no_wrap=True)
+        for heading_ in ("before", "after", "change", "p50 before", "p50 after", "total before", "total after"):
+            made.add_column(heading_, justify="right", no_wrap=True)
+        made.add_column("what", no_wrap=True)
+        for row in rows[:most_rows] if most_rows else rows:
+            made.add_row(*map(Text, _difference_cells(row)))
+        console.print()
+        console.print(made)
+        if most_rows and len(rows) > most_rows:
+            console.print(f"  and {len(rows) - most_rows} more (--top 0 shows all)")
+
+
+def _difference_cells(row: Difference) -> list[str]:
+    counts = [one.count if one else 0 for one in (row.before, row.after)]
+    latencies = [one.latency if one else None for one in (row.before, row.after)]
+    change = f"{counts[1] / counts[0] - 1:+.1%}" if counts[0] else ""
+    cells = [row.name, f"{counts[0]:,}", f"{counts[1]:,}", change]
+    for figure in ("p50", "total"):
+        cells += [duration(getattr(latency, figure)) if latency else "" for latency in latencies]
+    return [*cells, ", ".join(row.changes)]
+
+
+def differences_as_json(traces: Iterable[Trace], found: dict[str, list[Difference]]) -> dict[str, Any]:
+    """Differences for programs; rows as in a summary."""
+    return {
+        "traces": [str(trace.path) for trace in traces],
+        "tables": {
+            title: [
+                {
+                    "name": row.name,
+                    "changes": list(row.changes),
+                    "before": row_as_json(row.before, "") if row.before else None,
+                    "after": row_as_json(row.after, "") if row.after else None,
+                }
+                for row in rows
+            ]
+            for title, rows in found.items()
+        },
+    }

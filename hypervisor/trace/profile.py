@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from hypercalls.structs import TraceKind
 from hypervisor.trace.callers import USER_RING
 from hypervisor.trace.format import TraceError
 from hypervisor.trace.reader import UNFINISHED, Trace
-
-_CODE_BYTES = 12  # of an instruction that a record holds
+from hypervisor.trace.shapes import CODE_BYTES
 
 
 class Trapped(NamedTuple):
@@ -42,15 +41,21 @@ def kernel(trace: Trace) -> Path:
 
 def trapped(trace: Trace) -> list[Trapped]:
     """The places by falling number of traps. Those of user code are left out: it has no addresses of its own."""
-    where = np.flatnonzero((trace.column("kind") == TraceKind.EMULATED) & (trace.column("cpl") != USER_RING))
-    args = trace.column("args")[where]
-    keys = np.column_stack((trace.column("eip")[where].astype(np.uint64), args[:, 3].astype(np.uint64)))
-    places, first, at, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
-    ended = trace.column("sequence")[where] != UNFINISHED
-    cycles = np.bincount(at.ravel(), trace.column("latency")[where] * ended, minlength=len(places))
+    times: dict[tuple[int, int], int] = defaultdict(int)
+    cycles: dict[tuple[int, int], float] = defaultdict(float)
+    codes: dict[tuple[int, int], bytes] = {}
+    for records in trace.batches(f"emulated and ring != {USER_RING}"):
+        args = records["args"]
+        keys = np.column_stack((records["eip"], args[:, 3]))
+        places, first, at, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        ended = records["sequence"] != UNFINISHED
+        sums = np.bincount(at.ravel(), records["latency"] * ended, minlength=len(places))
+        for (address, vector), index, count, total in zip(places.tolist(), first, counts.tolist(), sums, strict=True):
+            times[address, vector] += count
+            cycles[address, vector] += float(total)
+            codes.setdefault((address, vector), args[index, :3].astype("<u4").tobytes()[:CODE_BYTES])
     found = [
-        Trapped(int(address), args[index, :3].astype("<u4").tobytes()[:_CODE_BYTES], int(vector), int(count),
-                trace.nanoseconds(float(total)) / 1e9)
-        for (address, vector), index, count, total in zip(places.tolist(), first, counts, cycles, strict=True)
-    ]  # fmt: skip
+        Trapped(address, codes[address, vector], vector, count, trace.nanoseconds(cycles[address, vector]) / 1e9)
+        for (address, vector), count in times.items()
+    ]
     return sorted(found, key=lambda place: (-place.times, place.address))

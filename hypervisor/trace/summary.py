@@ -1,19 +1,27 @@
-"""Figures over a whole trace: how often, how long, by whom. Works on columns, for millions of records."""
+"""Figures over a whole trace: how often, how long, by whom. One pass, in memory that does not grow with the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hypercalls.structs import DeviceAccess, TraceKind
-from hypervisor.trace import decode, names
-from hypervisor.trace.callers import USER_RING, Callers
+from hypervisor.trace import names
+from hypervisor.trace.callers import USER_RING
+from hypervisor.trace.columns import NONE
 from hypervisor.trace.format import KIND_NAMES
-from hypervisor.trace.reader import LATENCY_MAX, UNFINISHED, Trace
+from hypervisor.trace.histogram import BUCKETS, Histogram, bucket_of
+from hypervisor.trace.shapes import CODE_BYTES, call_name, instruction, payload_name
+from hypervisor.trace.table import LATENCY_MAX, UNFINISHED
+from hypervisor.trace.titles import TITLES
+
+if TYPE_CHECKING:
+    from hypervisor.trace.reader import Records, Trace
 
 _TIMED = frozenset({TraceKind.HYPERCALL, TraceKind.EXIT, TraceKind.EMULATED, TraceKind.TLB_FILL, TraceKind.IDLE})
 """Kinds whose records tell a latency; the others are events."""
@@ -21,12 +29,18 @@ _TIMED = frozenset({TraceKind.HYPERCALL, TraceKind.EXIT, TraceKind.EMULATED, Tra
 
 @dataclass(frozen=True)
 class Latency:
-    """Nanoseconds until the guest went on, of the operations that ended. p50 and p99 are percentiles."""
+    """Nanoseconds until the guest went on, of the operations that ended. The p's are percentiles, to 1 %.
+
+    `powers`: how many took from 2^n cycles to 2^(n+1), by n.
+    """
 
     total: float
     mean: float
     p50: float
+    p90: float
     p99: float
+    most: float
+    powers: list[tuple[int, int]] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -50,132 +64,162 @@ class Table:
     most: str = ""
 
 
+class _Cells:
+    """Counts and latencies of one table while records come in, by key."""
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[object, int] = defaultdict(int)
+        self.latencies: dict[object, Histogram] = {}
+
+    def add(self, keys: NDArray[np.int64], records: Records, name: Callable[[int], object], timed: bool) -> None:
+        """Count `records`, whose keys `name` turns into what they are known by."""
+        if not len(keys):
+            return
+        unique, at = np.unique(keys, return_inverse=True)
+        at = at.ravel()
+        known = [name(key) for key in unique.tolist()]
+        for key, count in zip(known, np.bincount(at).tolist(), strict=True):
+            self.counts[key] += count
+        if not timed:
+            return
+        ended = records["sequence"] != UNFINISHED
+        cycles = records["latency"][ended]
+        flat = np.bincount(at[ended] * BUCKETS + bucket_of(cycles), minlength=len(unique) * BUCKETS)
+        totals = np.bincount(at[ended], cycles, minlength=len(unique))
+        for index in np.unique(at[ended]).tolist():
+            found = Histogram(flat[index * BUCKETS : (index + 1) * BUCKETS], int(totals[index]))
+            held = self.latencies.get(known[index])
+            if held is None:
+                held = self.latencies[known[index]] = Histogram.empty()
+            held.add(found)
+
+
 class Summary:
-    """The figures of one trace."""
+    """The figures of one trace, or of the records of it for which `where` holds.
 
-    def __init__(self, trace: Trace, callers: Callers) -> None:
-        self._trace, self._callers = trace, callers
-        self._kind = trace.column("kind")
-        self._number = trace.column("number")
-        self._latency = trace.column("latency")
-        self._ended = trace.column("sequence") != UNFINISHED
-        self.overlong = int((self._latency == LATENCY_MAX).sum())
+    `add` takes records; a summary made of a trace has had them all.
+    """
 
-    def by_kind(self) -> Table:
-        """All records."""
-        kinds, groups = np.unique(self._kind, return_inverse=True)
-        timed = [kind in _TIMED for kind in kinds]
-        rows = self._rows(np.arange(len(self._kind)), groups, [KIND_NAMES[int(kind)] for kind in kinds], timed)
-        return Table("records", rows)
+    def __init__(self, trace: Trace, where: str | None = None) -> None:
+        self._trace = trace
+        self._cells: dict[str, _Cells] = {key: _Cells() for key in TITLES}
+        self._callers: defaultdict[tuple[str, object], defaultdict[object, int]] = defaultdict(lambda: defaultdict(int))
+        self.overlong = self.count = 0
+        self.seconds = trace.seconds  # how long was recorded, for rates
+        for records in trace.batches(where):
+            self.add(records)
 
-    def hypercalls(self) -> Table:
-        """Hypercalls by name."""
-        return self._by_number("hypercalls", TraceKind.HYPERCALL, decode.call_name)
+    def add(self, records: Records) -> None:
+        """Count some records, at least one."""
+        self.count += len(records)
+        self.overlong += int((records["latency"] == LATENCY_MAX).sum())
+        kinds = records["kind"]
+        self._by_kind(kinds, records)
+        for kind, adder in (
+            (TraceKind.HYPERCALL, self._calls), (TraceKind.EMULATED, self._emulated), (TraceKind.EXIT, self._exits),
+            (TraceKind.DEVICE, self._devices), (TraceKind.INTERRUPT, self._interrupts),
+            (TraceKind.EXCEPTION, self._exceptions), (TraceKind.MARK, self._marks),
+        ):  # fmt: skip
+            mask = kinds == kind
+            if mask.any():
+                adder(records[mask])
+        self._cells["process"].add(records["cr3"].astype(np.int64), records, lambda cr3: f"CR3 {cr3:#010x}", False)
 
-    def exits(self) -> Table:
-        """Exits to the VMM by reason."""
-        return self._by_number("exits", TraceKind.EXIT, lambda number: names.EXITS.get(number, f"#{number}"))
+    def _by_kind(self, kinds: NDArray[np.uint8], records: Records) -> None:
+        timed = np.isin(kinds, list(_TIMED))
+        for mask, has_latency in ((timed, True), (~timed, False)):
+            self._cells["kind"].add(kinds[mask].astype(np.int64), records[mask], KIND_NAMES.__getitem__, has_latency)
 
-    def interrupts(self) -> Table:
-        """Interrupts by vector."""
-        return self._by_number("interrupts", TraceKind.INTERRUPT, lambda vector: f"vector {vector:#04x}")
+    def _calls(self, records: Records) -> None:
+        numbers = records["number"].astype(np.int64)
+        self._cells["hypercall"].add(numbers, records, call_name, True)
+        self._by_caller("caller", records, numbers, call_name)
 
-    def exceptions(self) -> Table:
-        """Exceptions delivered to the guest, by vector."""
-        return self._by_number("exceptions", TraceKind.EXCEPTION,
-                               lambda vector: names.EXCEPTIONS.get(vector, f"vector {vector:#04x}"))  # fmt: skip
+    def _by_caller(self, table: str, records: Records, what: NDArray[np.int64], name: Callable[[int], str]) -> None:
+        """Group by the function in which EIP lies; user addresses are not told apart, so one place stands for all."""
+        user = records["cpl"] == USER_RING
+        places = np.where(user, np.int64(1) << 32, records["eip"].astype(np.int64))
+        symbol = self._trace.callers.symbol
 
-    def callers(self) -> Table:
-        """Hypercalls by the function that makes them, with the one that it makes most."""
-        where = np.flatnonzero(self._kind == TraceKind.HYPERCALL)
-        numbers, at = np.unique(self._number[where], return_inverse=True)
-        names_of = [decode.call_name(int(number)) for number in numbers]
-        return self._by_caller("callers of hypercalls", where, at, names_of)
+        def function(place: int) -> str:
+            return symbol(USER_RING if place >> 32 else 0, place & 0xFFFF_FFFF)
 
-    def emulated(self) -> Table:
-        """Instructions that were left unported and trapped, by mnemonic."""
-        where, at, mnemonics = self._instructions()
-        return self._labelled("emulated instructions", where, at, mnemonics)
+        self._cells[table].add(places, records, function, True)
+        pairs, counts = np.unique(places << 8 | what, return_counts=True)
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            self._callers[table, function(pair >> 8)][name(pair & 0xFF)] += count
 
-    def emulated_callers(self) -> Table:
-        """The same by the function that they stand in: what is worth porting."""
-        return self._by_caller("emulated instructions in", *self._instructions())
+    def _emulated(self, records: Records) -> None:
+        codes, at = np.unique(records["args"][:, :3], axis=0, return_inverse=True)
+        words = [instruction(code.astype("<u4").tobytes()[:CODE_BYTES])[0] for code in codes]
+        mnemonics = list(dict.fromkeys(words))
+        what = np.array([mnemonics.index(word) for word in words], np.int64)[at.ravel()]
+        self._cells["emulated"].add(what, records, mnemonics.__getitem__, True)
+        self._by_caller("emulated-caller", records, what & 0xFF, mnemonics.__getitem__)
 
-    def devices(self) -> Table:
-        """Accesses to ports and to devices' memory, by place."""
-        where = np.flatnonzero(self._kind == TraceKind.DEVICE)
-        places = self._trace.column("args")[where, 0]
-        keys, at = np.unique(self._number[where].astype(np.uint64) << np.uint64(32) | places, return_inverse=True)
-        labels = [_device_name(key >> 32, key & 0xFFFF_FFFF) for key in keys.tolist()]
-        return self._labelled("devices", where, at, labels)
+    def _exits(self, records: Records) -> None:
+        self._cells["exit"].add(records["number"].astype(np.int64), records,
+                                lambda number: names.EXITS.get(number, f"#{number}"), True)  # fmt: skip
 
-    def tables(self) -> list[Table]:
-        """All that have something to tell."""
-        makers: tuple[Callable[[], Table], ...] = (
-            self.by_kind, self.hypercalls, self.callers, self.emulated, self.emulated_callers, self.exits,
-            self.interrupts, self.exceptions, self.devices,
+    def _interrupts(self, records: Records) -> None:
+        self._cells["interrupt"].add(records["number"].astype(np.int64), records,
+                                     lambda vector: f"vector {vector:#04x}", False)  # fmt: skip
+
+    def _exceptions(self, records: Records) -> None:
+        self._cells["exception"].add(
+            records["number"].astype(np.int64), records,
+            lambda vector: names.EXCEPTIONS.get(vector, f"vector {vector:#04x}"), False,
         )  # fmt: skip
-        return [table for table in (make() for make in makers) if table.rows]
 
-    # --- how ------------------------------------------------------------------------------------------
+    def _devices(self, records: Records) -> None:
+        places = records["args"][:, 0].astype(np.int64)
+        numbers = records["number"].astype(np.int64)
+        self._cells["access"].add(numbers << 32 | places, records, self._access, False)
+        columns = self._trace.columns(records)
+        keys = np.where(columns.port != NONE, columns.port, places | 1 << 32)
+        device = self._trace.devices.by_key
+        self._cells["device"].add(keys, records, lambda key: device(key) or "(nothing there)", False)
 
-    def _by_number(self, title: str, kind: TraceKind, name: Callable[[int], str]) -> Table:
-        where = np.flatnonzero(self._kind == kind)
-        numbers, groups = np.unique(self._number[where], return_inverse=True)
-        timed = [kind in _TIMED] * len(numbers)
-        return Table(title, self._rows(where, groups, [name(int(number)) for number in numbers], timed))
+    def _access(self, key: int) -> str:
+        access, place = key >> 32, key & 0xFFFF_FFFF
+        ports = access in (DeviceAccess.PORT_IN, DeviceAccess.PORT_OUT)
+        device = self._trace.devices.port(place) if ports else self._trace.devices.memory(place)
+        words = f"{names.DEVICE_ACCESSES.get(access, f'#{access}')} {place:#0{6 if ports else 10}x}"
+        return f"{words} {device}" if device else words
 
-    def _instructions(self) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-        """The records of emulated instructions, for each the index of its mnemonic, the mnemonics."""
-        where = np.flatnonzero(self._kind == TraceKind.EMULATED)
-        codes, at = np.unique(self._trace.column("args")[where, :3], axis=0, return_inverse=True)
-        mnemonics = [decode.instruction(code.astype("<u4").tobytes())[0] for code in codes]
-        return where, at.ravel(), mnemonics
+    def _marks(self, records: Records) -> None:
+        texts = np.concatenate((records["args"], records["operand"]), axis=1)
+        unique, at = np.unique(texts, axis=0, return_inverse=True)
+        words = [payload_name(TraceKind.MARK, text.astype("<u4").tobytes().rstrip(b"\0")) for text in unique]
+        self._cells["mark"].add(at.ravel().astype(np.int64), records, words.__getitem__, False)
 
-    def _by_caller(self, title: str, where: NDArray[np.intp], what: NDArray[np.intp], words: Sequence[str]) -> Table:
-        """Group by the function in which `eip` lies; `what` gives each record's index in `words`."""
-        user = self._trace.column("cpl")[where] == USER_RING
-        # User addresses are not told apart, so one place stands for all.
-        places = np.where(user, np.uint64(1) << np.uint64(32), self._trace.column("eip")[where].astype(np.uint64))
-        addresses, at = np.unique(places, return_inverse=True)
-        symbols = [self._callers.symbol(USER_RING if place >> 32 else 0, place) for place in addresses.tolist()]
-        labels, of_address = np.unique(np.array(symbols, dtype=object), return_inverse=True)
-        groups = of_address[at] if len(at) else at
-        # What each function does most: of all pairs (function, word), the one with the largest count.
-        pairs, counts = np.unique(groups.astype(np.int64) << 32 | what, return_counts=True)
-        most = {int(pair) >> 32: int(pair) & 0xFFFF_FFFF for pair in pairs[np.argsort(counts, kind="stable")]}
-        mostly = [words[most[index]] for index in range(len(labels))]
-        return Table(title, self._rows(where, groups, list(labels), [True] * len(labels), mostly), "mostly")
+    # --- results --------------------------------------------------------------------------------------
 
-    def _labelled(self, title: str, where: NDArray[np.intp], at: NDArray[np.intp], labels: Sequence[str]) -> Table:
-        """Group by label where several keys may share one; `at` gives each record's key."""
-        unique, of_key = np.unique(np.array(labels, dtype=object), return_inverse=True)
-        timed = bool(len(where)) and int(self._kind[where[0]]) in _TIMED
-        return Table(title, self._rows(where, of_key[at] if len(at) else at, list(unique), [timed] * len(unique)))
-
-    def _rows(self, where: NDArray[np.intp], groups: NDArray[np.intp], labels: Sequence[str], timed: Sequence[bool],
-              most: Sequence[str] = ()) -> list[Row]:  # fmt: skip
-        """One row for each label; `groups` tells the label of each of the records `where`."""
-        counts = np.bincount(groups, minlength=len(labels))
-        order = np.argsort(groups, kind="stable")
-        parts = np.split(where[order], np.cumsum(counts)[:-1]) if len(labels) else []
-        seconds = self._trace.seconds
+    def table(self, key: str) -> Table:
+        """The table `key` of TITLES."""
+        cells = self._cells[key]
+        whole = sum(cells.counts.values())
+        seconds = self.seconds
         rows = [
-            Row(label, int(count), count / len(where), count / seconds if seconds else 0.0,
-                self._latency_of(part) if has_latency else None, most[index] if most else "")
-            for index, (label, count, part, has_latency) in enumerate(zip(labels, counts, parts, timed, strict=True))
+            Row(str(name), count, count / whole, count / seconds if seconds > 0 else 0.0,
+                self._latency(cells.latencies.get(name)), self._most(key, name))
+            for name, count in cells.counts.items()
         ]  # fmt: skip
-        return sorted(rows, key=lambda row: (-row.count, row.name))
+        has_most = key in ("caller", "emulated-caller")
+        return Table(TITLES[key], sorted(rows, key=lambda row: (-row.count, row.name)), "mostly" if has_most else "")
 
-    def _latency_of(self, indices: NDArray[np.intp]) -> Latency | None:
-        cycles: NDArray[Any] = self._latency[indices[self._ended[indices]]]
-        if not len(cycles):
+    def _most(self, key: str, name: object) -> str:
+        found = self._callers.get((key, name))
+        return str(max(found, key=lambda what: (found[what], str(what)))) if found else ""
+
+    def _latency(self, histogram: Histogram | None) -> Latency | None:
+        if histogram is None or not histogram.count:
             return None
         ns = self._trace.nanoseconds
-        p50, p99 = np.percentile(cycles, (50, 99))
-        return Latency(ns(int(cycles.sum(dtype=np.uint64))), ns(float(cycles.mean())), ns(float(p50)), ns(float(p99)))
+        p50, p90, p99, most = histogram.percentiles(50, 90, 99, 100)
+        return Latency(ns(histogram.total), ns(histogram.total / histogram.count), ns(p50), ns(p90), ns(p99), ns(most),
+                       histogram.by_power())  # fmt: skip
 
-
-def _device_name(access: int, place: int) -> str:
-    digits = 6 if access in (DeviceAccess.PORT_IN, DeviceAccess.PORT_OUT) else 10
-    return f"{names.DEVICE_ACCESSES.get(access, f'#{access}')} {place:#0{digits}x}"
+    def tables(self, keys: Iterable[str] = tuple(TITLES)) -> list[Table]:
+        """Those of `keys` that have something to tell."""
+        return [table for table in map(self.table, keys) if table.rows]

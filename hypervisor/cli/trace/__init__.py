@@ -1,0 +1,28 @@
+"""``ring3 trace``: record what a guest asks for, and look at it.
+
+``show``    list, summary, diff: what a file holds
+``live``    start, stop, dump: recording a guest that runs
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from hypervisor.cli.arguments import Parser
+from hypervisor.cli.trace import live, show
+
+
+def main(arguments: list[str]) -> int:
+    """Do what `arguments` say; the exit status of `record` is the guest's."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    return command(options)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="ring3 trace", description="Record what a guest asks of its hypervisor, and look at it.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for module in (live, show):
+        module.add_commands(commands)
+    return parser
