@@ -11,6 +11,14 @@ from hypervisor.trace.format import Header, TraceError
 USER_RING = 3
 
 
+def symbol_of(symbols: Symbols, cpl: int, eip: int) -> str:
+    """The function that holds `eip`; user code, of which nothing is known, is one place."""
+    if cpl == USER_RING:
+        return "(user code)"
+    found = symbols.lookup(eip)
+    return found[0] if found else f"{eip:#010x}"
+
+
 class Callers:
     """Symbols of a trace's kernel: those of the file it was recorded from, or of `symbols`.
 
@@ -36,11 +44,8 @@ class Callers:
         self._described: dict[tuple[int, int], str] = {}
 
     def symbol(self, cpl: int, eip: int) -> str:
-        """The function that holds `eip`; user code, of which nothing is known, is one place."""
-        if cpl == USER_RING:
-            return "(user code)"
-        found = self._symbols.lookup(eip)
-        return found[0] if found else f"{eip:#010x}"
+        """The function that holds `eip`, as `symbol_of`."""
+        return symbol_of(self._symbols, cpl, eip)
 
     def describe(self, cpl: int, eip: int) -> str:
         """The place as precisely as possible."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hypercalls.layout import TRACE_RECORD_SIZE
 from hypercalls.structs import TRACE
-from hypervisor.trace.format import CHUNK_HEADER, CHUNK_MAGIC, CHUNK_RECORDS
+from hypervisor.trace.format import CHUNK_CHECKED, CHUNK_HEADER, CHUNK_MAGIC, CHUNK_RECORDS
 
 RECORD = np.dtype(TRACE.ctype)
 """A record; its fields are those of hypercalls.structs.TRACE."""
@@ -38,6 +38,15 @@ class Chunk(NamedTuple):
     last_tsc: int
 
 
+def read_header(data: mmap.mmap | bytes, at: int) -> Chunk | None:
+    """The chunk whose header stands at `at`, where there are bytes enough for one; None where there is none."""
+    magic, stored, records, crc, first, last, check, _ = CHUNK_HEADER.unpack_from(data, at)
+    checked = zlib.crc32(data[at : at + CHUNK_CHECKED]) == check
+    if magic != CHUNK_MAGIC or not checked or not 0 < records <= CHUNK_RECORDS or not 0 < stored <= _MOST_STORED:
+        return None
+    return Chunk(at + CHUNK_HEADER.size, stored, records, crc, first, last)
+
+
 class Packer:
     """Makes chunks. Not for several threads at once."""
 
@@ -48,8 +57,9 @@ class Packer:
         """The chunk that holds `records`, at least one and at most CHUNK_RECORDS."""
         tsc = np.frombuffer(records, RECORD)["tsc"]
         stored = self._zstd.compress(records)
-        return CHUNK_HEADER.pack(CHUNK_MAGIC, len(stored), len(tsc), zlib.crc32(stored), int(tsc.min()),
-                                 int(tsc.max())) + stored  # fmt: skip
+        fields = (CHUNK_MAGIC, len(stored), len(tsc), zlib.crc32(stored), int(tsc.min()), int(tsc.max()))
+        check = zlib.crc32(CHUNK_HEADER.pack(*fields, 0, 0)[:CHUNK_CHECKED])
+        return CHUNK_HEADER.pack(*fields, check, 0) + stored
 
 
 class ChunkFile:
@@ -70,29 +80,32 @@ class ChunkFile:
             if end - at < CHUNK_HEADER.size:
                 self.cut = True
                 return
-            magic, stored, records, crc, first, last = CHUNK_HEADER.unpack_from(self._data, at)
-            sane = magic == CHUNK_MAGIC and 0 < records <= CHUNK_RECORDS and 0 < stored <= _MOST_STORED
-            body = at + CHUNK_HEADER.size
-            if sane and body + stored <= end:
-                yield Chunk(body, stored, records, crc, first, last)
-                at = body + stored
+            found = read_header(self._data, at)
+            if found is None:
+                self.damaged += 1
+                at = self._data.find(CHUNK_MAGIC, at + 1)
+                if at < 0:
+                    return
                 continue
-            following = self._data.find(CHUNK_MAGIC, at + 1)
-            if following < 0:
-                self.cut = self.cut or sane
-                self.damaged += not sane
+            if found.at + found.stored > end:
+                self.cut = True
                 return
-            self.damaged += 1
-            at = following
+            yield found
+            at = found.at + found.stored
 
     def records(self, chunk: Chunk) -> NDArray[Any] | None:
         """The records of `chunk`; None where it is damaged."""
-        stored = self._data[chunk.at : chunk.at + chunk.stored]
-        size = chunk.records * TRACE_RECORD_SIZE
-        if zlib.crc32(stored) != chunk.crc:
-            return None
-        try:
-            data = self._zstd.decompress(stored, max_output_size=size)
-        except zstandard.ZstdError:
-            return None
-        return np.frombuffer(data, RECORD) if len(data) == size else None
+        return unpack(self._zstd, chunk, self._data)
+
+
+def unpack(zstd: zstandard.ZstdDecompressor, chunk: Chunk, data: mmap.mmap | bytes) -> NDArray[Any] | None:
+    """The records of a chunk of `data`; None where it is damaged."""
+    stored = data[chunk.at : chunk.at + chunk.stored]
+    size = chunk.records * TRACE_RECORD_SIZE
+    if zlib.crc32(stored) != chunk.crc:
+        return None
+    try:
+        whole = zstd.decompress(stored, max_output_size=size)
+    except zstandard.ZstdError:
+        return None
+    return np.frombuffer(whole, RECORD) if len(whole) == size else None

@@ -183,6 +183,7 @@ def parse(text: str) -> Node:
             raise TraceError(f"in '{text}': {error.orig_exc}") from None
         raise
     except lark.exceptions.UnexpectedInput as error:
-        place = "its end" if error.column < 0 or isinstance(error, lark.UnexpectedEOF) else f"column {error.column}"
+        ended = isinstance(error, lark.UnexpectedToken) and error.token.type == "$END"
+        place = "its end" if ended else f"column {error.column}"
         raise TraceError(f"'{text}' cannot be understood at {place}; write for example "
                          "'port:0x3f8 and latency > 10us'") from None  # fmt: skip

@@ -22,7 +22,9 @@ MAGIC = b"R3TRACE\0"
 VERSION = 2
 CHUNK_MAGIC = b"R3CH"
 CHUNK_RECORDS = 1 << 14  # at most
-CHUNK_HEADER = struct.Struct("<4sIIIQQ")  # magic, stored bytes, records, CRC-32 of them, first and last tsc
+CHUNK_HEADER = struct.Struct("<4sIIIQQII")
+"""Magic, stored bytes, records, CRC-32 of what is stored, first and last tsc, CRC-32 of all that, zero."""
+CHUNK_CHECKED = 32  # bytes of the header that the second CRC is of
 _FIXED = struct.Struct("<8sIIIIQQQII")
 _LONGEST_DETAILS = 1 << 24  # bytes
 
@@ -78,7 +80,9 @@ _IN_FIXED = ("tsc_hz", "start_tsc", "start_ns", "abi_version")
 
 def header_size(data: bytes) -> int:
     """How long the header is that `data`, the first bytes of a file, begins with."""
-    return min(int(_FIXED.unpack_from(data)[3]), _LONGEST_DETAILS) if len(data) >= _FIXED.size else _FIXED.size
+    if len(data) < _FIXED.size:
+        return _FIXED.size
+    return max(_FIXED.size, min(int(_FIXED.unpack_from(data)[3]), _LONGEST_DETAILS))
 
 
 def unpack_header(data: bytes, name: str) -> Header:

@@ -118,8 +118,11 @@ class Trace:
     @property
     def seconds(self) -> float:
         """How long was recorded."""
-        last = max((chunk.last_tsc for chunk in self._file.chunks), default=self.header.start_tsc)
-        return self.time(last)
+        chunks = self._file.chunks
+        if not chunks:
+            return 0.0
+        first = min(chunk.first_tsc for chunk in chunks) if self.header.keep else self.header.start_tsc
+        return self.time(max(chunk.last_tsc for chunk in chunks)) - self.time(first)
 
     def time(self, tsc: int) -> float:
         """Seconds from the start of the recording to `tsc`."""

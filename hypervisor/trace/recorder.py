@@ -11,7 +11,8 @@ import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,12 +152,21 @@ class Recorder:
 
     def _end(self, recording: Recording) -> None:
         """Operations that never ended, because they ended the guest, are records too; then the end mark."""
-        rest = b"".join(
-            ctypes.string_at(ctypes.addressof(record), _SIZE)
-            for record in (self._control.open_operation, self._control.open_exit)
-            if self._guest_ended and record.tsc
-        )
+        rest = b"".join(filter(partial(self._wants, recording), self._unfinished())) if self._guest_ended else b""
         recording.add(rest + mark(Mark.END, read_tsc(), self._tail - self._first))
+
+    def _unfinished(self) -> Iterator[bytes]:
+        for record in (self._control.open_operation, self._control.open_exit):
+            if record.tsc:
+                yield ctypes.string_at(ctypes.addressof(record), _SIZE)
+
+    def _wants(self, recording: Recording, record: bytes) -> bool:
+        from hypervisor.trace.callers import symbol_of
+        from hypervisor.trace.devices import Devices
+        from hypervisor.trace.ring_filter import wanted
+
+        symbols = self._symbols()
+        return wanted(recording.config.selection, record, Devices(self._devices()), partial(symbol_of, symbols))
 
     def _give_up(self, recording: Recording, why: str) -> None:
         self._control.trace_mask = 0

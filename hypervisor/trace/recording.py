@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hypercalls.layout import TRACE_RECORD_SIZE
 from hypervisor.clock import read_tsc, tsc_hz
-from hypervisor.trace.format import CHUNK_HEADER, CHUNK_RECORDS, Header, TraceError
+from hypervisor.trace.format import CHUNK_HEADER, CHUNK_RECORDS, Header, Mark, TraceError, mark
 from hypervisor.trace.selection import Selection
 
 if TYPE_CHECKING:
@@ -104,10 +104,12 @@ class Recording:
 
     def dump(self, fd: int) -> float:
         """Write what a flight recorder remembers to `fd`; how many seconds. OSError where that takes no more."""
+        assert self._packer
         kept = tuple(self._kept)
         write_all(fd, self._header)
         for _, chunk in kept:
             write_all(fd, chunk)
+        write_all(fd, self._packer.pack(mark(Mark.END, read_tsc(), self.recorded)))
         return (kept[-1][0] - CHUNK_HEADER.unpack_from(kept[0][1])[4]) / tsc_hz() if kept else 0.0
 
     def finish(self) -> None:

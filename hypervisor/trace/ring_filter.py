@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from hypercalls.structs import TRACE_FILTER, TraceKind
+from hypervisor.trace.chunks import RECORD
+from hypervisor.trace.columns import Columns
 from hypervisor.trace.devices import Devices
 from hypervisor.trace.expression import AllOf, AnyOf, Inverse, Named, Node, parse
 from hypervisor.trace.format import ALL_KINDS, TraceError
@@ -89,6 +93,16 @@ def apply(selection: Selection, control: Any, ports: memoryview, devices: Device
     ports[:] = bytes(bitmap)
     control.trace_filter = made
     return mask
+
+
+def wanted(selection: Selection, record: bytes, devices: Devices, symbol: Callable[[int, int], str]) -> bool:
+    """What the monitor's filter says of one record, for those that the monitor did not come to."""
+    columns = Columns(np.frombuffer(record, RECORD), 1, 0, symbol, devices)
+    patterns = [pattern.strip() for pattern in selection.caller.split(",") if pattern.strip()]
+    called = not patterns or columns.text_matches(
+        "caller", lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
+    )[0]
+    return bool(called and (not selection.only or parse(selection.only).mask(columns)[0]))
 
 
 def _mask(ring: RingFilter) -> int:

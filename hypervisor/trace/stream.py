@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import select
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hypercalls.layout import TRACE_RECORD_SIZE
-from hypervisor.trace.chunks import RECORD, ChunkFile
-from hypervisor.trace.format import CHUNK_HEADER, CHUNK_MAGIC, TraceError, header_size, unpack_header
+from hypervisor.trace.chunks import ChunkFile, read_header, unpack
+from hypervisor.trace.format import CHUNK_HEADER, TraceError, header_size, unpack_header
 from hypervisor.trace.reader import Trace
 
 _PIECE = 1 << 20  # bytes read at once
@@ -72,12 +69,12 @@ class Stream:
     def _whole_chunks(self) -> Iterator[NDArray[Any]]:
         at = 0
         while len(self._data) - at >= CHUNK_HEADER.size:
-            magic, stored, records, crc, _, _ = CHUNK_HEADER.unpack_from(self._data, at)
-            body = self._data[at + CHUNK_HEADER.size : at + CHUNK_HEADER.size + stored]
-            if len(body) < stored:
+            chunk = read_header(self._data, at)
+            if chunk and len(self._data) < chunk.at + chunk.stored:
                 break
-            if magic != CHUNK_MAGIC or zlib.crc32(body) != crc:
+            records = unpack(self._zstd, chunk, self._data) if chunk else None
+            if chunk is None or records is None:
                 raise TraceError(f"{self._name} sends what is no trace; is it run by another version?")
-            at += CHUNK_HEADER.size + stored
-            yield np.frombuffer(self._zstd.decompress(body, max_output_size=records * TRACE_RECORD_SIZE), RECORD)
+            at = chunk.at + chunk.stored
+            yield records
         self._data = self._data[at:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from hypervisor.trace import names
 from hypervisor.trace.callers import USER_RING
 from hypervisor.trace.columns import NONE
 from hypervisor.trace.format import KIND_NAMES
-from hypervisor.trace.histogram import BUCKETS, Histogram, bucket_of
+from hypervisor.trace.histogram import Histogram, Histograms
 from hypervisor.trace.shapes import CODE_BYTES, call_name, instruction, payload_name
 from hypervisor.trace.table import LATENCY_MAX, UNFINISHED
 from hypervisor.trace.titles import TITLES
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _TIMED = frozenset({TraceKind.HYPERCALL, TraceKind.EXIT, TraceKind.EMULATED, TraceKind.TLB_FILL, TraceKind.IDLE})
 """Kinds whose records tell a latency; the others are events."""
+_FEW = 16  # rows of a table for which there is room at first
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,31 @@ class Table:
 
 
 class _Cells:
-    """Counts and latencies of one table while records come in, by key."""
+    """Counts and latencies of one table while records come in, by name."""
 
     def __init__(self) -> None:
-        self.counts: defaultdict[object, int] = defaultdict(int)
-        self.latencies: dict[object, Histogram] = {}
+        self._rows: dict[object, int] = {}
+        self._counts = np.zeros(_FEW, np.int64)
+        self._latencies = Histograms(_FEW)
 
     def add(self, keys: NDArray[np.int64], records: Records, name: Callable[[int], object], timed: bool) -> None:
         """Count `records`, whose keys `name` turns into what they are known by."""
         if not len(keys):
             return
         unique, at = np.unique(keys, return_inverse=True)
-        at = at.ravel()
-        known = [name(key) for key in unique.tolist()]
-        for key, count in zip(known, np.bincount(at).tolist(), strict=True):
-            self.counts[key] += count
-        if not timed:
-            return
-        ended = records["sequence"] != UNFINISHED
-        cycles = records["latency"][ended]
-        flat = np.bincount(at[ended] * BUCKETS + bucket_of(cycles), minlength=len(unique) * BUCKETS)
-        totals = np.bincount(at[ended], cycles, minlength=len(unique))
-        for index in np.unique(at[ended]).tolist():
-            found = Histogram(flat[index * BUCKETS : (index + 1) * BUCKETS], int(totals[index]))
-            held = self.latencies.get(known[index])
-            if held is None:
-                held = self.latencies[known[index]] = Histogram.empty()
-            held.add(found)
+        rows = np.array([self._rows.setdefault(name(key), len(self._rows)) for key in unique.tolist()], np.int64)
+        if len(self._rows) > len(self._counts):
+            self._counts = np.concatenate((self._counts, np.zeros(len(self._rows), np.int64)))
+        row = rows[at.ravel()]
+        self._counts += np.bincount(row, minlength=len(self._counts))
+        if timed:
+            ended = records["sequence"] != UNFINISHED
+            self._latencies.add(row[ended], records["latency"][ended])
+
+    def rows(self) -> Iterator[tuple[object, int, Histogram | None]]:
+        """Name, count and, where there are any, latencies."""
+        for name, row in self._rows.items():
+            yield name, int(self._counts[row]), self._latencies.of(row)
 
 
 class Summary:
@@ -197,13 +196,13 @@ class Summary:
 
     def table(self, key: str) -> Table:
         """The table `key` of TITLES."""
-        cells = self._cells[key]
-        whole = sum(cells.counts.values())
+        found = list(self._cells[key].rows())
+        whole = sum(count for _, count, _ in found)
         seconds = self.seconds
         rows = [
             Row(str(name), count, count / whole, count / seconds if seconds > 0 else 0.0,
-                self._latency(cells.latencies.get(name)), self._most(key, name))
-            for name, count in cells.counts.items()
+                self._latency(histogram), self._most(key, name))
+            for name, count, histogram in found
         ]  # fmt: skip
         has_most = key in ("caller", "emulated-caller")
         return Table(TITLES[key], sorted(rows, key=lambda row: (-row.count, row.name)), "mostly" if has_most else "")
@@ -213,7 +212,7 @@ class Summary:
         return str(max(found, key=lambda what: (found[what], str(what)))) if found else ""
 
     def _latency(self, histogram: Histogram | None) -> Latency | None:
-        if histogram is None or not histogram.count:
+        if histogram is None:
             return None
         ns = self._trace.nanoseconds
         p50, p90, p99, most = histogram.percentiles(50, 90, 99, 100)

@@ -41,5 +41,5 @@ def test_a_guest_that_has_ended_is_not_stopped(stops: list[int]) -> None:
 def test_what_is_no_request_is_refused(stops: list[int]) -> None:
     with ControlServer("guest", "") as server:
         for line in (b"[" * 60_000, b"{}", b"[]", b"7", b'{"version": 1}', b"\xff"):
-            answer, ends = server._answer(line)
+            answer, ends = server._answer(line, [])
             assert b"a request is an object in one line of JSON" in answer and not ends

@@ -13,7 +13,7 @@ from hypervisor.errors import RingError
 from hypervisor.memory_map import MIB
 from hypervisor.outcome import Ending
 from hypervisor.report import crash_report
-from hypervisor.trace.recorder import TraceConfig
+from hypervisor.trace.recording import TraceConfig
 from tests.hypervisor.hostile import stage
 from tests.hypervisor.hostile.families import FAMILIES, TRACED
 from tests.hypervisor.hostile.processes import limited, living, slide_of

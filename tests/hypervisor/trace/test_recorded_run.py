@@ -14,9 +14,10 @@ from hypercalls.structs import TraceKind
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.trace import decode
-from hypervisor.trace.callers import Callers
 from hypervisor.trace.reader import UNFINISHED, Record, Trace, open_trace
-from hypervisor.trace.recorder import TraceConfig
+from hypervisor.trace.recording import TraceConfig
+from hypervisor.trace.selection import Selection
+from hypervisor.trace.shapes import call_name
 from hypervisor.trace.summary import Summary
 from tests.hypervisor import guests
 
@@ -45,7 +46,7 @@ class Recorded:
             domain.build()
             domain.run(Silence())
             control = domain.control
-            self.calls = {decode.call_name(at): count for at, count in enumerate(control.calls) if count}
+            self.calls = {call_name(at): count for at, count in enumerate(control.calls) if count}
             self.exits = {at: count for at, count in enumerate(control.exits) if count}
             self.interrupts = {at: count for at, count in enumerate(control.interrupts) if count}
             self.exceptions = {at: count for at, count in enumerate(control.exceptions) if count}
@@ -79,14 +80,15 @@ def hello(sample_kernel: Callable[..., Path], tmp_path_factory: pytest.TempPathF
 
 
 def test_the_trace_is_whole(hello: Recorded) -> None:
-    assert hello.trace.complete and hello.trace.lost == hello.trace.damaged == 0 and hello.notices == []
-    assert hello.trace.boots == 1 and 0.4 < hello.trace.seconds < 30  # 50 ticks of 10 ms
+    assert hello.trace.condition.complete and hello.notices == []
+    assert hello.trace.condition.lost == hello.trace.condition.damaged == 0
+    assert hello.trace.condition.boots == 1 and 0.4 < hello.trace.seconds < 30  # 50 ticks of 10 ms
 
 
 def test_counts_are_the_monitors(hello: Recorded) -> None:
-    summary = Summary(hello.trace, Callers(hello.trace))
-    assert {row.name: row.count for row in summary.hypercalls().rows} == hello.calls
-    assert sum(row.count for row in summary.callers().rows) == sum(hello.calls.values())
+    summary = Summary(hello.trace)
+    assert {row.name: row.count for row in summary.table("hypercall").rows} == hello.calls
+    assert sum(row.count for row in summary.table("caller").rows) == sum(hello.calls.values())
     assert hello.numbers(TraceKind.EXIT) == hello.exits
     assert hello.numbers(TraceKind.INTERRUPT) == hello.interrupts
     assert hello.numbers(TraceKind.EXCEPTION) == hello.exceptions
@@ -95,7 +97,7 @@ def test_counts_are_the_monitors(hello: Recorded) -> None:
 
 
 def test_callers_are_the_kernels_functions(hello: Recorded) -> None:
-    rows = {row.name: row for row in Summary(hello.trace, Callers(hello.trace)).callers().rows}
+    rows = {row.name: row for row in Summary(hello.trace).table("caller").rows}
     assert rows["interrupt_common"].most == "iret" and "power_off" in rows
     assert not any(name.startswith("0x") for name in rows)
 
@@ -108,24 +110,24 @@ def test_the_call_that_ends_the_guest_is_recorded_without_an_end(hello: Recorded
 
 def test_a_tiny_ring_loses_records_and_counts_them(tmp_path: Path) -> None:
     kernel = guests.write(tmp_path, times(400_000, gate("null")) + guests.POWEROFF)
-    run = Recorded(kernel, tmp_path / "trace", slots=8, kinds=frozenset({TraceKind.HYPERCALL}))
+    run = Recorded(kernel, tmp_path / "trace", slots=8, selection=Selection("hypercall"))
     assert run.calls == {"null": 400_000}
-    assert run.trace.lost > 0 and run.trace.damaged == 0
-    assert len(run.trace) + run.trace.lost == 400_000
-    assert any(f"{run.trace.lost:,} records" in notice for notice in run.notices)
+    assert run.trace.condition.lost > 0 and run.trace.condition.damaged == 0
+    assert len(run.trace) + run.trace.condition.lost == 400_000
+    assert any(f"{run.trace.condition.lost:,} records" in notice for notice in run.notices)
 
 
 def test_an_ordinary_ring_loses_nothing(tmp_path: Path) -> None:
     """Some two million records a second, with xor %eax,%eax in between to slow the guest down to that."""
     kernel = guests.write(tmp_path, times(500_000, gate("null") + b"\x31\xc0" * 4000) + guests.POWEROFF)
     run = Recorded(kernel, tmp_path / "trace")
-    assert run.calls == {"null": 500_000} and run.trace.lost == 0 and run.trace.damaged == 0
-    assert Summary(run.trace, Callers(run.trace)).hypercalls().rows[0].count == 500_000
+    assert run.calls == {"null": 500_000} and run.trace.condition.lost == run.trace.condition.damaged == 0
+    assert Summary(run.trace).table("hypercall").rows[0].count == 500_000
 
 
 def test_only_the_kinds_asked_for(tmp_path: Path) -> None:
     kernel = guests.write(tmp_path, guests.say(b"x") + guests.in_(0x510) + guests.POWEROFF)
-    run = Recorded(kernel, tmp_path / "trace", kinds=frozenset({TraceKind.EXIT}))
+    run = Recorded(kernel, tmp_path / "trace", selection=Selection("exit"))
     assert {record.kind for record in run.trace} == {TraceKind.EXIT}
     assert run.numbers(TraceKind.EXIT) == run.exits
 
