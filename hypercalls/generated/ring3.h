@@ -1752,6 +1752,10 @@
 .macro r3_trace_mark
 	call *%cs:0xfef012c4
 .endm
+
+.macro r3_hypervisor_call
+	call *%cs:0xfef012c8
+.endm
 .endif
 #else
 __asm__(
@@ -3503,6 +3507,10 @@ __asm__(
 	"\n"
 	".macro r3_trace_mark\n"
 	"	call *%cs:0xfef012c4\n"
+	".endm\n"
+	"\n"
+	".macro r3_hypervisor_call\n"
+	"	call *%cs:0xfef012c8\n"
 	".endm\n"
 	".endif\n"
 );

@@ -1449,4 +1449,8 @@
 %macro r3_trace_mark 0.nolist
 	call dword [cs:0xfef012c4]
 %endmacro
+
+%macro r3_hypervisor_call 0.nolist
+	call dword [cs:0xfef012c8]
+%endmacro
 %endif

@@ -1935,6 +1935,10 @@
 .macro r3i_trace_mark
 	call dword ptr %cs:[0xfef012c4]
 .endm
+
+.macro r3i_hypervisor_call
+	call dword ptr %cs:[0xfef012c8]
+.endm
 .endif
 #else
 __asm__(
@@ -3869,6 +3873,10 @@ __asm__(
 	"\n"
 	".macro r3i_trace_mark\n"
 	"	call dword ptr %cs:[0xfef012c4]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_hypervisor_call\n"
+	"	call dword ptr %cs:[0xfef012c8]\n"
 	".endm\n"
 	".endif\n"
 );

@@ -195,6 +195,7 @@
 #define HC_DEVICE_ACCESS 175
 #define HC_NULL 176
 #define HC_TRACE_MARK 177
+#define HC_HYPERVISOR_CALL 178
 #define VCPU_EAX 0
 #define VCPU_ECX 4
 #define VCPU_EDX 8
@@ -751,6 +752,7 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[175] = "device_access", \
 	[176] = "null", \
 	[177] = "trace_mark", \
+	[178] = "hypervisor_call", \
 
 #define FORM_NONE 0
 #define FORM_CARRIER 1
@@ -874,6 +876,7 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[175] = FORM_NONE, \
 	[176] = FORM_NONE, \
 	[177] = FORM_NONE, \
+	[178] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12
 #define SEQUENCE_BYTES_MAX 56

@@ -118,9 +118,8 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "stac": (x86.X86_INS_STAC,),
     "clac": (x86.X86_INS_CLAC,),
     "rsm": (x86.X86_INS_RSM,),
+    "hypervisor-calls": (x86.X86_INS_VMCALL, x86.X86_INS_VMMCALL, x86.X86_INS_VMFUNC),  # capstone knows no tdcall
     "vmx-svm": (
-        x86.X86_INS_VMCALL,
-        x86.X86_INS_VMMCALL,
         x86.X86_INS_VMLAUNCH,
         x86.X86_INS_VMRESUME,
         x86.X86_INS_VMXOFF,
@@ -130,7 +129,6 @@ _ROWS: dict[str, tuple[int, ...]] = {
         x86.X86_INS_VMCLEAR,
         x86.X86_INS_VMREAD,
         x86.X86_INS_VMWRITE,
-        x86.X86_INS_VMFUNC,
         x86.X86_INS_INVEPT,
         x86.X86_INS_INVVPID,
         x86.X86_INS_VMRUN,

@@ -228,7 +228,7 @@ clac -> r3i_clac == clac
 xsaves [eax] -> left == xsaves (%eax)
 xrstors [eax] -> left == xrstors (%eax)
 xsavec [eax] -> same == xsavec (%eax)
-vmcall -> left == vmcall
+vmcall -> r3_hypervisor_call
 vmlaunch -> left == vmlaunch
 vmresume -> left == vmresume
 vmxoff -> left == vmxoff
@@ -238,10 +238,10 @@ vmptrld [eax] -> left == vmptrld (%eax)
 vmptrst [eax] -> left == vmptrst (%eax)
 vmread ecx,eax -> left == vmread %eax,%ecx
 vmwrite ecx,eax -> left == vmwrite %eax,%ecx
-vmfunc -> left == vmfunc
+vmfunc -> r3_hypervisor_call
 invept ecx,[eax] -> left == invept (%eax),%ecx
 invvpid ecx,[eax] -> left == invvpid (%eax),%ecx
-vmmcall -> left == vmmcall
+vmmcall -> r3_hypervisor_call
 vmrun -> left == vmrun
 vmload -> left == vmload
 vmsave -> left == vmsave

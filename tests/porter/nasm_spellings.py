@@ -201,7 +201,7 @@ stac -> r3_stac
 clac -> r3_clac
 xsaves [eax] -> left
 xrstors [eax] -> left
-vmcall -> left
+vmcall -> r3_hypervisor_call
 vmlaunch -> left
 vmresume -> left
 vmxoff -> left
@@ -211,10 +211,10 @@ vmptrld [eax] -> left
 vmptrst [eax] -> left
 vmread ecx, eax -> left
 vmwrite eax, ecx -> left
-vmfunc -> left
+vmfunc -> r3_hypervisor_call
 invept ecx, [eax] -> left
 invvpid ecx, [eax] -> left
-vmmcall -> left
+vmmcall -> r3_hypervisor_call
 vmrun -> left
 vmload -> left
 vmsave -> left

@@ -234,7 +234,7 @@ clac -> r3_clac
 xsaves (%eax) -> left
 xrstors (%eax) -> left
 xsavec (%eax) -> same
-vmcall -> left
+vmcall -> r3_hypervisor_call
 vmlaunch -> left
 vmresume -> left
 vmxoff -> left
@@ -244,10 +244,10 @@ vmptrld (%eax) -> left
 vmptrst (%eax) -> left
 vmread %eax,%ecx -> left
 vmwrite %eax,%ecx -> left
-vmfunc -> left
+vmfunc -> r3_hypervisor_call
 invept (%eax),%ecx -> left
 invvpid (%eax),%ecx -> left
-vmmcall -> left
+vmmcall -> r3_hypervisor_call
 vmrun -> left
 vmload -> left
 vmsave -> left
@@ -267,7 +267,7 @@ enqcmds (%eax),%ecx -> left
 setssbsy -> left
 clrssbsy (%eax) -> left
 wrussd %ecx,(%eax) -> left
-tdcall -> left
+tdcall -> r3_hypervisor_call
 invlpgb -> left
 tlbsync -> left
 pvalidate -> left

@@ -142,6 +142,8 @@ rdtscp
 xgetbv
 sysenter
 syscall
+vmcall
+vmmcall
 """
 
 # Each ends the flow, so each needs a label of its own.
@@ -164,8 +166,7 @@ bound %eax, (%ecx)
 int $3
 rdtsc
 ud2
-vmcall
-vmmcall
+vmrun
 """
 
 C_SOURCE = r"""
