@@ -180,8 +180,8 @@ ROWS: tuple[Row, ...] = (
     _bare("clac", "SMAP", _INLINE, _TRAPS, "#UD outside ring 0"),
     # Virtualisation and SMM: the virtual CPU does not offer them.
     # These go past the host's kernel to a hypervisor below it: KVM answers VMCALL in EAX, also for ring 3.
-    Row("hypervisor-calls", "virtualisation", ("vmcall", "vmmcall", "vmfunc", "tdcall"), "",
-        (Form((), "hypervisor_call"),), _GATE, _HOST, "reaches the hypervisor that the host runs on, if it does"),
+    *(_bare(name, "virtualisation", _GATE, _HOST, "reaches the hypervisor that the host runs on, if it does")
+      for name in ("vmcall", "vmmcall", "vmfunc", "tdcall")),
     _native("vmx-svm", "virtualisation",
             "vmlaunch vmresume vmxoff vmxon vmclear vmptrld vmptrst vmread vmwrite invept invvpid "
             "vmrun vmload vmsave stgi clgi skinit invlpga getsec",

@@ -14,10 +14,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from debuginfo.lines import Lines
 from porter.asm_state import States
 from porter.binary.code import disassembler
 from porter.binary.image import Image, load
-from porter.binary.lines import Lines
 from porter.binary.sensitive import classify
 from porter.comments import without_comments
 from porter.errors import PortError
@@ -89,7 +89,7 @@ def find(profile: Profile, paths: Collection[str]) -> list[Place]:
         image = load(profile.kernel)
     except PortError as error:
         raise PortError(f"the kernel of the profile: {error}") from None
-    lines = Lines(image)
+    lines = Lines(image.elf)
     by_name: dict[str, list[str]] = {}
     for path in paths:
         by_name.setdefault(os.path.basename(path), []).append(path)

@@ -1753,8 +1753,20 @@
 	call *%cs:0xfef012c4
 .endm
 
-.macro r3_hypervisor_call
+.macro r3_vmcall
 	call *%cs:0xfef012c8
+.endm
+
+.macro r3_vmmcall
+	call *%cs:0xfef012cc
+.endm
+
+.macro r3_vmfunc
+	call *%cs:0xfef012d0
+.endm
+
+.macro r3_tdcall
+	call *%cs:0xfef012d4
 .endm
 .endif
 #else
@@ -3509,8 +3521,20 @@ __asm__(
 	"	call *%cs:0xfef012c4\n"
 	".endm\n"
 	"\n"
-	".macro r3_hypervisor_call\n"
+	".macro r3_vmcall\n"
 	"	call *%cs:0xfef012c8\n"
+	".endm\n"
+	"\n"
+	".macro r3_vmmcall\n"
+	"	call *%cs:0xfef012cc\n"
+	".endm\n"
+	"\n"
+	".macro r3_vmfunc\n"
+	"	call *%cs:0xfef012d0\n"
+	".endm\n"
+	"\n"
+	".macro r3_tdcall\n"
+	"	call *%cs:0xfef012d4\n"
 	".endm\n"
 	".endif\n"
 );

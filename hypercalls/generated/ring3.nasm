@@ -1450,7 +1450,19 @@
 	call dword [cs:0xfef012c4]
 %endmacro
 
-%macro r3_hypervisor_call 0.nolist
+%macro r3_vmcall 0.nolist
 	call dword [cs:0xfef012c8]
+%endmacro
+
+%macro r3_vmmcall 0.nolist
+	call dword [cs:0xfef012cc]
+%endmacro
+
+%macro r3_vmfunc 0.nolist
+	call dword [cs:0xfef012d0]
+%endmacro
+
+%macro r3_tdcall 0.nolist
+	call dword [cs:0xfef012d4]
 %endmacro
 %endif

@@ -1936,8 +1936,20 @@
 	call dword ptr %cs:[0xfef012c4]
 .endm
 
-.macro r3i_hypervisor_call
+.macro r3i_vmcall
 	call dword ptr %cs:[0xfef012c8]
+.endm
+
+.macro r3i_vmmcall
+	call dword ptr %cs:[0xfef012cc]
+.endm
+
+.macro r3i_vmfunc
+	call dword ptr %cs:[0xfef012d0]
+.endm
+
+.macro r3i_tdcall
+	call dword ptr %cs:[0xfef012d4]
 .endm
 .endif
 #else
@@ -3875,8 +3887,20 @@ __asm__(
 	"	call dword ptr %cs:[0xfef012c4]\n"
 	".endm\n"
 	"\n"
-	".macro r3i_hypervisor_call\n"
+	".macro r3i_vmcall\n"
 	"	call dword ptr %cs:[0xfef012c8]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_vmmcall\n"
+	"	call dword ptr %cs:[0xfef012cc]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_vmfunc\n"
+	"	call dword ptr %cs:[0xfef012d0]\n"
+	".endm\n"
+	"\n"
+	".macro r3i_tdcall\n"
+	"	call dword ptr %cs:[0xfef012d4]\n"
 	".endm\n"
 	".endif\n"
 );

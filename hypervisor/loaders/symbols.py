@@ -54,6 +54,15 @@ class Symbols:
                 found = self._linked(address + distance)
         return found
 
+    def linked(self, address: int) -> int:
+        """The address that the file has for `address`: another one for code that runs where it was loaded."""
+        address -= self._distance
+        if self._linked(address) is None:
+            for start, size, distance in self._loaded:
+                if start <= address < start + size and self._linked(address + distance) is not None:
+                    return address + distance
+        return address
+
     def ranges(self, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
         """First and last addresses of the symbols whose names fit, rising; also where they lie before paging."""
         found = []

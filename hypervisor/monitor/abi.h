@@ -195,7 +195,10 @@
 #define HC_DEVICE_ACCESS 175
 #define HC_NULL 176
 #define HC_TRACE_MARK 177
-#define HC_HYPERVISOR_CALL 178
+#define HC_VMCALL 178
+#define HC_VMMCALL 179
+#define HC_VMFUNC 180
+#define HC_TDCALL 181
 #define VCPU_EAX 0
 #define VCPU_ECX 4
 #define VCPU_EDX 8
@@ -752,7 +755,10 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[175] = "device_access", \
 	[176] = "null", \
 	[177] = "trace_mark", \
-	[178] = "hypervisor_call", \
+	[178] = "vmcall", \
+	[179] = "vmmcall", \
+	[180] = "vmfunc", \
+	[181] = "tdcall", \
 
 #define FORM_NONE 0
 #define FORM_CARRIER 1
@@ -877,6 +883,9 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[176] = FORM_NONE, \
 	[177] = FORM_NONE, \
 	[178] = FORM_NONE, \
+	[179] = FORM_NONE, \
+	[180] = FORM_NONE, \
+	[181] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12
 #define SEQUENCE_BYTES_MAX 56

@@ -15,31 +15,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from elftools.common.exceptions import DWARFError, ELFError
-from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from debuginfo.damage import DAMAGE
 from porter.errors import PortError
 
 RELOCATABLE_BASE = 0x1000_0000
-
-# pyelftools checks little: a damaged file makes it stumble wherever the damage first matters.
-DAMAGE = (
-    ELFError,
-    DWARFError,
-    NotImplementedError,  # pyelftools: parts of DWARF that it does not read, such as segmented addresses
-    ConstructError,
-    struct.error,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-    RecursionError,
-)
 
 # ELF constants (System V ABI, i386 supplement)
 _ELFCLASS32, _ELFDATA2LSB, _EM_386 = 1, 1, 3

@@ -118,7 +118,9 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "stac": (x86.X86_INS_STAC,),
     "clac": (x86.X86_INS_CLAC,),
     "rsm": (x86.X86_INS_RSM,),
-    "hypervisor-calls": (x86.X86_INS_VMCALL, x86.X86_INS_VMMCALL, x86.X86_INS_VMFUNC),  # capstone knows no tdcall
+    "vmcall": (x86.X86_INS_VMCALL,),  # capstone knows no tdcall
+    "vmmcall": (x86.X86_INS_VMMCALL,),
+    "vmfunc": (x86.X86_INS_VMFUNC,),
     "vmx-svm": (
         x86.X86_INS_VMLAUNCH,
         x86.X86_INS_VMRESUME,

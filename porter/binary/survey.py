@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from debuginfo.lines import Lines
 from porter.binary.archive import is_archive, members
 from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
 from porter.binary.image import Image, NoCode, load, read
-from porter.binary.lines import Lines
 from porter.binary.opcodes import may_be_sensitive
 from porter.binary.ported import count_ported, is_ported
 from porter.binary.sensitive import Effect, Kind, classify
@@ -69,7 +69,7 @@ def survey(path: Path | str, lines: bool = True, content: bytes | None = None) -
     `lines`: look up source lines in DWARF. `content`: what the file holds, where it is no file of its own.
     """
     image = load(path, content)
-    return _Surveyor(image, Lines(image) if lines else None).run()
+    return _Surveyor(image, Lines(image.elf) if lines else None).run()
 
 
 def survey_all(path: Path | str, lines: bool = True) -> Iterator[Survey]:

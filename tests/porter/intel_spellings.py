@@ -222,13 +222,14 @@ rdpmc -> r3i_rdpmc == rdpmc
 cpuid -> r3i_cpuid == cpuid
 rdtscp -> r3i_rdtscp == rdtscp
 xsetbv -> r3i_xsetbv == xsetbv
+tdcall -> r3i_tdcall == tdcall
 xgetbv -> r3i_xgetbv == xgetbv
 stac -> r3i_stac == stac
 clac -> r3i_clac == clac
 xsaves [eax] -> left == xsaves (%eax)
 xrstors [eax] -> left == xrstors (%eax)
 xsavec [eax] -> same == xsavec (%eax)
-vmcall -> r3_hypervisor_call
+vmcall -> r3i_vmcall == vmcall
 vmlaunch -> left == vmlaunch
 vmresume -> left == vmresume
 vmxoff -> left == vmxoff
@@ -238,10 +239,10 @@ vmptrld [eax] -> left == vmptrld (%eax)
 vmptrst [eax] -> left == vmptrst (%eax)
 vmread ecx,eax -> left == vmread %eax,%ecx
 vmwrite ecx,eax -> left == vmwrite %eax,%ecx
-vmfunc -> r3_hypervisor_call
+vmfunc -> r3i_vmfunc == vmfunc
 invept ecx,[eax] -> left == invept (%eax),%ecx
 invvpid ecx,[eax] -> left == invvpid (%eax),%ecx
-vmmcall -> r3_hypervisor_call
+vmmcall -> r3i_vmmcall == vmmcall
 vmrun -> left == vmrun
 vmload -> left == vmload
 vmsave -> left == vmsave

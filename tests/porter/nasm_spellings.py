@@ -201,7 +201,7 @@ stac -> r3_stac
 clac -> r3_clac
 xsaves [eax] -> left
 xrstors [eax] -> left
-vmcall -> r3_hypervisor_call
+vmcall -> r3_vmcall
 vmlaunch -> left
 vmresume -> left
 vmxoff -> left
@@ -211,10 +211,10 @@ vmptrld [eax] -> left
 vmptrst [eax] -> left
 vmread ecx, eax -> left
 vmwrite eax, ecx -> left
-vmfunc -> r3_hypervisor_call
+vmfunc -> r3_vmfunc
 invept ecx, [eax] -> left
 invvpid ecx, [eax] -> left
-vmmcall -> r3_hypervisor_call
+vmmcall -> r3_vmmcall
 vmrun -> left
 vmload -> left
 vmsave -> left

@@ -234,7 +234,7 @@ clac -> r3_clac
 xsaves (%eax) -> left
 xrstors (%eax) -> left
 xsavec (%eax) -> same
-vmcall -> r3_hypervisor_call
+vmcall -> r3_vmcall
 vmlaunch -> left
 vmresume -> left
 vmxoff -> left
@@ -244,10 +244,10 @@ vmptrld (%eax) -> left
 vmptrst (%eax) -> left
 vmread %eax,%ecx -> left
 vmwrite %eax,%ecx -> left
-vmfunc -> r3_hypervisor_call
+vmfunc -> r3_vmfunc
 invept (%eax),%ecx -> left
 invvpid (%eax),%ecx -> left
-vmmcall -> r3_hypervisor_call
+vmmcall -> r3_vmmcall
 vmrun -> left
 vmload -> left
 vmsave -> left
@@ -267,7 +267,7 @@ enqcmds (%eax),%ecx -> left
 setssbsy -> left
 clrssbsy (%eax) -> left
 wrussd %ecx,(%eax) -> left
-tdcall -> r3_hypervisor_call
+tdcall -> r3_tdcall
 invlpgb -> left
 tlbsync -> left
 pvalidate -> left

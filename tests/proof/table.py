@@ -279,8 +279,8 @@ def _others() -> Iterator[Site]:
     yield _site("xsetbv", "xsetbv", "xsetbv", rings=_ALL_RINGS)
     yield _site("xgetbv", "xgetbv", "xgetbv", rings=_ALL_RINGS)
     yield _site("xsaves", "xsaves", "xsaves (%eax)", "xsaves [eax]", rings=_ALL_RINGS)
-    for name in ("vmcall", "tdcall"):
-        yield _site(name, "hypervisor-calls", name, rings=_ALL_RINGS, no=("nasm",) if name == "tdcall" else ())
+    for name in ("vmcall", "vmmcall", "vmfunc", "tdcall"):
+        yield _site(name, name, name, rings=_ALL_RINGS, no=("nasm",) if name == "tdcall" else ())
     for name in ("vmxoff", "vmrun", "vmload", "vmsave", "stgi", "clgi", "getsec"):
         yield _site(name, "vmx-svm", name, rings=_ALL_RINGS)
     yield _site("rsm", "rsm", "rsm", rings=_ALL_RINGS)

@@ -1,7 +1,8 @@
 """``ring3 trace``: record what a guest asks for, and look at it.
 
 ``show``    list, summary, diff: what a file holds
-``live``    start, stop, dump: recording a guest that runs
+``callers`` who asks for what, as a tree
+``live``    start, stop, dump, top: a guest that runs
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 from collections.abc import Callable
 
 from hypervisor.cli.arguments import Parser
-from hypervisor.cli.trace import live, show
+from hypervisor.cli.trace import callers, live, show
 
 
 def main(arguments: list[str]) -> int:
@@ -23,6 +24,6 @@ def main(arguments: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="ring3 trace", description="Record what a guest asks of its hypervisor, and look at it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for module in (live, show):
+    for module in (live, show, callers):
         module.add_commands(commands)
     return parser

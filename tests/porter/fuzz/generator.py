@@ -126,9 +126,10 @@ class Generator:
                     ] if self._chance(12) else []
         gap = self._pick((" ", "\t", "  ", " \t")) if operands else ""
         comma = self._pick((",", ",", ",", ", ", " , ", "\t,"))
+        if name.startswith(("vmread", "vmwrite")):
+            prefixes = []  # with some of them it is another instruction, with immediates
         # A pseudo prefix must be on the instruction that it is for. A size that stands alone makes other
-        # instructions of what follows than those that GAS wrote, where there is an address or an immediate; and vmread
-        # with some prefix is another instruction, with immediates.
+        # instructions of what follows than those that GAS wrote, where there is an address or an immediate.
         sizes = r"[{]|addr|a\w*word" + ("|data|word" if re.search("[$]", "".join(operands)) else "")
         alone = not name.startswith("vm") and not re.search(sizes, " ".join(prefixes), re.IGNORECASE)
         joint = "; " if alone and self._chance(20) else " "

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.lineprogram import LineProgram
+from elftools.elf.elffile import ELFFile
 
-from porter.binary.image import DAMAGE, Image
+from debuginfo.damage import DAMAGE
 
 
 @dataclass(frozen=True, order=True)
@@ -22,13 +23,13 @@ class _Row:
 class Lines:
     """Look-up of `address -> "file:line"`. Only the units that are asked about are read."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, elf: ELFFile) -> None:
         self._units: list[tuple[int, int, CompileUnit]] | None = None
         self._rows: dict[int, list[_Row]] = {}
         self._dwarf = None
         try:
-            if image.elf.has_dwarf_info(strict=True):
-                self._dwarf = image.elf.get_dwarf_info()
+            if elf.has_dwarf_info(strict=True):
+                self._dwarf = elf.get_dwarf_info()
         except DAMAGE:  # only costs the line numbers
             self._dwarf = None
 
