@@ -168,6 +168,13 @@ class Columns:
         answers = np.array([fits(texts(int(key))) for key in unique.tolist()], dtype=bool)
         return answers[at.ravel()] if len(unique) else np.zeros(len(self), bool)
 
+    def texts(self, field: str) -> list[str]:
+        """The texts of `field`."""
+        keys, text = _TEXT_FIELDS[field](self)
+        unique, at = np.unique(keys, return_inverse=True)
+        known = np.array([text(int(key)) for key in unique.tolist()], dtype=object)
+        return known[at.ravel()].tolist() if len(unique) else []
+
     # --- texts: a key for each record, and the text for a key -----------------------------------------
 
     def _caller_keys(self) -> tuple[Numbers, Callable[[int], str]]:

@@ -152,6 +152,13 @@ class Decoder:
         keys = (records["cpl"].astype(np.uint64) << np.uint64(32) | records["eip"]).tolist()
         return list(map(self._places.__getitem__, keys))
 
+    def functions(self, records: Records) -> list[str]:
+        """The function that each record's caller is in."""
+        symbol = self._trace.callers.symbol
+        memo = _Memo(lambda key: symbol(key >> 32, key & 0xFFFF_FFFF))
+        keys = (records["cpl"].astype(np.uint64) << np.uint64(32) | records["eip"]).tolist()
+        return list(map(memo.__getitem__, keys))
+
     def times(self, records: Records) -> list[float]:
         """Seconds since the recording began."""
         header = self._trace.header

@@ -2,6 +2,7 @@
 
 ``show``    list, summary, diff: what a file holds
 ``callers`` who asks for what, as a tree
+``export``  for other tools, and SQL
 ``live``    start, stop, dump, top: a guest that runs
 """
 
@@ -11,7 +12,7 @@ import argparse
 from collections.abc import Callable
 
 from hypervisor.cli.arguments import Parser
-from hypervisor.cli.trace import callers, live, show
+from hypervisor.cli.trace import callers, export, live, show
 
 
 def main(arguments: list[str]) -> int:
@@ -24,6 +25,6 @@ def main(arguments: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="ring3 trace", description="Record what a guest asks of its hypervisor, and look at it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for module in (live, show, callers):
+    for module in (live, show, callers, export):
         module.add_commands(commands)
     return parser
