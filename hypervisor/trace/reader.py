@@ -116,6 +116,11 @@ class Trace:
         return self.condition.records
 
     @property
+    def chunks(self) -> list[Chunk]:
+        """The chunks of the file."""
+        return self._file.chunks
+
+    @property
     def seconds(self) -> float:
         """How long was recorded."""
         chunks = self._file.chunks

@@ -93,20 +93,23 @@ class _Cells:
             yield name, int(self._counts[row]), self._latencies.of(row)
 
 
+def summarise(trace: Trace, where: str | None = None) -> Summary:
+    """The figures of a trace, or of the records of it for which `where` holds."""
+    summary = Summary(trace)
+    for records in trace.batches(where):
+        summary.add(records)
+    return summary
+
+
 class Summary:
-    """The figures of one trace, or of the records of it for which `where` holds.
+    """Figures of records of `trace`, which `add` takes."""
 
-    `add` takes records; a summary made of a trace has had them all.
-    """
-
-    def __init__(self, trace: Trace, where: str | None = None) -> None:
+    def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._cells: dict[str, _Cells] = {key: _Cells() for key in TITLES}
         self._callers: defaultdict[tuple[str, object], defaultdict[object, int]] = defaultdict(lambda: defaultdict(int))
         self.overlong = self.count = 0
         self.seconds = trace.seconds  # how long was recorded, for rates
-        for records in trace.batches(where):
-            self.add(records)
 
     def add(self, records: Records) -> None:
         """Count some records, at least one."""

@@ -145,6 +145,21 @@ class Decoder:
             memo = self._memos[slot] = _Memo(lambda value: slot.text(value, self._devices))
         return list(map(memo.__getitem__, values))
 
+    def summaries(self, records: Records) -> list[str]:
+        """Name and function of each record: few differ."""
+        functions = self.functions(records)
+        found: list[Any] = [""] * len(records)
+        for group in groups(records):
+            for index in group.where.tolist():
+                found[index] = f"{group.name}, {functions[index]}"
+        return found
+
+    def calls(self, records: Records) -> Iterator[tuple[str, NDArray[np.intp]]]:
+        """Names of the hypercalls and, for each, where its records are."""
+        for group in groups(records):
+            if group.shape.kind == KIND_NAMES[TraceKind.HYPERCALL]:
+                yield group.name, group.where
+
     # --- parts of a line -------------------------------------------------------------------------------
 
     def callers(self, records: Records) -> list[str]:

@@ -2,6 +2,7 @@
 
 ``show``    list, summary, diff: what a file holds
 ``callers`` who asks for what, as a tree
+``picture`` a page, and the timeline on the terminal
 ``export``  for other tools, and SQL
 ``live``    start, stop, dump, top: a guest that runs
 """
@@ -12,7 +13,7 @@ import argparse
 from collections.abc import Callable
 
 from hypervisor.cli.arguments import Parser
-from hypervisor.cli.trace import callers, export, live, show
+from hypervisor.cli.trace import callers, export, live, picture, show
 
 
 def main(arguments: list[str]) -> int:
@@ -25,6 +26,6 @@ def main(arguments: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="ring3 trace", description="Record what a guest asks of its hypervisor, and look at it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for module in (live, show, callers, export):
+    for module in (live, show, callers, picture, export):
         module.add_commands(commands)
     return parser

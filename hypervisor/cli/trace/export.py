@@ -8,11 +8,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypervisor.cli.trace.options import Commands, add_choice, add_file, opened, tell
+from hypervisor.cli.trace.options import Commands, add_choice, add_file, opened, tell, write_whole
 from hypervisor.trace.format import TraceError
 
 if TYPE_CHECKING:
@@ -51,26 +51,10 @@ def _export(options: argparse.Namespace) -> int:
         from hypervisor.trace.export import chrome, perfetto
 
         write = perfetto.packets if options.format == "perfetto" else chrome.text
-        _write(options.output, write([(trace, options.where) for trace in traces]))
+        write_whole(options.output, write([(trace, options.where) for trace in traces]))
     for trace in traces:
         tell(trace.path, trace.notices())
     return 0
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that is there when it is whole."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "Is a directory")
-        with part.open("wb") as file:
-            for data in parts:
-                file.write(data)
-        part.rename(path)
-    except OSError as error:
-        raise TraceError(f"{path} cannot be written ({error.strerror}); choose another file") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_folder(path: Path, trace: Trace, where: str | None) -> None:
@@ -81,7 +65,7 @@ def _write_folder(path: Path, trace: Trace, where: str | None) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         part.mkdir()
-        _write(part / "stream", ctf.packets(trace, where))
+        write_whole(part / "stream", ctf.packets(trace, where))
         (part / "metadata").write_text(ctf.metadata(trace))
         part.rename(path)
     except OSError as error:

@@ -72,11 +72,11 @@ def _list(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace) -> int:
     from hypervisor.trace import present
-    from hypervisor.trace.summary import Summary
+    from hypervisor.trace.summary import summarise
 
     check_count("--top", options.top, "rows")
     trace = opened(options)
-    summary = Summary(trace, options.where)
+    summary = summarise(trace, options.where)
     tables = [summary.table(options.by)] if options.by else summary.tables()
     limits = present.notices(trace, summary)
     if options.json:
@@ -94,13 +94,13 @@ def _summary(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     from hypervisor.trace import present
     from hypervisor.trace.difference import differences
-    from hypervisor.trace.summary import Summary
+    from hypervisor.trace.summary import summarise
 
     check_count("--top", options.top, "rows")
     if not options.threshold >= 0:
         raise TraceError(f"--threshold {options.threshold:g} is no percentage from 0 on")
     traces = [opened(options, path) for path in (options.before, options.after)]
-    before, after = (Summary(trace, options.where) for trace in traces)
+    before, after = (summarise(trace, options.where) for trace in traces)
     found = differences(before, after, options.threshold / 100)
     if options.json:
         print(json.dumps(present.differences_as_json(traces, found), indent=2))

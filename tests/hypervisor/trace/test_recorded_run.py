@@ -18,7 +18,7 @@ from hypervisor.trace.reader import UNFINISHED, Record, Trace, open_trace
 from hypervisor.trace.recording import TraceConfig
 from hypervisor.trace.selection import Selection
 from hypervisor.trace.shapes import call_name
-from hypervisor.trace.summary import Summary
+from hypervisor.trace.summary import summarise
 from tests.hypervisor import guests
 
 pytestmark = pytest.mark.usefixtures("monitor")
@@ -86,7 +86,7 @@ def test_the_trace_is_whole(hello: Recorded) -> None:
 
 
 def test_counts_are_the_monitors(hello: Recorded) -> None:
-    summary = Summary(hello.trace)
+    summary = summarise(hello.trace)
     assert {row.name: row.count for row in summary.table("hypercall").rows} == hello.calls
     assert sum(row.count for row in summary.table("caller").rows) == sum(hello.calls.values())
     assert hello.numbers(TraceKind.EXIT) == hello.exits
@@ -97,7 +97,7 @@ def test_counts_are_the_monitors(hello: Recorded) -> None:
 
 
 def test_callers_are_the_kernels_functions(hello: Recorded) -> None:
-    rows = {row.name: row for row in Summary(hello.trace).table("caller").rows}
+    rows = {row.name: row for row in summarise(hello.trace).table("caller").rows}
     assert rows["interrupt_common"].most == "iret" and "power_off" in rows
     assert not any(name.startswith("0x") for name in rows)
 
@@ -122,7 +122,7 @@ def test_an_ordinary_ring_loses_nothing(tmp_path: Path) -> None:
     kernel = guests.write(tmp_path, times(500_000, gate("null") + b"\x31\xc0" * 4000) + guests.POWEROFF)
     run = Recorded(kernel, tmp_path / "trace")
     assert run.calls == {"null": 500_000} and run.trace.condition.lost == run.trace.condition.damaged == 0
-    assert Summary(run.trace).table("hypercall").rows[0].count == 500_000
+    assert summarise(run.trace).table("hypercall").rows[0].count == 500_000
 
 
 def test_only_the_kinds_asked_for(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypercalls import by_name
 from hypercalls.structs import TRACE, DeviceAccess, TraceKind
 from hypervisor.trace.callers import Callers
 from hypervisor.trace.reader import open_trace
-from hypervisor.trace.summary import Latency, Row, Summary, Table
+from hypervisor.trace.summary import Latency, Row, Summary, Table, summarise
 from tests.hypervisor.trace.traces import BEGIN, HEADER, START, end, numbered, record, write
 
 IN8, OUT8, IRET = (by_name[name].number for name in ("in8", "out8", "iret"))
@@ -42,7 +42,7 @@ def summary(folder: Path, *records: bytes, seconds: float = 1e-3) -> Summary:
 def made(path: Path) -> Summary:
     trace = open_trace(path)
     trace.callers = Halves()
-    return Summary(trace)
+    return summarise(trace)
 
 
 def counts(table: Table) -> dict[str, int]:
