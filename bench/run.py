@@ -26,6 +26,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.disk import read_disk
+from bench.trace import measure_trace
 from bench.tree import port_a_tree
 from bench.uml import user_mode_linux
 from bench.whole import WholeRun, compare_whole
@@ -159,10 +160,11 @@ def main() -> int:
     met &= port_a_tree(RING3, console)
     met &= port_compiler_output(options.rounds, console)
     met &= build_wrapped(options.rounds, options.build, options.make, console)
-    if options.ported:
+    runs = WholeRun(options.prompt, options.type, options.until) if options.ported else None
+    met &= measure_trace(runs, RING3, options, console)
+    if runs:
         if not shutil.which("qemu-system-i386"):
             console.print("no qemu-system-i386 on the path: the kernel is measured alone")
-        runs = WholeRun(options.prompt, options.type, options.until)
         met &= compare_whole(runs, RING3, options, console)
     console.print(f"{time.monotonic() - began:.0f} s")
     return 0 if met else 1

@@ -28,7 +28,8 @@ class WholeRun:
     until: str
 
 
-def _wait_for(process: subprocess.Popen[bytes], text: str, seen: bytearray) -> None:
+def wait_for(process: subprocess.Popen[bytes], text: str, seen: bytearray) -> None:
+    """Read what the guest shows until `text` is in it. RuntimeError where it ends before."""
     assert process.stdout
     while text.encode() not in seen:
         chunk = os.read(process.stdout.fileno(), 65536)
@@ -45,14 +46,14 @@ def timed(run: WholeRun, command: list[str], environment: dict[str, str], cpu: i
                                preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
     seen = bytearray()
     try:
-        _wait_for(process, run.prompt, seen)
+        wait_for(process, run.prompt, seen)
         ready = time.monotonic()
         if run.command:
             seen.clear()
             assert process.stdin
             process.stdin.write(run.command.encode() + b"\n")
             process.stdin.flush()
-            _wait_for(process, run.until or run.prompt, seen)
+            wait_for(process, run.until or run.prompt, seen)
         return ready - start, time.monotonic() - ready
     finally:
         process.kill()

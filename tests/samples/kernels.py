@@ -17,7 +17,7 @@ from tests.samples.pc_keyboard import PcKeyboard
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "sample_kernels"
-SAMPLES = ("hello", "preempt", "tasks", "micro")
+SAMPLES = ("hello", "preempt", "tasks", "micro", "count")
 """Built by a C compiler."""
 NASM_SAMPLES = ("forth",)
 TRANSCRIPTS = Path(__file__).resolve().parent / "transcripts"

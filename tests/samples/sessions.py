@@ -110,6 +110,7 @@ class Session:
 
 SESSIONS = {
     "hello": Session("hello"),
+    "count": Session("count"),
     "preempt": Session("preempt"),
     "tasks": Session("tasks"),
     "micro": Session("micro", lines(_MICRO.strip().replace(r"\b", "\b"), r"\nmicro> ")),
