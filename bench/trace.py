@@ -18,6 +18,7 @@ from rich.table import Table
 from bench.whole import WholeRun, wait_for
 from hypercalls import by_name
 from hypercalls.layout import GATES_OFFSET, HOLE
+from hypervisor.console import NoConsole
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.trace import open_trace
 from hypervisor.trace.recording import TraceConfig
@@ -25,17 +26,6 @@ from hypervisor.trace.recording import TraceConfig
 OVERHEAD_BOUND, RATE_BOUND, READ_BOUND, MEMORY_BOUND_MB = 1.25, 2e6, 500_000, 300
 _LOAD, _SECONDS, _MIB = 0x10_0000, 10.0, 1 << 20
 _POWER_OFF = bytes.fromhex("66ba0406 66b80020 66ef")  # out %ax,%dx: 0x2000 to 0x604
-
-
-class _Silence:
-    def open(self, domain: Domain) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def _kernel(path: Path, calls: int) -> Path:
@@ -51,7 +41,7 @@ def _record(kernel: Path, trace: Path) -> float:
     with Domain(DomainConfig(kernel, memory=16 * _MIB, load_at=_LOAD, trace=TraceConfig(trace))) as domain:
         domain.build()
         before = time.monotonic()
-        domain.run(_Silence())
+        domain.run(NoConsole())
         return time.monotonic() - before
 
 

@@ -230,3 +230,16 @@ class TerminalConsole:
 
     def _screen(self) -> None:
         self._say(self._domain.vga.text() or "(the VGA screen is empty)")
+
+
+class NoConsole:
+    """A console that nobody looks at, for guests that are run by a program."""
+
+    def open(self, domain: Domain) -> None:
+        """Nothing is typed."""
+
+    def write(self, data: bytes) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing was held."""

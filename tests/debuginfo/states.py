@@ -7,6 +7,7 @@ from pathlib import Path
 
 from debuginfo.unwind import State
 from hypercalls.structs import TraceKind
+from hypervisor.console import NoConsole
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.trace.reader import open_trace
@@ -16,22 +17,11 @@ from hypervisor.trace.stacks import states_of
 STACK = 2048  # bytes: whole stacks of the sample kernels
 
 
-class _Silence:
-    def open(self, domain: Domain) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 def record(kernel: Path, trace: Path) -> Path:
     """Run `kernel` to its end and record it with its stacks."""
     with Domain(DomainConfig(kernel, memory=64 * MIB, trace=TraceConfig(trace, stack=STACK))) as domain:
         domain.build()
-        domain.run(_Silence())
+        domain.run(NoConsole())
     return trace
 
 

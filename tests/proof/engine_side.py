@@ -6,6 +6,7 @@ import queue
 import threading
 
 from hypervisor.bus import Device, MachineStop
+from hypervisor.console import NoConsole
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from tests.proof.build import Kernel
@@ -17,19 +18,6 @@ TIMEOUT = 10.0
 
 class Died(Exception):
     """The guest ended, or did not answer."""
-
-
-class _Silent:
-    """A console for a guest that prints nothing."""
-
-    def open(self, domain: Domain) -> None:
-        """The guest is about to run."""
-
-    def write(self, data: bytes) -> None:
-        """Nothing of interest."""
-
-    def close(self) -> None:
-        """The guest has ended."""
 
 
 class Mailbox(Device):
@@ -73,7 +61,7 @@ class EngineSide:
         self._domain = domain
 
         def serve() -> None:
-            self._ending = str(domain.run(_Silent()))
+            self._ending = str(domain.run(NoConsole()))
             mailbox.results.put(None)
 
         self._thread = threading.Thread(target=serve, daemon=True)

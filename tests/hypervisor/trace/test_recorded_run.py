@@ -11,6 +11,7 @@ import pytest
 from hypercalls import by_name
 from hypercalls.layout import GATES_OFFSET, HOLE
 from hypercalls.structs import TraceKind
+from hypervisor.console import NoConsole
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.memory_map import MIB
 from hypervisor.trace import decode
@@ -24,19 +25,6 @@ from tests.hypervisor import guests
 pytestmark = pytest.mark.usefixtures("monitor")
 
 
-class Silence:
-    """A console that nobody looks at."""
-
-    def open(self, domain: Domain) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 class Recorded:
     """A guest that was recorded to its end: the trace, and copies of the monitor's counters."""
 
@@ -44,7 +32,7 @@ class Recorded:
         config = DomainConfig(kernel, memory=16 * MIB, trace=TraceConfig(path, **how))  # type: ignore[arg-type]
         with Domain(config) as domain:
             domain.build()
-            domain.run(Silence())
+            domain.run(NoConsole())
             control = domain.control
             self.calls = {call_name(at): count for at, count in enumerate(control.calls) if count}
             self.exits = {at: count for at, count in enumerate(control.exits) if count}
