@@ -64,6 +64,7 @@ VCPU_OFFSET = 0x20_0000
 VGA_OFFSET = 0x24_0000  # the planes of the VGA's memory
 VGA_PLANE_SIZE = 0x1_0000
 VGA_PLANES = 4
+DEBUG_OFFSET = 0x28_0000  # what a debugger of the guest asks for and is told (debug_block)
 TRAPS_OFFSET = 0x30_0000  # side table of instructions replaced by HLT (unported kernels)
 TRAPS_SIZE = 0x10_0000
 TRACE_OFFSET = 0x40_0000

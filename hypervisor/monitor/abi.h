@@ -47,6 +47,7 @@
 #define VGA_OFFSET 0x240000
 #define VGA_PLANE_SIZE 0x10000
 #define VGA_PLANES 0x4
+#define DEBUG_OFFSET 0x280000
 #define TRAPS_OFFSET 0x300000
 #define TRAPS_SIZE 0x100000
 #define TRACE_OFFSET 0x400000
@@ -261,6 +262,7 @@
 #define EXIT_MEMBER_DIED 12
 #define EXIT_FATAL 13
 #define EXIT_NEW_MEMBER 16
+#define EXIT_DEBUG 17
 #define SHUTDOWN_POWEROFF 0
 #define SHUTDOWN_REBOOT 1
 #define SHUTDOWN_SUSPEND 2
@@ -294,6 +296,20 @@
 #define INTERRUPT_NONE 0
 #define INTERRUPT_DUE 1
 #define INTERRUPT_SEEN 2
+#define STOPPED_REQUEST 0
+#define STOPPED_STEP 1
+#define STOPPED_BREAKPOINT 2
+#define STOPPED_WATCH 3
+#define STOPPED_HYPERCALL 4
+#define STOPPED_EXCEPTION 5
+#define STOPPED_INTERRUPT 6
+#define STOPPED_PORT 7
+#define DEBUG_CONTINUE 0
+#define DEBUG_STEP 1
+#define POINT_EXECUTE 1
+#define POINT_WRITE 2
+#define POINT_READ 3
+#define POINT_ACCESS 4
 #define SEQUENCE_CLI 0
 #define SEQUENCE_STI 1
 #define SEQUENCE_PUSHF 2
@@ -582,6 +598,34 @@ struct control_block {
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
 _Static_assert(sizeof(struct control_block) == 7688, "control_block");
+
+/* A break point or watch point of a debugger. */
+struct debug_point {
+	uint32_t type; /* DebugPoint; 0: none */
+	uint32_t linear; /* first byte */
+	uint32_t size; /* bytes */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct debug_point) == 16, "debug_point");
+
+/* What a debugger of the guest asks for, and how the guest stands. Written by the VMM while the guest stands still, but for `request`. */
+struct debug_block {
+	uint32_t request; /* 1 = stop the guest; cleared by the monitor */
+	uint32_t changed; /* 1 = memory or points have changed while the guest stood; cleared by the monitor */
+	uint32_t eflags; /* as the guest sees them */
+	uint32_t eflags_written; /* 1 = `eflags` is to be loaded */
+	uint32_t exceptions; /* bit of each vector: stop in front of its delivery */
+	uint32_t port_count; /* entries of `ports` */
+	uint32_t calls[8]; /* bit of each hypercall: stop in front of it */
+	uint32_t interrupts[8]; /* bit of each vector, of devices and of int: stop in front of its delivery */
+	uint32_t ports[16]; /* stop behind an access */
+	struct segment data[4]; /* DS, ES, FS, GS */
+	uint32_t point_count; /* entries of `points` */
+	uint32_t reserved[5];
+	uint8_t fpu[512]; /* x87 and SSE, as FXSAVE has them */
+	struct debug_point points[64];
+};
+_Static_assert(sizeof(struct debug_block) == 1776, "debug_block");
 
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \
