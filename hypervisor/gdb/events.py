@@ -32,7 +32,7 @@ class Events:
         """From options such as ``exception:14,port:0x3f8``. Raises RingError."""
         found: dict[str, set[int]] = {"hypercall": set(), "exception": set(), "interrupt": set(), "port": set()}
         limits = {"exception": 32, "interrupt": 256, "port": 65536}
-        for text in (part for text in texts for part in text.split(",")):
+        for text in ",".join(texts).split(",") if texts else ():
             kind, _, value = text.partition(":")
             if kind not in found:
                 raise RingError(f"--break-on {text}: write {_KINDS}")

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypercalls.structs import TRACE_DEBUGGER, DebugAction, DebugPoint, DebugStop
@@ -33,7 +33,7 @@ class GdbConfig:
     host: str
     port: int
     go: bool = False
-    events: Events = Events()
+    events: Events = field(default_factory=Events)
 
     @classmethod
     def parse(cls, text: str, go: bool, events: Events) -> GdbConfig:
@@ -52,6 +52,7 @@ class Debugger:
         self._connection: socket.socket | None = None
         self._session: Session | None = None
         self._reader = Reader()
+        self._stops, self._counting = 0, threading.Lock()
         self._running, self._ending = threading.Event(), False
         self._bell_read, self._bell_write = os.pipe()
         os.set_blocking(self._bell_read, False)
@@ -77,22 +78,31 @@ class Debugger:
 
     def _watch(self) -> None:
         while self._running.wait() and not self._ending:
-            ready = self._wait_for_peer(None)
-            if self._ending:
-                return
-            if not ready or not self._running.is_set():
+            before = self._stops
+            ready = self._wait_for_peer()
+            if not ready or self._ending or self._stops != before:  # what came was for `_serve`
                 continue
             if self._connection and self._listener in ready and self._connection not in ready:
                 self._refuse()
                 continue
-            while self._running.is_set() and not self._ending:  # until it stands still
-                self._target.block.request = 1
-                self._wake()
+            while self._request(before):
                 select.select([self._bell_read], [], [], _AGAIN_SECONDS)
 
-    def _wait_for_peer(self, seconds: float | None) -> list[Any]:
-        watched = [self._bell_read, self._listener, *([self._connection] if self._connection else [])]
-        ready = select.select(watched, [], [], seconds)[0]
+    def _request(self, before: int) -> bool:
+        """Ask the guest to stand still, unless it has done so since stop number `before`."""
+        with self._counting:
+            if self._stops != before or self._ending:
+                return False
+            self._target.block.request = 1
+        self._wake()
+        return True
+
+    def _wait_for_peer(self) -> list[Any]:
+        watched: list[Any] = [self._bell_read, self._listener, *([self._connection] if self._connection else [])]
+        try:
+            ready = select.select(watched, [], [])[0]
+        except (OSError, ValueError):  # closed meanwhile
+            return []
         if self._bell_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._bell_read, 64)
@@ -107,6 +117,8 @@ class Debugger:
 
     def stopped(self, record: Any) -> int:
         """Serve gdb until the guest is to go on: a DebugAction. Raises Killed."""
+        with self._counting:
+            self._stops += 1
         self._running.clear()
         os.write(self._bell_write, b"x")
         told = _stop_reply(record)
@@ -124,7 +136,8 @@ class Debugger:
                 answer = self._take(packet)
                 if answer is not None:
                     return answer
-            ready = select.select([self._listener, *([self._connection] if self._connection else [])], [], [])[0]
+            peers = [self._listener, *([self._connection] if self._connection else [])]
+            ready = select.select(peers, [], [])[0]
             if self._listener in ready:
                 if self._connection and self._connection not in ready:
                     self._refuse()
@@ -192,7 +205,7 @@ class Debugger:
         self._ending = True
         os.write(self._bell_write, b"x")
         self._running.set()
-        if self._thread.is_alive():
+        if self._thread.ident:
             self._thread.join()
         if self._connection:
             self._connection.close()
