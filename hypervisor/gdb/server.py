@@ -60,7 +60,7 @@ class Debugger:
             self._listener = socket.create_server((config.host, config.port), backlog=4)
         except OSError as error:
             self._close_bell()
-            raise RingError(f"--gdb: cannot listen on {config.host}:{config.port} ({error.strerror}); choose another "
+            raise RingError(f"--gdb: cannot listen on {config.host}:{config.port} ({os.strerror(error.errno or 0)}); choose another "
                             "port") from error
         config.events.apply(target.block)
         if config.events.watched:

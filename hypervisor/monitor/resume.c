@@ -51,7 +51,7 @@ static void deliver(void)
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;
-		if (machine.watching || !emulate_ordinary())
+		if (!machine.stepping && (machine.watching || !emulate_ordinary()))
 			step_one();
 	}
 	if (machine.stepping) {
