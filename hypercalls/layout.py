@@ -68,6 +68,7 @@ TRACE_PORTS_OFFSET = 0x28_0000  # bitmap of the ports that a trace filter names
 TRACE_PORTS_SIZE = 0x2000
 TRACE_STACK_OFFSET = 0x28_2000  # stack of the operation that is in progress: trace_stack's words
 TRACE_STACK_MOST = 4096  # bytes of stack recorded at most
+DEBUG_OFFSET = 0x29_0000  # what a debugger of the guest asks for and is told (debug_block)
 TRAPS_OFFSET = 0x30_0000  # side table of instructions replaced by HLT (unported kernels)
 TRAPS_SIZE = 0x10_0000
 TRACE_OFFSET = 0x40_0000

@@ -123,6 +123,39 @@ class ExitReason(IntEnum):
     MEMBER_DIED = 12
     FATAL = 13
     NEW_MEMBER = 16
+    DEBUG = 17  # the guest stands still for a debugger; the answer is a DebugAction, `code` a DebugStop
+
+
+TRACE_DEBUGGER = 0  # bit of trace_mask: a debugger wants hypercalls, exceptions or interrupts
+
+
+class DebugStop(IntEnum):
+    """Why the guest stands still for a debugger."""
+
+    REQUEST = 0  # the VMM asked for it
+    STEP = 1
+    BREAKPOINT = 2
+    WATCH = 3  # address: what was touched; port: type of the debug_point
+    HYPERCALL = 4  # in front of it; address: its number
+    EXCEPTION = 5  # in front of its delivery; address: its vector
+    INTERRUPT = 6
+    PORT = 7  # behind the access; address: the port
+
+
+class DebugAction(IntEnum):
+    """What a guest that stands still for a debugger is to do."""
+
+    CONTINUE = 0
+    STEP = 1
+
+
+class DebugPoint(IntEnum):
+    """Types of break points: numbers as in gdb's Z packets."""
+
+    EXECUTE = 1
+    WRITE = 2
+    READ = 3
+    ACCESS = 4
 
 
 class Shutdown(IntEnum):
@@ -494,6 +527,35 @@ CONTROL = Struct(
     Field("halts", "u64", "times idle"),
     Field("signals", "u64", "host signals taken"),
     Field("virtual_8086", "u64", "times that the guest asked for virtual-8086 mode, which there is not"),
+)
+
+DEBUG_POINT = Struct(
+    "debug_point",
+    "A break point or watch point of a debugger.",
+    Field("type", "u32", "DebugPoint; 0: none"),
+    Field("linear", "u32", "first byte"),
+    Field("size", "u32", "bytes"),
+    Field("reserved", "u32", ""),
+)
+
+DEBUG = Struct(
+    "debug_block",
+    "What a debugger of the guest asks for, and how the guest stands. Written by the VMM while the guest stands still, "
+    "but for `request`.",
+    Field("request", "u32", "1 = stop the guest; cleared by the monitor"),
+    Field("changed", "u32", "1 = memory or points have changed while the guest stood; cleared by the monitor"),
+    Field("eflags", "u32", "as the guest sees them"),
+    Field("eflags_written", "u32", "1 = `eflags` is to be loaded"),
+    Field("exceptions", "u32", "bit of each vector: stop in front of its delivery"),
+    Field("port_count", "u32", "entries of `ports`"),
+    Field("calls", "u32", "bit of each hypercall: stop in front of it", 8),
+    Field("interrupts", "u32", "bit of each vector, of devices and of int: stop in front of its delivery", 8),
+    Field("ports", "u32", "stop behind an access", 16),
+    Field("data", "segment", "DS, ES, FS, GS", 4),
+    Field("point_count", "u32", "entries of `points`"),
+    Field("reserved", "u32", "", 5),
+    Field("fpu", "u8", "x87 and SSE, as FXSAVE has them", 512),
+    Field("points", "debug_point", "", 64),
 )
 
 ABI_MAGIC = 0x33676E72  # "rng3"

@@ -218,7 +218,7 @@ _insn(175, "device_access", "memory", "Do the memory access of the instruction b
       "trap: for places of which a profile tells that they reach device memory. What this cannot do runs as it stands.",
       errors="as the instruction")
 _insn(176, "null", "cpu", "Do nothing: measures the gate.", errors="none")
-for _i, _call in enumerate(("vmcall", "vmmcall", "vmfunc", "tdcall")):
+for _i, _call in enumerate(("vmcall", "vmmcall", "vmfunc")):
     _insn(178 + _i, _call, "cpu", "#UD: the virtual CPU runs under no hypervisor.", errors="#UD")
 _insn(177, "trace_mark", "trace", "Put a text, of which 28 bytes are kept, and a number into the trace, if there is "
       "one. Legal in every ring.", errors="#PF of the text",

@@ -44,6 +44,8 @@ from hypervisor.devices.vga import Vga
 from hypervisor.engine import Engine
 from hypervisor.errors import RingError
 from hypervisor.firmware.firmware import make_firmware
+from hypervisor.gdb.server import Debugger, GdbConfig, Killed
+from hypervisor.gdb.target import Target
 from hypervisor.inventory import devices
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
@@ -110,6 +112,7 @@ class DomainConfig:
     serials: tuple[SerialConfig, ...] = ()
     lost_ticks: LostTicks = LostTicks.DISCARD
     trace: TraceConfig | Recording | None = None
+    gdb: GdbConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     @property
@@ -220,7 +223,15 @@ class Domain:
         firmware.write(self.memory)
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.boot)
+        self._debugger = self._open_debugger(held)
         self._set_traps()
+
+    def _open_debugger(self, held: contextlib.ExitStack) -> Debugger | None:
+        if not self.config.gdb:
+            return None
+        debugger = Debugger(self.config.gdb, Target(self.memory, self.shared), self.control, self.engine.wake)
+        held.callback(debugger.close)
+        return debugger
 
     def _add_serials(self, held: contextlib.ExitStack) -> None:
         self._serials: list[SerialPort] = []
@@ -342,7 +353,11 @@ class Domain:
                 for port in self._serials:
                     port.open()
                 self._pump.start()
+                if self._debugger:
+                    self._debugger.start()
                 result = self._serve(console)
+                if self._debugger:
+                    self._debugger.ended(result.status)
                 self.bus.settle()
                 self._drain(console)
                 for port in self._serials:
@@ -350,6 +365,8 @@ class Domain:
             finally:
                 console.close()
         finally:
+            if self._debugger:
+                self._debugger.close()
             self.engine.kill()
             self._pump.stop()
             self._stop_recorder()
@@ -416,12 +433,17 @@ class Domain:
                 if record is None:
                     recorder.call()
                     continue
+                if record.reason == ExitReason.DEBUG:
+                    answer(self._debugger.stopped(record) if self._debugger else 0)
+                    continue
                 end = _ENDINGS.get(record.reason)
                 if end:
                     return end(record)
                 with lock:
                     value = handle(record)
                 answer(value)
+        except Killed:
+            return outcome(Ending.QUIT, "killed by gdb")
         except MachineStop as stop:
             ending = {"poweroff": Ending.POWEROFF, "reset": Ending.RESET, "exit": Ending.EXIT}[stop.action]
             return Outcome(ending, stop.status, stop.cause)

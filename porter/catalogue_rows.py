@@ -181,14 +181,14 @@ ROWS: tuple[Row, ...] = (
     # Virtualisation and SMM: the virtual CPU does not offer them.
     # These go past the host's kernel to a hypervisor below it: KVM answers VMCALL in EAX, also for ring 3.
     *(_bare(name, "virtualisation", _GATE, _HOST, "reaches the hypervisor that the host runs on, if it does")
-      for name in ("vmcall", "vmmcall", "vmfunc", "tdcall")),
+      for name in ("vmcall", "vmmcall", "vmfunc")),
     _native("vmx-svm", "virtualisation",
             "vmlaunch vmresume vmxoff vmxon vmclear vmptrld vmptrst vmread vmwrite invept invvpid "
             "vmrun vmload vmsave stgi clgi skinit invlpga getsec",
             "#UD or #GP, delivered to the guest as #UD: its virtual CPU has no such extension"),
     _native("rsm", "virtualisation", "rsm", "#UD outside system management mode, delivered to the guest as #UD"),
     _native("system-extensions", "system extensions",
-            "enclv encls pconfig wrmsrns hreset enqcmds setssbsy clrssbsy wrussd invlpgb tlbsync pvalidate",
+            "enclv encls pconfig wrmsrns hreset enqcmds setssbsy clrssbsy wrussd tdcall invlpgb tlbsync pvalidate",
             "#UD or #GP, delivered to the guest, whose virtual CPU has no such extension"),
     # 64-bit mode.
     Row("mov-cr8", "x86-64", ("mov",), "lq", (Form((_REG, Slot.CR8), ""), Form((Slot.CR8, _REG), "")),

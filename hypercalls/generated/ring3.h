@@ -1764,10 +1764,6 @@
 .macro r3_vmfunc
 	call *%cs:0xfef012d0
 .endm
-
-.macro r3_tdcall
-	call *%cs:0xfef012d4
-.endm
 .endif
 #else
 __asm__(
@@ -3531,10 +3527,6 @@ __asm__(
 	"\n"
 	".macro r3_vmfunc\n"
 	"	call *%cs:0xfef012d0\n"
-	".endm\n"
-	"\n"
-	".macro r3_tdcall\n"
-	"	call *%cs:0xfef012d4\n"
 	".endm\n"
 	".endif\n"
 );

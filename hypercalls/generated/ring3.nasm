@@ -1461,8 +1461,4 @@
 %macro r3_vmfunc 0.nolist
 	call dword [cs:0xfef012d0]
 %endmacro
-
-%macro r3_tdcall 0.nolist
-	call dword [cs:0xfef012d4]
-%endmacro
 %endif

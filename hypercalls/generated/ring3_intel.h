@@ -1947,10 +1947,6 @@
 .macro r3i_vmfunc
 	call dword ptr %cs:[0xfef012d0]
 .endm
-
-.macro r3i_tdcall
-	call dword ptr %cs:[0xfef012d4]
-.endm
 .endif
 #else
 __asm__(
@@ -3897,10 +3893,6 @@ __asm__(
 	"\n"
 	".macro r3i_vmfunc\n"
 	"	call dword ptr %cs:[0xfef012d0]\n"
-	".endm\n"
-	"\n"
-	".macro r3i_tdcall\n"
-	"	call dword ptr %cs:[0xfef012d4]\n"
 	".endm\n"
 	".endif\n"
 );

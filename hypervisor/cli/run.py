@@ -20,6 +20,8 @@ from hypervisor.console import TerminalConsole, Terminated, UserQuit
 from hypervisor.control.server import ControlServer
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
+from hypervisor.gdb.events import Events
+from hypervisor.gdb.server import GdbConfig
 from hypervisor.loaders.handover import ModuleFile, Protocol
 from hypervisor.memory_map import parse_size
 from hypervisor.net.config import NetConfig
@@ -139,6 +141,10 @@ def _parser() -> Parser:
     add("--no-reboot", action="store_true", help="end where the guest restarts its machine")
     add("--no-report", action="store_true", help="no report when the guest dies")
     add("--stats", action="store_true", help="show the counters at the end")
+    add("--gdb", metavar="[HOST:]PORT", help="wait for gdb on this port (of 127.0.0.1) before the first instruction")
+    add("--gdb-go", action="store_true", help="do not wait for it: gdb may come at any time")
+    add("--break-on", action="append", default=[], metavar="EVENT,...", help="stand still in gdb at hypercall:NAME, "
+        "exception:VECTOR, interrupt:VECTOR or port:NUMBER")  # fmt: skip
     add("--trace", type=Path, metavar="FILE", help="record what the guest asks for ('ring3 trace' shows it)")
     add_recording_options(parser, "--trace-")
     return parser
@@ -148,6 +154,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
     """The domain that the options describe. Raises RingError for values that make no sense."""
     if options.timeout is not None and not 0 < options.timeout <= _LONGEST:
         raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0, up to {_LONGEST:.0e}")
+    if (options.gdb_go or options.break_on) and not options.gdb:
+        raise RingError(f"--{'gdb-go' if options.gdb_go else 'break-on'} needs --gdb PORT")
     return DomainConfig(
         kernel=options.kernel,
         memory=parse_size(options.memory),
@@ -168,6 +176,7 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         serials=tuple(parse_serial(text) for text in options.serial),
         lost_ticks=LostTicks[options.lost_ticks.upper()],
         trace=recording_config(options, options.trace, "--trace-"),
+        gdb=GdbConfig.parse(options.gdb, options.gdb_go, Events.parse(options.break_on)) if options.gdb else None,
         traps=_traps(options.kernel) if options.unported else (),
     )
 

@@ -51,6 +51,7 @@
 #define TRACE_PORTS_SIZE 0x2000
 #define TRACE_STACK_OFFSET 0x282000
 #define TRACE_STACK_MOST 0x1000
+#define DEBUG_OFFSET 0x290000
 #define TRAPS_OFFSET 0x300000
 #define TRAPS_SIZE 0x100000
 #define TRACE_OFFSET 0x400000
@@ -198,7 +199,6 @@
 #define HC_VMCALL 178
 #define HC_VMMCALL 179
 #define HC_VMFUNC 180
-#define HC_TDCALL 181
 #define VCPU_EAX 0
 #define VCPU_ECX 4
 #define VCPU_EDX 8
@@ -270,6 +270,7 @@
 #define EXIT_MEMBER_DIED 12
 #define EXIT_FATAL 13
 #define EXIT_NEW_MEMBER 16
+#define EXIT_DEBUG 17
 #define SHUTDOWN_POWEROFF 0
 #define SHUTDOWN_REBOOT 1
 #define SHUTDOWN_SUSPEND 2
@@ -307,6 +308,20 @@
 #define INTERRUPT_NONE 0
 #define INTERRUPT_DUE 1
 #define INTERRUPT_SEEN 2
+#define STOPPED_REQUEST 0
+#define STOPPED_STEP 1
+#define STOPPED_BREAKPOINT 2
+#define STOPPED_WATCH 3
+#define STOPPED_HYPERCALL 4
+#define STOPPED_EXCEPTION 5
+#define STOPPED_INTERRUPT 6
+#define STOPPED_PORT 7
+#define DEBUG_CONTINUE 0
+#define DEBUG_STEP 1
+#define POINT_EXECUTE 1
+#define POINT_WRITE 2
+#define POINT_READ 3
+#define POINT_ACCESS 4
 #define SEQUENCE_CLI 0
 #define SEQUENCE_STI 1
 #define SEQUENCE_PUSHF 2
@@ -638,6 +653,34 @@ struct control_block {
 };
 _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 
+/* A break point or watch point of a debugger. */
+struct debug_point {
+	uint32_t type; /* DebugPoint; 0: none */
+	uint32_t linear; /* first byte */
+	uint32_t size; /* bytes */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct debug_point) == 16, "debug_point");
+
+/* What a debugger of the guest asks for, and how the guest stands. Written by the VMM while the guest stands still, but for `request`. */
+struct debug_block {
+	uint32_t request; /* 1 = stop the guest; cleared by the monitor */
+	uint32_t changed; /* 1 = memory or points have changed while the guest stood; cleared by the monitor */
+	uint32_t eflags; /* as the guest sees them */
+	uint32_t eflags_written; /* 1 = `eflags` is to be loaded */
+	uint32_t exceptions; /* bit of each vector: stop in front of its delivery */
+	uint32_t port_count; /* entries of `ports` */
+	uint32_t calls[8]; /* bit of each hypercall: stop in front of it */
+	uint32_t interrupts[8]; /* bit of each vector, of devices and of int: stop in front of its delivery */
+	uint32_t ports[16]; /* stop behind an access */
+	struct segment data[4]; /* DS, ES, FS, GS */
+	uint32_t point_count; /* entries of `points` */
+	uint32_t reserved[5];
+	uint8_t fpu[512]; /* x87 and SSE, as FXSAVE has them */
+	struct debug_point points[64];
+};
+_Static_assert(sizeof(struct debug_block) == 1776, "debug_block");
+
 /* Names of the hypercalls, for messages. */
 #define HC_NAMES \
 	[10] = "update_descriptor", \
@@ -758,7 +801,6 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[178] = "vmcall", \
 	[179] = "vmmcall", \
 	[180] = "vmfunc", \
-	[181] = "tdcall", \
 
 #define FORM_NONE 0
 #define FORM_CARRIER 1
@@ -885,7 +927,6 @@ _Static_assert(sizeof(struct control_block) == 11992, "control_block");
 	[178] = FORM_NONE, \
 	[179] = FORM_NONE, \
 	[180] = FORM_NONE, \
-	[181] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12
 #define SEQUENCE_BYTES_MAX 56

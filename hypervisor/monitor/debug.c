@@ -47,6 +47,8 @@ void debug_follow(void)
 			machine.watching_ports |= b.type == ON_PORT;
 			machine.watching_code |= b.type == ON_FETCH;
 		}
+	machine.watching |= machine.debugger_points;
+	machine.watching_ports |= debugger.port_count != 0;
 	machine.resumed = false;
 	if (was || machine.watching)
 		pool_flush_all();
@@ -64,7 +66,7 @@ int debug_withheld(uint32_t page)
 	for (uint32_t i = 0; i < BREAKPOINTS; i++)
 		if (breakpoint(i, &b) && b.first >> 12 == page)
 			rights |= withheld[b.type];
-	return rights;
+	return machine.debugger_points ? rights | debugger_withheld(page) : rights;
 }
 
 static uint32_t hits_at_instruction(void)
@@ -122,6 +124,8 @@ void debug_pass(uint32_t linear, uint32_t access)
 	struct access_list list;
 	struct instruction in;
 
+	if (machine.debugger_points && access & ACCESS_FETCH && debugger_at_instruction())
+		return;
 	if (hits && access & ACCESS_FETCH) {
 		machine.instruction_eip = vcpu.eip;
 		deliver(hits);
@@ -130,6 +134,8 @@ void debug_pass(uint32_t linear, uint32_t access)
 	if (decode(vcpu.eip, &in)) {
 		accesses_of(&in, &list);
 		machine.debug_hits |= hits_of_access(&list);
+		if (machine.debugger_points)
+			debugger_touches(&list);
 	}
 	machine.fault = keep;
 	machine.opened = true;
@@ -159,6 +165,7 @@ void debug_port(uint32_t port, uint32_t size)
 {
 	struct breakpoint b;
 
+	debugger_port(port, size);
 	for (uint32_t i = 0; i < BREAKPOINTS; i++)
 		if (breakpoint(i, &b) && b.type == ON_PORT && overlaps(&b, port, size))
 			machine.debug_hits |= 1u << i;

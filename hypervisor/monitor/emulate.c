@@ -46,7 +46,7 @@ static uint32_t number_of_group7(const struct instruction *in)
 	case 0xd0: return HC_XGETBV;
 	case 0xd1: return HC_XSETBV;
 	case 0xf9: return HC_RDTSCP;
-	case 0xc1 ... 0xc5: case 0xd4: case 0xd8 ... 0xdf: return UNDEFINED; /* VMX and SVM */
+	case 0xc1 ... 0xc5: case 0xcc ... 0xcf: case 0xd4: case 0xd8 ... 0xdf: return UNDEFINED; /* VMX, TDX, SVM */
 	default: return NOT_SENSITIVE;
 	}
 }

@@ -59,6 +59,8 @@ void fault_deliver(void)
 			machine.refill_valid = 1;
 		}
 		control.exceptions[fault.vector & 31]++;
+		if (tracing(TRACE_DEBUGGER) && !debugger_at_event(STOPPED_EXCEPTION, fault.vector))
+			return;
 		if (tracing(TRACE_EXCEPTION))
 			trace_event(TRACE_EXCEPTION, fault.vector,
 				    (uint32_t[5]){ fault.error, fault.address, vcpu.cs.selector }, 0);

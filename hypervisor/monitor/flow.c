@@ -125,6 +125,8 @@ bool interrupt_enter(const struct event *event)
 
 bool flow_int(uint32_t vector)
 {
+	if (tracing(TRACE_DEBUGGER) && !debugger_at_event(STOPPED_INTERRUPT, vector & 255))
+		return true;
 	return interrupt_enter(&(struct event){ .vector = vector, .cause = CAUSE_SOFTWARE });
 }
 

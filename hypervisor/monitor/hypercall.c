@@ -180,10 +180,15 @@ static bool run(uint32_t number, bool traced)
 /* Serve hypercall `number` for the guest at vcpu.eip (behind the call). */
 void hypercall_serve(uint32_t number)
 {
-	bool traced = tracing(TRACE_HYPERCALL);
+	bool traced = false;
 
-	if (traced)
-		trace_call_begins(number);
+	if (control.trace_mask) {
+		if (tracing(TRACE_DEBUGGER) && !debugger_at_event(STOPPED_HYPERCALL, number))
+			return;
+		traced = tracing(TRACE_HYPERCALL);
+		if (traced)
+			trace_call_begins(number);
+	}
 	if (!run(number, traced)) {
 		if (number == HC_INT)
 			machine.instruction_eip = interrupt_start(machine.instruction_eip);

@@ -88,6 +88,7 @@ extern uint8_t state[];
 extern struct control_block control;
 #define shared (*(volatile struct shared_page *)state)
 #define ram ((uint8_t *)RAM_BASE)
+#define debugger (*(struct debug_block *)(state + DEBUG_OFFSET))
 
 /* --- What all processes of one guest share, behind the vCPU in the state file --------------------- */
 
@@ -239,6 +240,13 @@ struct machine {
 	uint32_t resumed_eip;
 	uint32_t debug_hits; /* breakpoints that the current instruction met, for when it is over */
 	uint32_t opened_count, opened_page[OPENED_MAX];
+	/* A debugger of the guest (debugger.c) */
+	bool debugger_points;  /* it has break points or watch points */
+	bool debugger_step;    /* it lets one instruction run */
+	bool debugger_due;     /* the guest is to stand still before it goes on, because of ... */
+	bool debugger_touched; /* the instruction that runs touches a watch point */
+	uint32_t debugger_why; /* DebugStop */
+	uint32_t debugger_what, debugger_type;
 	/* FPU (fpu.c) */
 	bool fpu_withheld; /* CR0.TS or EM is set: the x87 registers are put aside */
 	bool fpu_due;	   /* #NM is to come when ring 3 begins */

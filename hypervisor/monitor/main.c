@@ -102,6 +102,8 @@ _Noreturn void monitor_main(void)
 	rtc_reset();
 	machine.deadline = machine.ide_deadline = ~0ull;
 	compare_prepare();
+	debugger_follow();
+	machine.events = debugger.request;
 	signals_install();
 	pool_run();
 }

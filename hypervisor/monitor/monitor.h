@@ -286,6 +286,17 @@ void debug_port(uint32_t port, uint32_t size);
 void debug_resume_flag(void);
 bool debug_register(bool write, uint32_t number, const struct operand *operand);
 
+/* debugger.c: a debugger of the guest, behind the VMM */
+void debugger_follow(void);
+int debugger_withheld(uint32_t page);
+bool debugger_at_instruction(void);
+void debugger_touches(const struct access_list *list);
+void debugger_due(uint32_t why, uint32_t what);
+void debugger_stop(void);
+bool debugger_at_event(uint32_t why, uint32_t number);
+void debugger_port(uint32_t port, uint32_t size);
+#define TRACE_DEBUGGER 0u /* bit of control.trace_mask: hypercalls, exceptions or interrupts are breakpoints */
+
 /* branch.c: jumps behind the end of user addresses */
 bool fetch_beyond_user(uint32_t eip);
 void branch_beyond_user(const struct instruction *in);

@@ -21,6 +21,10 @@ static bool halt(void)
 		devices_poll();
 		if (irq_waits())
 			break;
+		if (debugger.request) { /* it halts again when it goes on */
+			vcpu.eip = machine.instruction_eip;
+			break;
+		}
 		idle();
 	}
 	machine.events = 1;

@@ -51,7 +51,7 @@ static void deliver(void)
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;
-		if (!emulate_ordinary())
+		if (!machine.stepping && (machine.watching || !emulate_ordinary()))
 			step_one();
 	}
 	if (machine.stepping) {
@@ -63,6 +63,8 @@ static void deliver(void)
 		return;
 	control.interrupts[vector & 255]++;
 	machine.instruction_eip = vcpu.eip;
+	if (tracing(TRACE_DEBUGGER))
+		debugger_at_event(STOPPED_INTERRUPT, (uint32_t)vector & 255);
 	if (tracing(TRACE_INTERRUPT))
 		trace_event(TRACE_INTERRUPT, (uint32_t)vector, (uint32_t[5]){ 0 }, 0);
 	if (!interrupt_enter(&(struct event){ .vector = (uint32_t)vector, .cause = CAUSE_EXTERNAL }))
@@ -90,6 +92,8 @@ void resume_work(void)
 			machine.traced = false;
 			end_of_instruction();
 		}
+		if (machine.debugger_due || debugger.request)
+			debugger_stop();
 		if (machine.fpu_due && vcpu.cpl == 3)
 			fpu_deliver_early();
 		devices_poll();

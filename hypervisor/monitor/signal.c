@@ -94,6 +94,10 @@ static void in_monitor_signal(int number, struct frame *frame)
 		if (machine.stepping) {
 			machine.stepping = false;
 			machine.events = 1;
+			if (machine.debugger_step) {
+				machine.debugger_step = false;
+				debugger_due(STOPPED_STEP, 0);
+			}
 		}
 		return;
 	}
@@ -311,7 +315,7 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 {
 	bool event = number == SIGALRM || number == SIGUSR1, traced = vcpu.eflags & FLAG_TF;
 	uint32_t before = vcpu.eip;
-	bool stepped = false;
+	bool stepped = false, debugger_step = false;
 
 	machine.entered = machine.stack_loaded = machine.iterated = machine.stepped = false;
 	if (machine.stepping) {
@@ -326,6 +330,15 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 			vcpu.eflags &= ~FLAG_TF;
 		if (machine.stepping_unaligned)
 			vcpu.eflags |= FLAG_AC;
+		if (machine.debugger_step) {
+			machine.debugger_step = machine.stepped = false;
+			debugger_step = true;
+			debugger_due(STOPPED_STEP, 0);
+		}
+	}
+	if (machine.debugger_touched && !event && (number == SIGSYS || frame->trap != VECTOR_PF)) {
+		machine.debugger_touched = machine.debugger_due = false;
+		debugger_due(STOPPED_WATCH, machine.debugger_what);
 	}
 	if (machine.opened && !event && (number == SIGSYS || frame->trap != VECTOR_PF))
 		debug_close();
@@ -344,11 +357,17 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		machine.traced = false;
 	if (stepped && frame->trap != VECTOR_DB && frame->trap != VECTOR_MF && !machine.entered && !machine.iterated && vcpu.eip == before) {
 		/* A page was missing: the instruction has yet to run. */
+		if (debugger_step && machine.debugger_why == STOPPED_BREAKPOINT)
+			return;
 		step_again();
+		machine.debugger_step = debugger_step;
+		if (debugger_step)
+			machine.debugger_due = false;
 		return;
 	}
 	if (machine.opened && machine.entered) { /* a fault of the guest's own instead */
 		machine.debug_hits = 0;
+		machine.debugger_touched = false;
 		debug_close();
 	}
 	/* An interrupt is taken between two instructions of the guest. */

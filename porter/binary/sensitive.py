@@ -118,7 +118,7 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "stac": (x86.X86_INS_STAC,),
     "clac": (x86.X86_INS_CLAC,),
     "rsm": (x86.X86_INS_RSM,),
-    "vmcall": (x86.X86_INS_VMCALL,),  # capstone knows no tdcall
+    "vmcall": (x86.X86_INS_VMCALL,),
     "vmmcall": (x86.X86_INS_VMMCALL,),
     "vmfunc": (x86.X86_INS_VMFUNC,),
     "vmx-svm": (

@@ -222,7 +222,6 @@ rdpmc -> r3i_rdpmc == rdpmc
 cpuid -> r3i_cpuid == cpuid
 rdtscp -> r3i_rdtscp == rdtscp
 xsetbv -> r3i_xsetbv == xsetbv
-tdcall -> r3i_tdcall == tdcall
 xgetbv -> r3i_xgetbv == xgetbv
 stac -> r3i_stac == stac
 clac -> r3i_clac == clac

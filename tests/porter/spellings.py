@@ -267,7 +267,7 @@ enqcmds (%eax),%ecx -> left
 setssbsy -> left
 clrssbsy (%eax) -> left
 wrussd %ecx,(%eax) -> left
-tdcall -> r3_tdcall
+tdcall -> left
 invlpgb -> left
 tlbsync -> left
 pvalidate -> left

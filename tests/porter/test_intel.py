@@ -17,7 +17,7 @@ from porter.catalogue import INTEL_SPELLINGS
 from porter.errors import PortError
 from porter.generated import port_generator
 from tests.porter.intel_spellings import ORDINARY, PORTED
-from tests.porter.spellings import LONG_MODE, UNDECODED
+from tests.porter.spellings import LONG_MODE
 from tests.porter.toolchain import assemble, contents, with_intel_macros, with_macros
 
 CASES = [tuple(part.strip() for part in re.split("->|==", line)) for line in PORTED.strip().splitlines()]
@@ -219,9 +219,7 @@ def test_long_mode_is_refused(mnemonic: str) -> None:
     assert site.treatment == "refused"
 
 
-@pytest.mark.parametrize(
-    ("written", "expected", "att"),
-    [case for case in CASES if case[1] != "same" and case[0] not in UNDECODED], ids=_ids)
+@pytest.mark.parametrize(("written", "expected", "att"), [case for case in CASES if case[1] != "same"], ids=_ids)
 def test_source_and_binary_agree_on_what_each_is(written: str, expected: str, att: str, tmp_path: Path) -> None:
     (site,) = port_assembly(f"{NAKED}\t{written}\n", "x.s").sites
     found = survey(assemble(f"{SYMBOL}.globl f\n.type f, @function\n{NAKED}f: {written}\n", tmp_path))

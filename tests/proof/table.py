@@ -279,14 +279,14 @@ def _others() -> Iterator[Site]:
     yield _site("xsetbv", "xsetbv", "xsetbv", rings=_ALL_RINGS)
     yield _site("xgetbv", "xgetbv", "xgetbv", rings=_ALL_RINGS)
     yield _site("xsaves", "xsaves", "xsaves (%eax)", "xsaves [eax]", rings=_ALL_RINGS)
-    for name in ("vmcall", "vmmcall", "vmfunc", "tdcall"):
-        yield _site(name, name, name, rings=_ALL_RINGS, no=("nasm",) if name == "tdcall" else ())
+    for name in ("vmcall", "vmmcall", "vmfunc"):
+        yield _site(name, name, name, rings=_ALL_RINGS)
     for name in ("vmxoff", "vmrun", "vmload", "vmsave", "stgi", "clgi", "getsec"):
         yield _site(name, "vmx-svm", name, rings=_ALL_RINGS)
     yield _site("rsm", "rsm", "rsm", rings=_ALL_RINGS)
-    for name in ("encls", "enclv", "pconfig", "setssbsy", "invlpgb", "tlbsync"):
-        # NASM 2.16 takes the last two for labels.
-        no = ("nasm",) if name in ("invlpgb", "tlbsync") else ()
+    for name in ("encls", "enclv", "pconfig", "setssbsy", "tdcall", "invlpgb", "tlbsync"):
+        # NASM 2.16 takes the last three for labels.
+        no = ("nasm",) if name in ("tdcall", "invlpgb", "tlbsync") else ()
         yield _site(name, "system-extensions", name, rings=_ALL_RINGS, no=no)
 
 

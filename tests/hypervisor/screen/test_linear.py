@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.control.answers import information
+from hypervisor.control.request import Request
 from hypervisor.devices.framebuffer import Framebuffer, linear_framebuffer
 from hypervisor.display.frame import HALF_BLOCK, frame
 from hypervisor.domain import Domain, DomainConfig
@@ -71,7 +72,8 @@ def test_a_guest_draws(tmp_path: Path, monitor: Path) -> None:
         domain.run(Recorder())
         assert domain.vga.fingerprint() != before and domain.vga.text() == ""
         pixels = render(domain.vga.snapshot())
-        assert information(domain, "kernel", 0.0)["screen"] == "framebuffer, 640 x 480, 32 bits a pixel"
+        told = information(domain, Request("kernel", 0.0, {}, []))
+        assert told["screen"] == "framebuffer, 640 x 480, 32 bits a pixel"
         cells = frame(domain.vga.snapshot(), 4, 3).rows
     assert pixels.shape == (480, 640, 3) and pixels[0, :3].tolist() == [[0, 0, 0], [0xFF, 0x80, 0x40], [0, 0, 0]]
     assert not pixels[1:].any() and png(pixels).startswith(b"\x89PNG")
