@@ -152,6 +152,7 @@ class DebugAction(IntEnum):
 class DebugPoint(IntEnum):
     """Types of break points: numbers as in gdb's Z packets."""
 
+    SOFTWARE = 0  # the VMM has put an INT3 there
     EXECUTE = 1
     WRITE = 2
     READ = 3

@@ -229,7 +229,9 @@ class Domain:
     def _open_debugger(self, held: contextlib.ExitStack) -> Debugger | None:
         if not self.config.gdb:
             return None
-        debugger = Debugger(self.config.gdb, Target(self.memory, self.shared), self.control, self.engine.wake)
+        symbols = Symbols(self.config.kernel, self.boot.image.distance)
+        target = Target(self.memory, self.shared, symbols.loaded_at)
+        debugger = Debugger(self.config.gdb, target, self.control, self.engine.wake)
         held.callback(debugger.close)
         return debugger
 

@@ -10,7 +10,7 @@ from hypervisor.errors import RingError
 if TYPE_CHECKING:
     from hypervisor.memory import GuestMemory
 
-_PRESENT, _LARGE = 0x01, 0x80
+_PRESENT, _USER, _LARGE = 0x01, 0x04, 0x80
 _CR0_PG, _CR4_PSE, _CR4_PAE = 0x8000_0000, 0x10, 0x20
 _FRAME = 0x000F_FFFF_FFFF_F000
 _PAGE = 4096
@@ -43,6 +43,24 @@ class AddressSpace:
             return entry & _FRAME & ~offset | address & offset
         entry = self._entry(entry & _FRAME, address >> 12 & (1 << self._shift - 12) - 1)
         return entry & _FRAME | address & 0xFFF if entry & _PRESENT else None
+
+    def kernel_memory(self, address: int) -> int | None:
+        """As `physical`, for what only supervisor code may reach, in RAM; without paging that is everything."""
+        physical = self.physical(address)
+        if physical is None or (self._paging and self._is_users(address)):
+            return None
+        try:
+            self._memory.read(physical, 1)
+        except RingError:
+            return None
+        return physical
+
+    def _is_users(self, address: int) -> bool:
+        """Whether the tables, which map `address`, let user code reach it."""
+        entry = self._directory_entry(address >> self._shift)
+        if entry & _USER and not (entry & _LARGE and self._large):
+            entry = self._entry(entry & _FRAME, address >> 12 & (1 << self._shift - 12) - 1)
+        return bool(entry & _USER)
 
     def read(self, address: int, length: int) -> bytes:
         """Up to `length` bytes from guest-linear `address`: fewer where a page is not mapped or not RAM."""

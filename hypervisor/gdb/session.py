@@ -13,7 +13,7 @@ from hypervisor.gdb.packets import LONGEST
 from hypervisor.gdb.registers import ALL, Register, description
 from hypervisor.translate import AddressSpace
 
-_POINTS = {"0": DebugPoint.EXECUTE, "1": DebugPoint.EXECUTE, "2": DebugPoint.WRITE, "3": DebugPoint.READ,
+_POINTS = {"0": DebugPoint.SOFTWARE, "1": DebugPoint.EXECUTE, "2": DebugPoint.WRITE, "3": DebugPoint.READ,
            "4": DebugPoint.ACCESS}  # fmt: skip
 
 

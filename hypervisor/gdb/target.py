@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hypercalls import layout
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from hypervisor.state import StateFile
 
 _PAGE = 4096
+_CR0_PG = 1 << 31
+_INT3 = b"\xcc"
 _MOST = 64
 _DATA = ("ds", "es", "fs", "gs")
 _HOST_FLAGS = 0x3202  # IF and IOPL, which are the host's in vcpu.eflags
@@ -23,10 +26,14 @@ _HOST_FLAGS = 0x3202  # IF and IOPL, which are the host's in vcpu.eflags
 class Target:
     """Registers, memory and points of one guest. Nothing here may be called while the guest runs, but `interrupt`."""
 
-    def __init__(self, memory: GuestMemory, state: StateFile) -> None:
+    def __init__(self, memory: GuestMemory, state: StateFile,
+                 loaded_at: Callable[[int], int | None] = lambda _address: None) -> None:  # fmt: skip
+        """`loaded_at`: where what the kernel's file has at a linear address lies, before the guest's tables tell."""
+        self._loaded_at = loaded_at
         self._memory, self._vcpu, self._shared = memory, state.vcpu, state.shared
         self.block: Any = DEBUG.ctype.from_buffer(state.window(layout.DEBUG_OFFSET, DEBUG.size))
         self._points: list[tuple[int, int, int]] = []
+        self._int3: dict[int, tuple[int, bytes]] = {}  # by linear address: physical address, the byte that was there
 
     # --- registers ----------------------------------------------------------------------------------
 
@@ -78,8 +85,12 @@ class Target:
         return AddressSpace(self._memory, shared.cr0, shared.cr3, shared.cr4, tuple(self._vcpu.pdpte))
 
     def read(self, address: int, count: int) -> bytes:
-        """Up to `count` bytes at guest-linear `address`; fewer where no memory is mapped."""
-        return self.space().read(address, count)
+        """Up to `count` bytes at guest-linear `address`, fewer where no memory is mapped; without our break points."""
+        data = bytearray(self.space().read(address, count))
+        for place, (_, byte) in self._int3.items():
+            if place - address in range(len(data)) and data[place - address] == _INT3[0]:
+                data[place - address] = byte[0]
+        return bytes(data)
 
     def write(self, address: int, data: bytes) -> bool:
         """Write to guest-linear memory, whatever its rights. False where some of it is not mapped."""
@@ -91,35 +102,73 @@ class Target:
             if physical is None:
                 return False
             try:
-                self._memory.write(physical, part)
+                self._memory.write(physical, self._keeping_points(physical, part))
             except RingError:
                 return False
             done += len(part)
         return True
 
+    def _keeping_points(self, physical: int, data: bytes) -> bytes:
+        """`data` for that address with our break points in it, which remember what it has there."""
+        made = bytearray(data)
+        for linear, (place, _) in self._int3.items():
+            at = place - physical
+            if at in range(len(data)):
+                self._int3[linear] = (place, data[at : at + 1])
+                made[at] = _INT3[0]
+        return bytes(made)
+
     # --- points -------------------------------------------------------------------------------------
 
     def insert(self, kind: DebugPoint, address: int, size: int) -> bool:
-        """Set a point; False where there is no place left."""
+        """Set a point; False where there is no place left.
+
+        A software break point is an INT3 in the guest's memory where that is the kernel's, the same in all address
+        spaces; elsewhere it becomes one by address. One by address makes all code on its page slow.
+        """
+        place = self._place(address) if kind is DebugPoint.SOFTWARE else None
+        if kind is DebugPoint.SOFTWARE and place is None:
+            kind = DebugPoint.EXECUTE
         point = (int(kind), address, size)
         if point not in self._points:
             if len(self._points) == _MOST:
                 return False
+            if place is not None:
+                self._int3[address] = (place, self._memory.read(place, 1))
+                self._memory.write(place, _INT3)
             self._points.append(point)
             self._publish()
         return True
 
     def remove(self, kind: DebugPoint, address: int, size: int) -> None:
         """Take a point away; harmless where there is none."""
+        if kind is DebugPoint.SOFTWARE and address not in self._int3:
+            kind = DebugPoint.EXECUTE
         point = (int(kind), address, size)
         if point in self._points:
             self._points.remove(point)
+            if kind is DebugPoint.SOFTWARE:
+                self._restore(address)
             self._publish()
 
     def remove_all(self) -> None:
         """Take all points away."""
+        for address in tuple(self._int3):
+            self._restore(address)
         self._points.clear()
         self._publish()
+
+    def _place(self, address: int) -> int | None:
+        """The physical address of kernel code, also where the guest has yet to turn paging on and to map it."""
+        paging = self._shared.cr0 & _CR0_PG
+        loaded = None if paging else self._loaded_at(address)
+        return self.space().kernel_memory(address) if loaded is None else loaded
+
+    def _restore(self, address: int) -> None:
+        """Put back what a software break point has replaced, unless the guest has written there meanwhile."""
+        place, byte = self._int3.pop(address)
+        if self._memory.read(place, 1) == _INT3:
+            self._memory.write(place, byte)
 
     def _publish(self) -> None:
         for place, point in zip(self.block.points, self._points, strict=False):

@@ -63,6 +63,13 @@ class Symbols:
                     return address + distance
         return address
 
+    def loaded_at(self, address: int) -> int | None:
+        """The physical address at which the file's linked `address` was loaded; None where the file has nothing."""
+        for start, size, distance in self._loaded:
+            if start <= address - distance < start + size:
+                return address - distance + self._distance
+        return None
+
     def ranges(self, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
         """First and last addresses of the symbols whose names fit, rising; also where they lie before paging."""
         found = []

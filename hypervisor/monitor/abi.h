@@ -318,6 +318,7 @@
 #define STOPPED_PORT 7
 #define DEBUG_CONTINUE 0
 #define DEBUG_STEP 1
+#define POINT_SOFTWARE 0
 #define POINT_EXECUTE 1
 #define POINT_WRITE 2
 #define POINT_READ 3

@@ -26,7 +26,7 @@ int debugger_withheld(uint32_t page)
 	for (uint32_t i = 0; i < count(); i++) {
 		const struct debug_point *p = &debugger.points[i];
 
-		if (!overlaps(p, page << 12, PAGE_SIZE))
+		if (p->type == POINT_SOFTWARE || !overlaps(p, page << 12, PAGE_SIZE))
 			continue;
 		rights |= p->type == POINT_EXECUTE ? PROT_EXEC : p->type == POINT_WRITE ? PROT_WRITE :
 			  PROT_READ | PROT_WRITE | PROT_EXEC;
@@ -57,6 +57,21 @@ bool debugger_at_instruction(void)
 	return false;
 }
 
+/* An INT3 has run: true where it is a break point, which it has stopped in front of. */
+bool debugger_at_int3(void)
+{
+	uint32_t linear = vcpu.cs.base + vcpu.eip - 1;
+
+	for (uint32_t i = 0; i < count(); i++)
+		if (debugger.points[i].type == POINT_SOFTWARE && debugger.points[i].linear == linear) {
+			vcpu.eip--;
+			machine.debugger_due = false;
+			debugger_due(STOPPED_BREAKPOINT, linear);
+			return true;
+		}
+	return false;
+}
+
 /* An instruction that touches `list` is about to run. */
 void debugger_touches(const struct access_list *list)
 {
@@ -65,7 +80,7 @@ void debugger_touches(const struct access_list *list)
 			const struct debug_point *p = &debugger.points[i];
 			const struct memory_access *a = &list->item[k];
 
-			if (p->type == POINT_EXECUTE || (p->type != POINT_ACCESS && a->write != (p->type == POINT_WRITE)) ||
+			if (p->type <= POINT_EXECUTE || (p->type != POINT_ACCESS && a->write != (p->type == POINT_WRITE)) ||
 			    !overlaps(p, a->linear, a->size))
 				continue;
 			machine.debugger_touched = true;
@@ -78,7 +93,9 @@ void debugger_touches(const struct access_list *list)
 /* Points, ports or the guest's own breakpoints have changed. */
 void debugger_follow(void)
 {
-	machine.debugger_points = count() != 0;
+	machine.debugger_points = false;
+	for (uint32_t i = 0; i < count(); i++)
+		machine.debugger_points |= debugger.points[i].type != POINT_SOFTWARE;
 	debug_follow();
 }
 

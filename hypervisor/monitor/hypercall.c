@@ -198,6 +198,9 @@ void hypercall_serve(uint32_t number)
 		trace_operation_ends();
 }
 
+/* What wants to see every hypercall. */
+#define SLOW (1u << TRACE_HYPERCALL | 1u << TRACE_DEBUGGER)
+
 /* The general case. */
 void hypercall_long_way(uint32_t number)
 {
@@ -221,7 +224,7 @@ void hypercall_from_gate(uint32_t number)
 {
 	number &= 255;
 	machine.gate_number = number;
-	if (!tracing(TRACE_HYPERCALL) && (number == HC_INT ? fast_int() : number == HC_IRET && fast_iret())) {
+	if (!(control.trace_mask & SLOW) && (number == HC_INT ? fast_int() : number == HC_IRET && fast_iret())) {
 		control.calls[number]++;
 		return;
 	}

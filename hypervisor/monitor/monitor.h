@@ -290,6 +290,7 @@ bool debug_register(bool write, uint32_t number, const struct operand *operand);
 void debugger_follow(void);
 int debugger_withheld(uint32_t page);
 bool debugger_at_instruction(void);
+bool debugger_at_int3(void);
 void debugger_touches(const struct access_list *list);
 void debugger_due(uint32_t why, uint32_t what);
 void debugger_stop(void);

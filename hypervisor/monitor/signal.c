@@ -243,6 +243,8 @@ static void guest_fault(const struct frame *frame)
 			fault_deliver();
 		return;
 	case VECTOR_BP: case VECTOR_OF:
+		if (frame->trap == VECTOR_BP && debugger_at_int3())
+			return;
 		machine.instruction_eip = trap_start((uint32_t)frame->trap);
 		if (!flow_int((uint32_t)frame->trap))
 			fault_deliver();

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypercalls import layout
+from hypercalls.structs import TRACE_DEBUGGER
 from hypervisor.clock import read_tsc
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.trace.format import CHUNK_RECORDS, Mark, TraceError, mark
@@ -77,7 +78,7 @@ class Recorder:
             self.lost, self.problem = 0, ""
             recording.add(mark(Mark.START, read_tsc(), 0))
             self.recording = recording
-            self._control.trace_mask = mask
+            self._trace(mask)
             self._ending = False
             self._thread = threading.Thread(target=self._work, args=(recording,), name="ring3-trace", daemon=True)
             self._thread.start()
@@ -89,6 +90,10 @@ class Recorder:
         self.recording = None
         if self._thread:
             self._thread.join()
+
+    def _trace(self, kinds: int) -> None:
+        """Let the monitor make records of `kinds`; what a debugger has asked for stays."""
+        self._control.trace_mask = kinds | self._control.trace_mask & 1 << TRACE_DEBUGGER
 
     def _functions(self, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
         return self._symbols().ranges(fits)
@@ -106,7 +111,7 @@ class Recorder:
             self._guest_ended = guest_ended
             recording, self.recording = self.recording, None
             if self._thread:
-                self._control.trace_mask = 0
+                self._trace(0)
                 self._ending = True
                 self._called.set()
                 self._thread.join()
@@ -169,7 +174,7 @@ class Recorder:
         return wanted(recording.config.selection, record, Devices(self._devices()), partial(symbol_of, symbols))
 
     def _give_up(self, recording: Recording, why: str) -> None:
-        self._control.trace_mask = 0
+        self._trace(0)
         self.problem = f"trace {recording.config.path}: recording stopped early ({why})"
 
 

@@ -104,12 +104,14 @@ class Recording:
 
     def dump(self, fd: int) -> float:
         """Write what a flight recorder remembers to `fd`; how many seconds. OSError where that takes no more."""
-        assert self._packer
+        from hypervisor.trace.chunks import Packer
+
         kept = tuple(self._kept)
         write_all(fd, self._header)
         for _, chunk in kept:
             write_all(fd, chunk)
-        write_all(fd, self._packer.pack(mark(Mark.END, read_tsc(), self.recorded)))
+        # A packer of our own: the recorder's thread is using the other.
+        write_all(fd, Packer().pack(mark(Mark.END, read_tsc(), self.recorded)))
         return (kept[-1][0] - CHUNK_HEADER.unpack_from(kept[0][1])[4]) / tsc_hz() if kept else 0.0
 
     def finish(self) -> None:

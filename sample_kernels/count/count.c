@@ -43,16 +43,16 @@ static volatile unsigned ticks, softwares, breaks, undefined, protections;
 static volatile uint32_t resume;		/* where on_protection() goes on */
 
 #define FUNCTION __attribute__((noinline)) static void
-#define COUNTED(account, text, ...) do { __asm__ volatile(text : __VA_ARGS__); (account).times++; } while (0)
+#define COUNTED(account, ...) do { __VA_ARGS__; (account).times++; } while (0)
 
 FUNCTION ports(unsigned times)
 {
 	for (unsigned at = 0; at < times; at++) {
 		uint8_t value;
 
-		COUNTED(ports_inb, "inb %1, %0", "=a"(value) : "d"((uint16_t)NMI_STATUS));
+		COUNTED(ports_inb, __asm__ volatile("inb %1, %0" : "=a"(value) : "d"((uint16_t)NMI_STATUS)));
 		if (at % 3 == 0)
-			COUNTED(ports_outb, "outb %0, %1", : "a"((uint8_t)at), "d"((uint16_t)POST_CODE));
+			COUNTED(ports_outb, __asm__ volatile("outb %0, %1" : : "a"((uint8_t)at), "d"((uint16_t)POST_CODE)));
 	}
 }
 
@@ -61,8 +61,8 @@ FUNCTION wide_ports(unsigned times)
 	uint32_t value;
 
 	for (unsigned at = 0; at < times; at++) {
-		COUNTED(wide_ports_outl, "outl %0, %1", : "a"(0x80000000u | at << 11), "d"((uint16_t)PCI_ADDRESS));
-		COUNTED(wide_ports_inl, "inl %1, %0", "=a"(value) : "d"((uint16_t)PCI_DATA));
+		COUNTED(wide_ports_outl, __asm__ volatile("outl %0, %1" : : "a"(0x80000000u | at << 11), "d"((uint16_t)PCI_ADDRESS)));
+		COUNTED(wide_ports_inl, __asm__ volatile("inl %1, %0" : "=a"(value) : "d"((uint16_t)PCI_DATA)));
 	}
 }
 
@@ -72,12 +72,12 @@ FUNCTION control(unsigned times)
 
 	__asm__ volatile("movl %%cr0, %0; movl %%cr4, %1" : "=r"(cr0), "=r"(cr4));
 	for (unsigned at = 0; at < times; at++) {
-		COUNTED(control_write_cr0, "movl %0, %%cr0", : "r"(cr0));
-		COUNTED(control_write_cr2, "movl %0, %%cr2", : "r"(at));
-		COUNTED(control_write_cr3, "movl %0, %%cr3", : "r"(0));
-		COUNTED(control_write_cr4, "movl %0, %%cr4", : "r"(cr4));
+		COUNTED(control_write_cr0, __asm__ volatile("movl %0, %%cr0" : : "r"(cr0)));
+		COUNTED(control_write_cr2, __asm__ volatile("movl %0, %%cr2" : : "r"(at)));
+		COUNTED(control_write_cr3, __asm__ volatile("movl %0, %%cr3" : : "r"(0)));
+		COUNTED(control_write_cr4, __asm__ volatile("movl %0, %%cr4" : : "r"(cr4)));
 		if (at & 1)
-			COUNTED(control_clts, "clts", );
+			COUNTED(control_clts, __asm__ volatile("clts"));
 	}
 }
 
@@ -87,14 +87,14 @@ FUNCTION tables(unsigned times)
 	uint32_t task;
 
 	for (unsigned at = 0; at < times; at++) {
-		COUNTED(tables_sgdt, "sgdt %0", "=m"(gdt) :);
-		COUNTED(tables_sidt, "sidt %0", "=m"(idt) :);
-		COUNTED(tables_str, "str %0", "=r"(task) :);
+		COUNTED(tables_sgdt, __asm__ volatile("sgdt %0" : "=m"(gdt)));
+		COUNTED(tables_sidt, __asm__ volatile("sidt %0" : "=m"(idt)));
+		COUNTED(tables_str, __asm__ volatile("str %0" : "=r"(task)));
 		if (at % 4)
 			continue;
-		COUNTED(tables_lgdt, "lgdt %0", : "m"(gdt));
-		COUNTED(tables_lidt, "lidt %0", : "m"(idt));
-		COUNTED(tables_lldt, "lldt %w0", : "r"(0));
+		COUNTED(tables_lgdt, __asm__ volatile("lgdt %0" : : "m"(gdt)));
+		COUNTED(tables_lidt, __asm__ volatile("lidt %0" : : "m"(idt)));
+		COUNTED(tables_lldt, __asm__ volatile("lldt %w0" : : "r"(0)));
 	}
 }
 
@@ -103,15 +103,15 @@ FUNCTION identity(unsigned times)
 	for (unsigned at = 0; at < times; at++) {
 		uint32_t eax = at & 1, ebx, ecx = 0, edx;
 
-		COUNTED(identity_cpuid, "cpuid", "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) :);
-		COUNTED(identity_rdmsr, "rdmsr", "=a"(eax), "=d"(edx) : "c"(IA32_APIC_BASE));
+		COUNTED(identity_cpuid, __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)));
+		COUNTED(identity_rdmsr, __asm__ volatile("rdmsr" : "=a"(eax), "=d"(edx) : "c"(IA32_APIC_BASE)));
 	}
 }
 
 FUNCTION translation(unsigned times)
 {
 	for (unsigned at = 0; at < times; at++)
-		COUNTED(translation_invlpg, "invlpg %0", : "m"(*(char *)(at << 12)));
+		COUNTED(translation_invlpg, __asm__ volatile("invlpg %0" : : "m"(*(char *)(at << 12))));
 }
 
 FUNCTION debugging(unsigned times)
@@ -119,8 +119,8 @@ FUNCTION debugging(unsigned times)
 	uint32_t value;
 
 	for (unsigned at = 0; at < times; at++) {
-		COUNTED(debugging_write_dr0, "movl %0, %%dr0", : "r"(at));
-		COUNTED(debugging_read_dr0, "movl %%dr0, %0", "=r"(value) :);
+		COUNTED(debugging_write_dr0, __asm__ volatile("movl %0, %%dr0" : : "r"(at)));
+		COUNTED(debugging_read_dr0, __asm__ volatile("movl %%dr0, %0" : "=r"(value)));
 		if (value != at)
 			panic("DR0 is %x, not %x", value, at);
 	}
@@ -129,13 +129,13 @@ FUNCTION debugging(unsigned times)
 FUNCTION software(unsigned times)
 {
 	for (unsigned at = 0; at < times; at++)
-		COUNTED(software_int, "int $20", );
+		COUNTED(software_int, __asm__ volatile("int $20"));
 }
 
 FUNCTION breakpoints(unsigned times)
 {
 	for (unsigned at = 0; at < times; at++)
-		COUNTED(breakpoints_int3, "int3", );
+		COUNTED(breakpoints_int3, __asm__ volatile("int3"));
 }
 
 /* Faults, whose handlers go on behind the instruction. Of ud2 the length is known; of the other instruction it may
@@ -153,7 +153,7 @@ FUNCTION sleep(unsigned until)
 {
 	cli();
 	while (ticks < until) {
-		COUNTED(sleep_sti_hlt, "sti; hlt", );
+		COUNTED(sleep_sti_hlt, __asm__ volatile("sti; hlt"));
 		cli();
 	}
 }

@@ -107,7 +107,7 @@ def test_points(session: Session) -> None:
     assert isinstance(target, FakeTarget)
     for packet in (b"Z0,1000,1", b"Z1,2000,1", b"Z2,3000,4", b"Z3,4000,2", b"Z4,5000,1"):
         assert ask(session, packet) == b"OK"
-    assert [kind for kind, _, _ in target.points] == [1, 1, 2, 3, 4]
+    assert [kind for kind, _, _ in target.points] == [0, 1, 2, 3, 4]
     assert ask(session, b"z2,3000,4") == b"OK"
     assert (DebugPoint.WRITE, 0x3000, 4) not in target.points
     assert ask(session, b"Z9,0,1") == b""

@@ -31,14 +31,18 @@ def guest(tmp_path: Path) -> Iterator[str]:
     """The name of a guest that makes hypercalls until the test is over."""
     name = f"busy-{os.getpid()}"
     kernel = guests.write(tmp_path, CALLS)
-    with subprocess.Popen([*RING3, "run", str(kernel), "--name", name, "--timeout", "100"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:  # fmt: skip
-        assert process.stdout and process.stdout.read(1) == b"."
+    out = tmp_path / "kernel.out"  # a pipe would fill, and hold up the guest
+    with out.open("wb") as file, subprocess.Popen(
+        [*RING3, "run", str(kernel), "--name", name, "--timeout", "100"], stdin=subprocess.DEVNULL, stdout=file,
+        stderr=subprocess.STDOUT, env=environment(),
+    ) as process:  # fmt: skip
+        while not out.stat().st_size and process.poll() is None:
+            time.sleep(0.02)
         try:
             yield name
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
 
 
 def done(*arguments: object) -> str:
