@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from hypervisor import interrupts
 from hypervisor.report import statistics
 
 if TYPE_CHECKING:
@@ -108,7 +109,6 @@ class TerminalConsole:
 
     def close(self) -> None:
         """Put back the terminal and the signals; also after an `open` that failed half-way."""
-        self._ignore_signals()
         if self._terminal:
             self._terminal.restore()
         self._ending.set()
@@ -126,16 +126,11 @@ class TerminalConsole:
     def _handle(self, number: int, handler: Callable[[int, Any], None]) -> None:
         self._handlers[number] = signal.signal(number, handler)
 
-    def _ignore_signals(self) -> None:
-        """From here on no further signal interrupts the clearing up."""
-        for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)
-
     def _on_quit(self, _number: int, _frame: Any) -> None:
-        raise UserQuit
+        interrupts.post(UserQuit())
 
     def _on_terminate(self, number: int, _frame: Any) -> None:
-        raise Terminated(number)
+        interrupts.post(Terminated(number))
 
     def _on_stop(self, _number: int, _frame: Any) -> None:
         """SIGTSTP: give the terminal back while stopped; execution goes on here at SIGCONT."""

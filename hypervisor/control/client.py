@@ -54,7 +54,8 @@ def _ask(directory: Directory, name: str, command: str, arguments: dict[str, Any
             request = {"version": VERSION, "command": command, "arguments": arguments or {}}
             line = json.dumps(request).encode() + b"\n"
             sent = socket.send_fds(connection, [line], list(fds))
-            connection.sendall(line[sent:])
+            if sent < len(line):  # sending nothing to one who has answered and gone would be an error
+                connection.sendall(line[sent:])
             line = lines.readline()
         except TimeoutError:
             raise NotAnswering(f"guest {name} does not answer; is its ring3 stopped (Ctrl-Z)?") from None

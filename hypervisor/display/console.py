@@ -142,7 +142,6 @@ class DisplayConsole(TerminalConsole):
 
     def close(self) -> None:
         """Put the terminal back, and leave on it the serial output that was held, or else the screen's last text."""
-        self._ignore_signals()
         self._ending.set()
         if self._painter_thread:
             self._painter_thread.join()
