@@ -12,6 +12,7 @@ from elftools.dwarf.ranges import RangeEntry
 from elftools.elf.elffile import ELFFile
 
 from debuginfo.damage import DAMAGE
+from debuginfo.lines import file_names
 
 _SCOPES = frozenset({"DW_TAG_subprogram", "DW_TAG_lexical_block", "DW_TAG_inlined_subroutine"})
 _MOST_REFERENCES = 8  # from an inlined copy to the declaration that has its name
@@ -19,11 +20,12 @@ _MOST_REFERENCES = 8  # from an inlined copy to the declaration that has its nam
 
 @dataclass(frozen=True)
 class Inlined:
-    """A function that was inlined from `first` up to `last`: its name, and the line that it was called in."""
+    """A function that was inlined from `first` up to `last`: its name, and the file and line that it was called in."""
 
     first: int
     last: int
     name: str
+    call_file: str
     call_line: int
     depth: int
 
@@ -54,21 +56,25 @@ class Inlines:
         for unit in dwarf.iter_CUs():
             top = unit.get_top_DIE()
             base = _value(top, "DW_AT_low_pc") or 0
+            program = dwarf.line_program_for_CU(unit)
+            files = file_names(program) if program else {}
             for child in top.iter_children():
                 if child.tag == "DW_TAG_subprogram":
-                    self._scope(dwarf, unit, child, base, 0)
+                    self._scope(dwarf, unit, child, base, 0, files)
 
-    def _scope(self, dwarf: DWARFInfo, unit: CompileUnit, die: DIE, base: int, depth: int) -> None:
+    def _scope(self, dwarf: DWARFInfo, unit: CompileUnit, die: DIE, base: int, depth: int,
+               files: dict[int, str]) -> None:  # fmt: skip
         for child in die.iter_children():
             if child.tag not in _SCOPES:
                 continue
             inner = depth + (child.tag == "DW_TAG_inlined_subroutine")
             if inner > depth:
                 name, line = _name(child), _value(child, "DW_AT_call_line") or 0
+                file = files.get(_value(child, "DW_AT_call_file") or 0, "") if line else ""
                 self._found += [
-                    Inlined(first, last, name, line, inner) for first, last in _ranges(dwarf, unit, child, base)
+                    Inlined(first, last, name, file, line, inner) for first, last in _ranges(dwarf, unit, child, base)
                 ]
-            self._scope(dwarf, unit, child, base, inner)
+            self._scope(dwarf, unit, child, base, inner, files)
 
 
 def _value(die: DIE, attribute: str) -> int | None:

@@ -78,15 +78,12 @@ class Lines:
 
 
 def _rows(program: LineProgram) -> list[_Row]:
-    names = _file_names(program)
-    first = 0 if program.header["version"] >= 5 else 1
+    names = file_names(program)
     out = []
     for entry in program.get_entries():
         state = entry.state
         if state is not None:
-            index = state.file - first
-            name = names[index] if 0 <= index < len(names) else "?"
-            out.append(_Row(state.address, state.end_sequence, name, state.line))
+            out.append(_Row(state.address, state.end_sequence, names.get(state.file, "?"), state.line))
     # Where one sequence ends and the next begins at the same address, the beginning counts: it sorts last.
     out.sort(key=lambda row: (row.address, not row.end))
     return out
@@ -96,7 +93,8 @@ def _text(value: bytes | str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _file_names(program: LineProgram) -> list[str]:
+def file_names(program: LineProgram) -> dict[int, str]:
+    """The files of a unit by the numbers that its line program and its DIEs have for them (DWARF 5, 6.2.4)."""
     header = program.header
     directories = [_text(name) for name in header["include_directory"]]
     names = []
@@ -108,4 +106,4 @@ def _file_names(program: LineProgram) -> list[str]:
         if inside and index < len(directories) and not name.startswith("/"):
             name = f"{directories[index]}/{name}"
         names.append(name)
-    return names
+    return dict(enumerate(names, 0 if header["version"] >= 5 else 1))

@@ -12,13 +12,15 @@ _C_TYPES = {"u8": "uint8_t", "u16": "uint16_t", "u32": "uint32_t", "u64": "uint6
 _ENUMS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     structs.PortClass, structs.MonitorDevice, structs.VgaPlain, structs.ExitReason, structs.Shutdown, structs.TraceKind,
     structs.TraceFlag, structs.DeviceAccess, structs.LostTicks, structs.ConfigFlag, structs.MonitorError,
-    structs.IdeInterrupt, structs.DebugStop, structs.DebugAction, structs.DebugPoint, sequences.Action,
+    structs.IdeInterrupt, structs.DebugStop, structs.DebugAction, structs.DebugPoint, structs.CoverageForm,
+    sequences.Action,
 )
 _ENUM_PREFIX = {
     "PortClass": "PORT", "MonitorDevice": "DEVICE", "VgaPlain": "VGA_PLAIN", "ExitReason": "EXIT",
     "Shutdown": "SHUTDOWN", "TraceKind": "TRACE", "TraceFlag": "TRACE_FLAG", "DeviceAccess": "ACCESSED",
     "ConfigFlag": "CONFIG", "LostTicks": "TICKS", "MonitorError": "ERROR", "Action": "SEQUENCE",
     "IdeInterrupt": "INTERRUPT", "DebugStop": "STOPPED", "DebugAction": "DEBUG", "DebugPoint": "POINT",
+    "CoverageForm": "COVERAGE",
 }
 
 

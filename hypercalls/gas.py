@@ -180,7 +180,7 @@ def _plain_macros(done: set[str]) -> list[str]:
     """All hypercalls without a special form: a gate, then the carriers of the operands."""
     out = []
     for row in HYPERCALLS:
-        if row.name in done or row.group in ("xen", "port", "interrupt"):
+        if row.name in done or row.group in ("xen", "port", "interrupt", "coverage"):
             continue
         if row.operand is Operand.NONE:
             out.append(_macro(row.name, "", _gate(row.name)))

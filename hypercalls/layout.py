@@ -69,9 +69,14 @@ TRACE_PORTS_SIZE = 0x2000
 TRACE_STACK_OFFSET = 0x28_2000  # stack of the operation that is in progress: trace_stack's words
 TRACE_STACK_MOST = 4096  # bytes of stack recorded at most
 DEBUG_OFFSET = 0x29_0000  # what a debugger of the guest asks for and is told (debug_block)
-TRAPS_OFFSET = 0x30_0000  # side table of instructions replaced by HLT (unported kernels)
+# Side table of instructions that were replaced in memory: by HLT in unported kernels, by a gate for coverage.
+# Pairs of u32 by rising guest-physical address: that address, and the first byte; in the bits above it 1 + the number
+# of the sequence that began there (0: none).
+TRAPS_OFFSET = 0x30_0000
 TRAPS_SIZE = 0x10_0000
-TRACE_OFFSET = 0x40_0000
+COVERAGE_OFFSET = 0x40_0000  # table of coverage_counter, hashed by place
+COVERAGE_SIZE = 0x10_0000
+TRACE_OFFSET = 0x50_0000
 TRACE_RECORD_SIZE = 64
 
 # --- Guest-physical: where a VGA's memory can be seen ---------------------------------------------

@@ -13,6 +13,7 @@ _GROUPS = {
     "debug": "Debug registers", "segment": "Descriptor tables and segment registers", "flow": "Control transfers",
     "memory": "Translation", "cpu": "MSRs, identity, time",
     "trace": "Marks in the trace",
+    "coverage": "Coverage",
 }
 
 

@@ -9,6 +9,7 @@ Source of facts: encodings by the Intel SDM, volume 2. A test assembles the macr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -194,6 +195,41 @@ def _far_gates() -> Iterator[Sequence]:
 
 
 SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_far_gates())
+
+
+COVERED_GATE = _gate("covered")
+HLT = b"\xf4"  # traps in ring 3; stands where a gate is too long
+# What coverage puts a gate over. The others are gates already.
+COUNTED = frozenset(Action) - {Action.INT, Action.SYSENTER}
+
+# By the distance of the first pointer into the hole: {bytes: number}, and their lengths, the longest first.
+_HOLE_POINTER = re.compile(rb"..[\xf0-\xff]\xfe", re.DOTALL)
+_by_pointer: dict[int, dict[bytes, int]] = {}
+for _number, _sequence in enumerate(SEQUENCES):
+    _pointer = _HOLE_POINTER.search(_sequence.code)
+    assert _pointer, "every sequence reaches the hole"
+    _by_pointer.setdefault(_pointer.start(), {})[_sequence.code] = _number
+_lengths = sorted(
+    {(len(code), distance) for distance, codes in _by_pointer.items() for code in codes}, reverse=True
+)
+
+
+def find_all(code: bytes) -> Iterator[tuple[int, int]]:
+    """(offset, number in SEQUENCES) of each sequence in `code`, by rising offset; none is part of another's."""
+    end = 0
+    for match in _HOLE_POINTER.finditer(code):
+        for length, distance in _lengths:
+            start = match.start() - distance
+            number = _by_pointer[distance].get(code[start : start + length]) if start >= end else None
+            if number is not None:
+                end = start + length
+                yield start, number
+                break
+
+
+def covered(number: int) -> bytes:
+    """What coverage puts over the beginning of sequence `number`."""
+    return COVERED_GATE if len(SEQUENCES[number].code) >= len(COVERED_GATE) else HLT
 
 
 def c_table() -> str:

@@ -126,7 +126,18 @@ class ExitReason(IntEnum):
     DEBUG = 17  # the guest stands still for a debugger; the answer is a DebugAction, `code` a DebugStop
 
 
+TRACE_COVERAGE = 31  # bit of trace_mask: count each place (coverage_counter)
 TRACE_DEBUGGER = 0  # bit of trace_mask: a debugger wants hypercalls, exceptions or interrupts
+
+TRACE_KEPT = 1 << TRACE_COVERAGE | 1 << TRACE_DEBUGGER  # of trace_mask, what recording leaves alone
+
+
+class CoverageForm(IntEnum):
+    """How a place asked."""
+
+    GATE = 0
+    INLINE = 1  # a sequence of the guest's own code
+    TRAP = 2  # an instruction that was not ported, or an access to device memory
 
 
 class DebugStop(IntEnum):
@@ -489,7 +500,7 @@ CONTROL = Struct(
     Field("trace_lost", "u64", "records dropped because the ring was full"),
     Field("trace_stack", "u32", "bytes of stack to record with each operation, at most TRACE_STACK_MOST; 0: none"),
     Field("open_stack", "u32", "1 = the stack of `open_operation` lies at TRACE_STACK_OFFSET"),
-    Field("reserved2", "u32", ""),
+    Field("coverage_open", "u32", "1 + the index of the coverage_counter whose operation is in progress; 0: none"),
     Field("trace_filter", "trace_filter", ""),
     Field("open_operation", "trace_record", "the traced hypercall or emulation in progress; tsc 0: none"),
     Field("open_exit", "trace_record", "the traced exit in progress; tsc 0: none"),
@@ -527,7 +538,22 @@ CONTROL = Struct(
     Field("members", "u64", "address-space processes created"),
     Field("halts", "u64", "times idle"),
     Field("signals", "u64", "host signals taken"),
+    Field("coverage_start", "u64", "TSC when the operation of `coverage_open` began, and what it slept"),
+    Field("coverage_lost", "u64", "operations of places for which the coverage table had no room"),
     Field("virtual_8086", "u64", "times that the guest asked for virtual-8086 mode, which there is not"),
+)
+
+COVERAGE_COUNTER = Struct(
+    "coverage_counter",
+    "What one place of the guest asked for, all told.",
+    Field("eip", "u32", "of the instruction, as guest code has it"),
+    Field("form", "u8", "CoverageForm"),
+    Field("number", "u8", "GATE: hypercall; INLINE: Action of the sequence; TRAP: vector"),
+    Field("cpl", "u8", ""),
+    Field("reserved", "u8", ""),
+    Field("count", "u64", "0: the entry is free"),
+    Field("exits", "u64", "to the VMM"),
+    Field("cycles", "u64", "of the TSC, in the monitor and the VMM, without sleep and the way into the monitor"),
 )
 
 DEBUG_POINT = Struct(

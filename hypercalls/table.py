@@ -220,6 +220,8 @@ _insn(175, "device_access", "memory", "Do the memory access of the instruction b
 _insn(176, "null", "cpu", "Do nothing: measures the gate.", errors="none")
 for _i, _call in enumerate(("vmcall", "vmmcall", "vmfunc")):
     _insn(178 + _i, _call, "cpu", "#UD: the virtual CPU runs under no hypervisor.", errors="#UD")
+_insn(181, "covered", "coverage", "Do what the code that this gate was put over did, and count it: 'ring3 run "
+      "--coverage' puts it there. #UD elsewhere.", errors="as the instruction")
 _insn(177, "trace_mark", "trace", "Put a text, of which 28 bytes are kept, and a number into the trace, if there is "
       "one. Legal in every ring.", errors="#PF of the text",
       args=(Arg("text", "ptr", "in", "ebx"), Arg("length", "u32", "in", "ecx"), Arg("number", "u32", "in", "edx")))

@@ -23,9 +23,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from hypercalls import layout
-from hypercalls.structs import ExitReason, LostTicks, MonitorError, Shutdown
-from hypervisor import cpu_model, memory_map
+from hypercalls import layout, sequences
+from hypercalls.structs import TRACE_COVERAGE, ExitReason, LostTicks, MonitorError, Shutdown
+from hypervisor import cpu_model, interrupts, memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.ata import AtaDrive
 from hypervisor.devices.atapi import PacketDrive
@@ -65,7 +65,6 @@ DEFAULT_MEMORY = 256 * memory_map.MIB
 DISK_PLACES = 4
 _CDROM_PLACES = (2, 3, 1)  # in the order in which CD drives without an index take them
 _FIRST_CARD = 3  # PCI slot of the first network card, as on QEMU's board
-HLT = 0xF4
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,8 @@ class DomainConfig:
     bits when the guest accesses and writes, not before (slower).
     `serials`: the serial ports beside the console; others do not exist.
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
+    `counted`: (guest-physical address, number in sequences.SEQUENCES) of inline sequences to count; None: nothing is
+    counted.
     """
 
     kernel: Path
@@ -114,6 +115,7 @@ class DomainConfig:
     trace: TraceConfig | Recording | None = None
     gdb: GdbConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    counted: tuple[tuple[int, int], ...] | None = field(default=None, repr=False)
 
     @property
     def boot_request(self) -> BootRequest:
@@ -224,7 +226,7 @@ class Domain:
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.boot)
         self._debugger = self._open_debugger(held)
-        self._set_traps()
+        self._replace_code()
 
     def _open_debugger(self, held: contextlib.ExitStack) -> Debugger | None:
         if not self.config.gdb:
@@ -301,22 +303,31 @@ class Domain:
             self.notices.append(f"disk {disk.path}: the last {image.leftover} bytes are no sector and are left out")
         return (PacketDrive if disk.cdrom else AtaDrive)(image, f"RING3-{index}")
 
-    def _set_traps(self) -> None:
-        """Replace the listed instructions by HLT, which traps in ring 3, and tell the monitor what they were."""
+    def _replace_code(self) -> None:
+        """Replace the listed instructions and sequences in memory, and tell the monitor what they were.
+
+        Instructions by HLT, which traps in ring 3, for --unported; sequences by what counts them.
+        """
         distance = self.boot.image.distance
-        traps = sorted((address + distance, byte) for address, byte in self.config.traps)
-        if len(traps) * 8 > layout.TRAPS_SIZE:
-            raise RingError(f"{self.config.kernel} has {len(traps)} instructions to emulate; port it instead")
-        table = b"".join(struct.pack("<II", address, byte) for address, byte in traps)
+        places = [(address + distance, bytes([byte]), byte, sequences.HLT) for address, byte in self.config.traps]
+        for address, number in self.config.counted or ():
+            code = sequences.SEQUENCES[number].code
+            places.append((address + distance, code, code[0] | (number + 1) << 8, sequences.covered(number)))
+        if len(places) * 8 > layout.TRAPS_SIZE:
+            raise RingError(f"{self.config.kernel} has {len(places)} instructions to replace, which are too many")
+        places.sort()
+        table = b"".join(struct.pack("<II", address, entry) for address, _, entry, _ in places)
         self.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
-        for address, byte in traps:
-            if self.memory.read(address, 1) != bytes([byte]):
+        for address, code, _, instead in places:
+            if self.memory.read(address, len(code)) != code:
                 raise RingError(
                     f"{self.config.kernel} is not loaded as its ELF program headers say, so its instructions cannot be "
-                    "found for --unported; port it instead"
+                    "found for --unported or --coverage"
                 )
-            self.memory.write(address, bytes([HLT]))
-        self.control.trap_count = len(traps)
+            self.memory.write(address, instead)
+        self.control.trap_count = len(places)
+        if self.config.counted is not None:
+            self.control.trace_mask |= 1 << TRACE_COVERAGE
 
     # --- running ------------------------------------------------------------------------------------
 
@@ -357,13 +368,14 @@ class Domain:
                 self._pump.start()
                 if self._debugger:
                     self._debugger.start()
-                result = self._serve(console)
-                if self._debugger:
-                    self._debugger.ended(result.status)
-                self.bus.settle()
-                self._drain(console)
-                for port in self._serials:
-                    port.drain()
+                with interrupts.taken():
+                    result = self._serve(console)
+                    if self._debugger:
+                        self._debugger.ended(result.status)
+                    self.bus.settle()
+                    self._drain(console)
+                    for port in self._serials:
+                        port.drain()
             finally:
                 console.close()
         finally:

@@ -1,8 +1,8 @@
 """Signals that end a guest's run: they take effect where that leaves nothing half done.
 
-A handler that raised wherever it found the program would break into the starting of threads, the closing of files or a
-finaliser, where the exception is lost or the clearing up is. So handlers `post` what is to be raised; it is raised while
-a guest is being served, at once or as soon as that begins.
+A handler that raised wherever it found the program would break into the starting of threads, the closing of files or
+a finaliser, where the exception is lost or the clearing up is. So handlers `post` what is to be raised; it is raised
+while a guest is being served, at once or as soon as that begins.
 """
 
 from __future__ import annotations

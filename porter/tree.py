@@ -149,9 +149,10 @@ def _arguments() -> argparse.ArgumentParser:
                              "(default: as the rest of the file, or of the tree)")
     parser.add_argument("--jobs", metavar="N", type=_positive, default=processors(),
                         help="processors to use (default: all)")
-    parser.add_argument("--profile", metavar="TRACE", type=Path,
-                        help="a trace of the kernel: the places that trapped are named in the report, and accesses to "
-                             "device memory in assembly sources, but NASM's, become gates; give it at each port")
+    parser.add_argument("--profile", metavar="FILE", type=Path,
+                        help="a trace or a coverage file of the kernel: the places that trapped are named in the "
+                             "report, and accesses to device memory in assembly sources, but NASM's, become gates; "
+                             "give it at each port")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "screenshot": ("hypervisor.cli.screenshot", "main", "write what a running guest shows on its screen"),
     "stop": ("hypervisor.cli.stop", "main", "end a running guest"),
     "trace": ("hypervisor.cli.trace", "main", "show and summarise what a kernel asked for"),
+    "coverage": ("hypervisor.cli.coverage", "main", "show which places of a kernel ran and what they cost"),
     "doctor": ("hypervisor.cli.doctor", "main", "tell whether this host can run guests"),
     "abi": ("hypervisor.cli.abi", "main", "print the reference page of all hypercalls"),
 }

@@ -1,10 +1,12 @@
-"""``ring3 port``: the porter's command, with what it cannot know itself: how to read a trace."""
+"""``ring3 port``: the porter's command, with what it cannot know itself: how to read a trace, and coverage."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypervisor.errors import RingError
 from porter import tree
 from porter.profile import Profile, Trapped
 
@@ -15,9 +17,37 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _profile(path: Path) -> Profile:
-    """What a trace tells the porter. Raises TraceError."""
+    """What a trace or a coverage file tells the porter. Raises RingError."""
+    from hypervisor.coverage.format import is_coverage
+
+    if is_coverage(path):
+        return _from_coverage(path)
     from hypervisor.trace import profile
     from hypervisor.trace.reader import open_trace
 
     trace = open_trace(path)
     return Profile(profile.kernel(trace), [Trapped(*place) for place in profile.trapped(trace)])
+
+
+def _from_coverage(path: Path) -> Profile:
+    from hypervisor.coverage.format import USER_RING, load
+    from porter.binary.code import MAX_INSTRUCTION
+    from porter.binary.image import load as load_image
+
+    coverage = load(path)
+    kernel = Path(coverage.kernel)
+    try:
+        changed = zlib.crc32(kernel.read_bytes()) != coverage.crc
+    except OSError as error:
+        raise RingError(f"kernel {kernel}, of which {path} tells, cannot be read ({error.strerror}): build it and "
+                        "count a run of it") from error
+    if changed:
+        raise RingError(f"kernel {kernel} has changed since {path} was made: count a run of the new one")
+    image = load_image(kernel)
+    trapped = []
+    for place in (*coverage.sites, *coverage.elsewhere):
+        if place.form == "trap" and place.count and place.ring != USER_RING:
+            linked = image.resolve(place.address)
+            code = image.read(linked, MAX_INSTRUCTION) if linked is not None else b""
+            trapped.append(Trapped(place.address, code, place.vector, place.count, place.nanoseconds / 1e9))
+    return Profile(kernel, sorted(trapped, key=lambda one: (-one.times, one.address)))

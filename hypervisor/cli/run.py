@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hypercalls.structs import LostTicks
-from hypervisor import cpu_model
+from hypervisor import cpu_model, interrupts
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
 from hypervisor.cli.recording import add_recording_options, recording_config
+from hypervisor.cli.sites import CountedSites, traps
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
 from hypervisor.control.server import ControlServer
+from hypervisor.coverage.collect import Collector
 from hypervisor.domain import DiskConfig, Domain, DomainConfig
 from hypervisor.errors import RingError
 from hypervisor.gdb.events import Events
@@ -52,14 +54,14 @@ class _TimeIsUp(Exception):
 def main(arguments: list[str]) -> int:
     """Run a kernel as `arguments` say; the exit status is the guest's."""
     options = _parser().parse_args(arguments)
-    config = configuration(options)
+    config, collector = _covered(configuration(options), options)
     deadline = time.monotonic() + options.timeout if options.timeout else None
     before = signal.signal(signal.SIGUSR1, _on_quit)  # for a stop that comes while the guest does not run
     try:
         with ControlServer(options.name, otherwise=options.kernel.stem) as control:
             if control.problem:
                 _tell(control.problem)
-            return _run_again_and_again(replace(config, name=control.name), options, deadline, control)
+            return _run_again_and_again(replace(config, name=control.name), options, deadline, control, collector)
     except UserQuit:
         return Ending.QUIT.status or 0
     except Terminated as ended:
@@ -69,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _on_quit(_number: int, _frame: Any) -> None:
-    raise UserQuit
+    interrupts.post(UserQuit())
 
 
 def _starts_again(result: Outcome, options: argparse.Namespace) -> bool:
@@ -77,11 +79,12 @@ def _starts_again(result: Outcome, options: argparse.Namespace) -> bool:
 
 
 def _run_again_and_again(
-    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
+    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer,
+    collector: Collector | None,
 ) -> int:
     """Run the guest until it ends other than by a reset."""
     while True:
-        result, recording = _run(config, options, deadline, control)
+        result, recording = _run(config, options, deadline, control, collector)
         if not _starts_again(result, options):
             return result.status
         _tell(f"{result.cause}; the guest starts again")
@@ -145,6 +148,8 @@ def _parser() -> Parser:
     add("--gdb-go", action="store_true", help="do not wait for it: gdb may come at any time")
     add("--break-on", action="append", default=[], metavar="EVENT,...", help="stand still in gdb at hypercall:NAME, "
         "exception:VECTOR, interrupt:VECTOR or port:NUMBER")  # fmt: skip
+    add("--coverage", type=Path, metavar="FILE", help="count what each place of the kernel asks for, and add it to "
+        "FILE ('ring3 coverage' shows it)")  # fmt: skip
     add("--trace", type=Path, metavar="FILE", help="record what the guest asks for ('ring3 trace' shows it)")
     add_recording_options(parser, "--trace-")
     return parser
@@ -177,8 +182,17 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         lost_ticks=LostTicks[options.lost_ticks.upper()],
         trace=recording_config(options, options.trace, "--trace-"),
         gdb=GdbConfig.parse(options.gdb, options.gdb_go, Events.parse(options.break_on)) if options.gdb else None,
-        traps=_traps(options.kernel) if options.unported else (),
+        traps=traps(options.kernel) if options.unported else (),
     )
+
+
+def _covered(config: DomainConfig, options: argparse.Namespace) -> tuple[DomainConfig, Collector | None]:
+    """`config` with what --coverage asks for, and who writes it down."""
+    if not options.coverage:
+        return config, None
+    found = CountedSites(options.kernel, options.unported)
+    collector = Collector(options.coverage, options.kernel, found.sites, found.describe)
+    return replace(config, counted=tuple(found.sequences)), collector
 
 
 def _cpu(text: str) -> int | None:
@@ -238,17 +252,9 @@ def _address(option: str, text: str | None) -> int | None:
     return address
 
 
-def _traps(kernel: Path) -> tuple[tuple[int, int], ...]:
-    """Where the instructions lie that run wrong in ring 3 without a trap, with their first bytes."""
-    from porter.binary import scan
-
-    return tuple(
-        (site.physical, site.code[0]) for site in scan(kernel) if not site.traps and site.physical is not None
-    )
-
-
 def _run(
-    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer
+    config: DomainConfig, options: argparse.Namespace, deadline: float | None, control: ControlServer,
+    collector: Collector | None,
 ) -> tuple[Outcome, Recording | None]:
     """Run the guest once; how it ended, and what is to be gone on with where it starts again."""
     console = _console(options.display)
@@ -256,7 +262,11 @@ def _run(
         domain.build()
         _tell_all(domain)
         with control.serving(domain):
-            result = _to_the_end(domain, deadline, console)
+            try:
+                result = _to_the_end(domain, deadline, console)
+            finally:
+                if collector:
+                    collector.add(domain.shared, domain.boot.image.distance)
         if not _starts_again(result, options):
             control.no_more_stops()
         _tell_all(domain)
@@ -281,7 +291,7 @@ def _to_the_end(domain: Domain, deadline: float | None, console: TerminalConsole
     """Run a built domain until the guest, the user or the time (monotonic seconds) ends it."""
 
     def alarm(_number: int, _frame: Any) -> None:
-        raise _TimeIsUp
+        interrupts.post(_TimeIsUp())
 
     before = signal.signal(signal.SIGALRM, alarm)
     try:

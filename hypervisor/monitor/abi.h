@@ -54,7 +54,9 @@
 #define DEBUG_OFFSET 0x290000
 #define TRAPS_OFFSET 0x300000
 #define TRAPS_SIZE 0x100000
-#define TRACE_OFFSET 0x400000
+#define COVERAGE_OFFSET 0x400000
+#define COVERAGE_SIZE 0x100000
+#define TRACE_OFFSET 0x500000
 #define TRACE_RECORD_SIZE 0x40
 #define VGA_MEMORY 0xa0000
 #define VGA_MEMORY_SIZE 0x20000
@@ -199,6 +201,7 @@
 #define HC_VMCALL 178
 #define HC_VMMCALL 179
 #define HC_VMFUNC 180
+#define HC_COVERED 181
 #define VCPU_EAX 0
 #define VCPU_ECX 4
 #define VCPU_EDX 8
@@ -323,6 +326,9 @@
 #define POINT_WRITE 2
 #define POINT_READ 3
 #define POINT_ACCESS 4
+#define COVERAGE_GATE 0
+#define COVERAGE_INLINE 1
+#define COVERAGE_TRAP 2
 #define SEQUENCE_CLI 0
 #define SEQUENCE_STI 1
 #define SEQUENCE_PUSHF 2
@@ -612,7 +618,7 @@ struct control_block {
 	uint64_t trace_lost; /* records dropped because the ring was full */
 	uint32_t trace_stack; /* bytes of stack to record with each operation, at most TRACE_STACK_MOST; 0: none */
 	uint32_t open_stack; /* 1 = the stack of `open_operation` lies at TRACE_STACK_OFFSET */
-	uint32_t reserved2;
+	uint32_t coverage_open; /* 1 + the index of the coverage_counter whose operation is in progress; 0: none */
 	struct trace_filter trace_filter;
 	struct trace_record open_operation; /* the traced hypercall or emulation in progress; tsc 0: none */
 	struct trace_record open_exit; /* the traced exit in progress; tsc 0: none */
@@ -650,9 +656,24 @@ struct control_block {
 	uint64_t members; /* address-space processes created */
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
+	uint64_t coverage_start; /* TSC when the operation of `coverage_open` began, and what it slept */
+	uint64_t coverage_lost; /* operations of places for which the coverage table had no room */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 11992, "control_block");
+_Static_assert(sizeof(struct control_block) == 12008, "control_block");
+
+/* What one place of the guest asked for, all told. */
+struct coverage_counter {
+	uint32_t eip; /* of the instruction, as guest code has it */
+	uint8_t form; /* CoverageForm */
+	uint8_t number; /* GATE: hypercall; INLINE: Action of the sequence; TRAP: vector */
+	uint8_t cpl;
+	uint8_t reserved;
+	uint64_t count; /* 0: the entry is free */
+	uint64_t exits; /* to the VMM */
+	uint64_t cycles; /* of the TSC, in the monitor and the VMM, without sleep and the way into the monitor */
+};
+_Static_assert(sizeof(struct coverage_counter) == 32, "coverage_counter");
 
 /* A break point or watch point of a debugger. */
 struct debug_point {
@@ -802,6 +823,7 @@ _Static_assert(sizeof(struct debug_block) == 1776, "debug_block");
 	[178] = "vmcall", \
 	[179] = "vmmcall", \
 	[180] = "vmfunc", \
+	[181] = "covered", \
 
 #define FORM_NONE 0
 #define FORM_CARRIER 1
@@ -928,6 +950,7 @@ _Static_assert(sizeof(struct debug_block) == 1776, "debug_block");
 	[178] = FORM_NONE, \
 	[179] = FORM_NONE, \
 	[180] = FORM_NONE, \
+	[181] = FORM_NONE, \
 
 #define SEQUENCE_STEPS_MAX 12
 #define SEQUENCE_BYTES_MAX 56

@@ -180,34 +180,42 @@ static bool take_prefixes(struct instruction *in, uint32_t *op)
 	}
 }
 
-/* The side table of an unported kernel: instructions whose first byte is HLT for the guest's CPU. */
-static void restore_original(struct instruction *in, uint32_t linear)
+/* What the side table has for the instruction at `linear`; 0: nothing. */
+uint32_t replaced_at(uint32_t linear)
 {
 	const uint32_t *table = (const uint32_t *)(state + TRAPS_OFFSET);
 	uint32_t low = 0, high = control.trap_count;
 	struct translation to;
 	struct fault keep = machine.fault;
 
-	if (in->bytes[0] != 0xf4 || !high || high > TRAPS_SIZE / 8)
-		return;
+	if (!high || high > TRAPS_SIZE / 8)
+		return 0;
 	if (!translate(linear, 0, &to)) {
 		machine.fault = keep;
-		return;
+		return 0;
 	}
 	uint64_t physical = to.physical | (linear & PAGE_MASK);
 
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
 
-		if (table[middle * 2] == physical) {
-			in->bytes[0] = (uint8_t)table[middle * 2 + 1];
-			return;
-		}
+		if (table[middle * 2] == physical)
+			return table[middle * 2 + 1];
 		if (table[middle * 2] < physical)
 			low = middle + 1;
 		else
 			high = middle;
 	}
+	return 0;
+}
+
+/* An instruction whose first byte is HLT for the guest's CPU, as it was. */
+static void restore_original(struct instruction *in, uint32_t linear)
+{
+	uint32_t was = in->bytes[0] == 0xf4 ? replaced_at(linear) : 0;
+
+	if (was)
+		in->bytes[0] = (uint8_t)was;
 }
 
 /* Decode the instruction at CS:`eip`. False with #PF or #GP noted where its bytes cannot be read or

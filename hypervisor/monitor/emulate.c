@@ -321,6 +321,15 @@ static bool is_fast_system_call(void)
 	return readable && bytes[0] == 0x0f && (bytes[1] == 0x34 || bytes[1] == 0x35);
 }
 
+/* The beginning of a sequence that is too short for a gate: HLT is in its place, so that it is counted. */
+static bool covered_trap(void)
+{
+	if (!tracing(TRACE_COVERAGE) || sequence_covered_action() == NO_SEQUENCE)
+		return false;
+	hypercall_serve(HC_COVERED);
+	return true;
+}
+
 /* Handle a trap that is not a plain page fault. False: deliver machine.fault to the guest. */
 bool emulate_trapped(uint32_t vector, uint32_t error)
 {
@@ -328,17 +337,21 @@ bool emulate_trapped(uint32_t vector, uint32_t error)
 
 	if (vector == VECTOR_UD && !is_fast_system_call())
 		return raise_plain(VECTOR_UD);
-	if (emulate_gate_call() || sequence_complete(false))
+	if (emulate_gate_call() || sequence_complete(false) || covered_trap())
 		return true;
 	if (!decode(vcpu.eip, &in))
 		return false;
 	control.emulated++;
-	if (!tracing(TRACE_EMULATED))
+	if (!control.trace_mask)
 		return emulate_decoded(&in, vector, error);
-	trace_instruction_begins(&in, vector, error);
+	if (tracing(TRACE_COVERAGE))
+		coverage_begins(COVERAGE_TRAP, vector);
+	if (tracing(TRACE_EMULATED))
+		trace_instruction_begins(&in, vector, error);
 	bool done = emulate_decoded(&in, vector, error);
 
 	trace_operation_ends();
+	coverage_ends();
 	return done;
 }
 

@@ -58,6 +58,7 @@ uint32_t exit_to_vmm(uint32_t reason)
 	uint32_t value;
 
 	control.exits[reason & 31]++;
+	coverage_exit();
 	control.exit.reason = reason;
 	control.exit.eip = machine.instruction_eip;
 	control.exit.cr3 = shared.cr3;

@@ -180,12 +180,14 @@ static bool run(uint32_t number, bool traced)
 /* Serve hypercall `number` for the guest at vcpu.eip (behind the call). */
 void hypercall_serve(uint32_t number)
 {
-	bool traced = false;
+	bool watched = control.trace_mask != 0, traced = false;
 
-	if (control.trace_mask) {
+	if (watched) {
 		if (tracing(TRACE_DEBUGGER) && !debugger_at_event(STOPPED_HYPERCALL, number))
 			return;
-		traced = tracing(TRACE_HYPERCALL);
+		if (tracing(TRACE_COVERAGE))
+			coverage_call_begins(number);
+		traced = tracing(TRACE_HYPERCALL) && number != HC_COVERED;
 		if (traced)
 			trace_call_begins(number);
 	}
@@ -194,12 +196,14 @@ void hypercall_serve(uint32_t number)
 			machine.instruction_eip = interrupt_start(machine.instruction_eip);
 		fault_deliver();
 	}
-	if (traced)
+	if (watched) {
 		trace_operation_ends();
+		coverage_ends();
+	}
 }
 
 /* What wants to see every hypercall. */
-#define SLOW (1u << TRACE_HYPERCALL | 1u << TRACE_DEBUGGER)
+#define SLOW (1u << TRACE_HYPERCALL | 1u << TRACE_DEBUGGER | 1u << TRACE_COVERAGE)
 
 /* The general case. */
 void hypercall_long_way(uint32_t number)

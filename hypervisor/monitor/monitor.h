@@ -231,6 +231,7 @@ struct instruction {
 	uint32_t immediate;
 	uint32_t far_selector;
 };
+uint32_t replaced_at(uint32_t linear);
 bool decode(uint32_t eip, struct instruction *out);
 uint32_t register_read(uint32_t number, uint32_t size);
 void register_write(uint32_t number, uint32_t size, uint32_t value);
@@ -296,6 +297,7 @@ void debugger_due(uint32_t why, uint32_t what);
 void debugger_stop(void);
 bool debugger_at_event(uint32_t why, uint32_t number);
 void debugger_port(uint32_t port, uint32_t size);
+#define TRACE_COVERAGE 31u /* bit of control.trace_mask: count places */
 #define TRACE_DEBUGGER 0u /* bit of control.trace_mask: hypercalls, exceptions or interrupts are breakpoints */
 
 /* branch.c: jumps behind the end of user addresses */
@@ -306,6 +308,9 @@ void branch_beyond_user(const struct instruction *in);
 void sequences_prepare(void);
 bool sequence_complete(bool inside);
 bool sequence_begins(void);
+#define NO_SEQUENCE 255u
+uint32_t sequence_covered_action(void);
+bool sequence_covered(void);
 bool sequence_is_sti(void);
 bool sequence_behind_sti(void);
 bool sequence_behind_popf(void);
@@ -359,6 +364,11 @@ void trace_operation_ends(void);
 void trace_exit_begins(void);
 void trace_exit_ends(uint32_t answer);
 bool trace_mark(void);
+void coverage_begins(uint32_t form, uint32_t number);
+void coverage_call_begins(uint32_t number);
+void coverage_ends(void);
+void coverage_exit(void);
+void coverage_slept(uint64_t start);
 static inline bool tracing(uint32_t kind) { return (control.trace_mask >> kind) & 1; }
 
 #include "devices.h"

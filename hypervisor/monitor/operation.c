@@ -255,6 +255,7 @@ bool operation_run(const struct call *call)
 	switch (n) {
 	case HC_NULL: return true;
 	case HC_TRACE_MARK: return trace_mark();
+	case HC_COVERED: return sequence_covered();
 	case HC_DEVICE_ACCESS: return emulate_next();
 	case HC_IRET: return flow_iret(true);
 	case HC_IRET16: return flow_iret(false);

@@ -62,6 +62,7 @@ static _Noreturn void become_current(void)
 	}
 	timers_rearm();
 	trace_operation_ends();
+	coverage_ends();
 	resume();
 }
 

@@ -157,6 +157,32 @@ bool sequence_complete(bool inside)
 	return true;
 }
 
+/* The sequence that began at the last instruction before coverage put something over it. */
+static const struct sequence *covered(void)
+{
+	uint32_t index = replaced_at(vcpu.cs.base + machine.instruction_eip) >> 8;
+
+	return index && index <= COUNT ? &sequences[index - 1] : NULL;
+}
+
+/* Its action; NO_SEQUENCE where there is none. */
+uint32_t sequence_covered_action(void)
+{
+	const struct sequence *s = covered();
+
+	return s ? s->action : NO_SEQUENCE;
+}
+
+bool sequence_covered(void)
+{
+	const struct sequence *s = covered();
+
+	if (!s)
+		return raise_plain(VECTOR_UD);
+	vcpu.eip = machine.instruction_eip + s->bytes;
+	return perform(s);
+}
+
 bool sequence_begins(void)
 {
 	uint32_t start, step;

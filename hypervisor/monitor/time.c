@@ -82,7 +82,7 @@ void idle(void)
 		left.tv_sec = (int64_t)((machine.deadline - now) / NS);
 		left.tv_nsec = (int64_t)((machine.deadline - now) % NS);
 	}
-	uint64_t start = tracing(TRACE_IDLE) ? read_tsc() : 0;
+	uint64_t start = control.trace_mask ? read_tsc() : 0;
 
 	control.halts++;
 	control.run_state = 2;
@@ -93,5 +93,7 @@ void idle(void)
 	}
 	control.run_state = 1;
 	if (start)
+		coverage_slept(start);
+	if (tracing(TRACE_IDLE))
 		trace_span(TRACE_IDLE, 0, start, (uint32_t[5]){ 0 });
 }

@@ -11,8 +11,8 @@ import numpy as np
 from rich.text import Text
 
 from hypercalls.structs import TraceKind
+from hypervisor.terminal import duration
 from hypervisor.trace.format import KIND_NAMES
-from hypervisor.trace.table import duration
 
 if TYPE_CHECKING:
     from rich.console import Console

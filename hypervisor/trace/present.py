@@ -7,17 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from hypervisor.terminal import console, duration
 from hypervisor.trace.difference import Difference
 from hypervisor.trace.reader import LATENCY_MAX, Trace
 from hypervisor.trace.summary import Latency, Row, Summary, Table
-from hypervisor.trace.table import duration
 
 _BAR = 50  # columns of a histogram's longest bar
-_PLAIN_WIDTH = 200  # columns for tables that nobody sees on a terminal: enough to cut nothing off
 # --- summaries ----------------------------------------------------------------------------------------
 
 
@@ -43,21 +41,16 @@ def notices(trace: Trace, summary: Summary) -> list[str]:
     return found
 
 
-def _console() -> Console:
-    console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=_PLAIN_WIDTH, no_color=True)
-
-
 def print_tables(tables: Iterable[Table], most_rows: int) -> None:
     """Tables with lines and colours on a terminal, plain columns elsewhere; `most_rows` 0: all rows."""
-    console = _console()
+    out = console()
     for table in tables:
         shown = table.rows[:most_rows] if most_rows else table.rows
-        console.print()
-        console.print(rich_table(table, shown, box.SIMPLE_HEAD if console.is_terminal else None))
+        out.print()
+        out.print(rich_table(table, shown, box.SIMPLE_HEAD if out.is_terminal else None))
         if len(shown) < len(table.rows):
             left = sum(row.count for row in table.rows[len(shown) :])
-            console.print(f"  and {len(table.rows) - len(shown)} more with {left:,} records (--top 0 shows all)")
+            out.print(f"  and {len(table.rows) - len(shown)} more with {left:,} records (--top 0 shows all)")
 
 
 def rich_table(table: Table, rows: list[Row], frame: box.Box | None) -> RichTable:
@@ -114,13 +107,13 @@ def row_as_json(row: Row, most: str) -> dict[str, Any]:
 
 def print_histograms(trace: Trace, tables: Iterable[Table], most_rows: int) -> None:
     """For each row that has latencies, how many took how long, a bar for each power of two of cycles."""
-    console = _console()
+    out = console()
     for table in tables:
         for row in (table.rows[:most_rows] if most_rows else table.rows):
             if row.latency:
-                console.print()
-                console.print(Text(f"{table.title}: {row.name}"))
-                console.print(_histogram(trace, row.latency.powers))
+                out.print()
+                out.print(Text(f"{table.title}: {row.name}"))
+                out.print(_histogram(trace, row.latency.powers))
 
 
 def _histogram(trace: Trace, powers: list[tuple[int, int]]) -> RichTable:
@@ -140,21 +133,21 @@ def _histogram(trace: Trace, powers: list[tuple[int, int]]) -> RichTable:
 
 def print_differences(found: dict[str, list[Difference]], most_rows: int) -> None:
     """A table for each title of `found`."""
-    console = _console()
+    out = console()
     if not found:
-        console.print("nothing differs that much")
+        out.print("nothing differs that much")
     for title, rows in found.items():
-        made = RichTable(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+        made = RichTable(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, header_style="bold")
         made.add_column(title, no_wrap=True)
         for heading_ in ("before", "after", "change", "p50 before", "p50 after", "total before", "total after"):
             made.add_column(heading_, justify="right", no_wrap=True)
         made.add_column("what", no_wrap=True)
         for row in rows[:most_rows] if most_rows else rows:
             made.add_row(*map(Text, _difference_cells(row)))
-        console.print()
-        console.print(made)
+        out.print()
+        out.print(made)
         if most_rows and len(rows) > most_rows:
-            console.print(f"  and {len(rows) - most_rows} more (--top 0 shows all)")
+            out.print(f"  and {len(rows) - most_rows} more (--top 0 shows all)")
 
 
 def _difference_cells(row: Difference) -> list[str]:

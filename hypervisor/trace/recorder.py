@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypercalls import layout
-from hypercalls.structs import TRACE_DEBUGGER
+from hypercalls.structs import TRACE_KEPT
 from hypervisor.clock import read_tsc
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.trace.format import CHUNK_RECORDS, Mark, TraceError, mark
@@ -93,7 +93,7 @@ class Recorder:
 
     def _trace(self, kinds: int) -> None:
         """Let the monitor make records of `kinds`; what a debugger has asked for stays."""
-        self._control.trace_mask = kinds | self._control.trace_mask & 1 << TRACE_DEBUGGER
+        self._control.trace_mask = kinds | self._control.trace_mask & TRACE_KEPT
 
     def _functions(self, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
         return self._symbols().ranges(fits)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hypercalls.structs import TRACE_DEBUGGER, TRACE_FILTER, TraceKind
+from hypercalls.structs import TRACE_FILTER, TRACE_KEPT, TraceKind
 from hypervisor.trace.chunks import RECORD
 from hypervisor.trace.columns import Columns
 from hypervisor.trace.devices import Devices
@@ -89,7 +89,7 @@ def apply(selection: Selection, control: Any, ports: memoryview, devices: Device
             for port in range(first, last + 1):
                 bitmap[port >> 3] |= 1 << (port & 7)
         mask = _mask(ring)
-    control.trace_mask &= 1 << TRACE_DEBUGGER  # nothing is recorded by half a filter
+    control.trace_mask &= TRACE_KEPT  # nothing is recorded by half a filter
     ports[:] = bytes(bitmap)
     control.trace_filter = made
     return mask

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypercalls.structs import TraceKind
+from hypervisor.terminal import duration
 from hypervisor.trace.format import KIND_NAMES
 from hypervisor.trace.shapes import SIZED, Shape, Slot, Style, payload_name, shape
 
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 
 UNFINISHED, LATENCY_MAX = 0, 0xFFFF_FFFF
 _PAYLOAD = 28  # bytes: `args` and `operand`
-_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
-
-
-def duration(nanoseconds: float) -> str:
-    """A time span with its unit, three digits or so: `412 ns`, `1.23 us`."""
-    for size, unit in _UNITS:
-        if nanoseconds >= size * 0.9995:  # what would be rounded up to the unit
-            texts = [f"{nanoseconds / size:.{digits}f}" for digits in (2, 1, 0)]
-            return f"{next((text for text in texts if len(text) <= 4), texts[-1])} {unit}"
-    return f"{nanoseconds:.0f} ns"
 
 
 class Group:

@@ -5,6 +5,6 @@ Reading order: ``archive`` and ``image`` (the files), ``opcodes`` and ``sensitiv
 (finding the code), ``ported`` (what the porter left there), ``lines`` (DWARF), ``survey`` (all of it for one file).
 """
 
-from porter.binary.survey import Site, Survey, scan, survey, survey_all
+from porter.binary.survey import PortedSite, Site, Survey, scan, survey, survey_all
 
-__all__ = ["Site", "Survey", "scan", "survey", "survey_all"]
+__all__ = ["PortedSite", "Site", "Survey", "scan", "survey", "survey_all"]

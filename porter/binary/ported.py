@@ -9,11 +9,13 @@ what tells it from the unported instruction.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from capstone import CsInsn, x86
 
 from hypercalls import by_name, by_number, layout
+from hypercalls.sequences import SEQUENCES, find_all
 from hypercalls.structs import SHARED
 from porter.binary.code import CodeMap
 from porter.binary.sensitive import SEGMENTS
@@ -138,10 +140,27 @@ def _is_ported_load(code: CodeMap, offset: int) -> bool:
     return False
 
 
-def count_ported(code: CodeMap) -> Counter[str]:
-    """Replacements in reached code, by name of the hypercall or of the inline form."""
-    names: Counter[str] = Counter()
+class Replacement(NamedTuple):
+    """What stands for one sensitive instruction: from `offset` on, `sequence` of the contract, or a gate, or (both
+    None) an inline form that the contract does not have in this shape."""
+
+    offset: int
+    name: str
+    gate: int | None = None
+    sequence: int | None = None
+
+
+def replacements(code: CodeMap) -> Iterator[Replacement]:
+    """Replacements in reached code, by rising offset."""
     done: set[int] = set()
+    starts: dict[int, int] = {}
+    inside: dict[int, int] = {}  # offset of an instruction of a sequence -> where that begins
+    for first, number in find_all(code.data):
+        starts[first] = number
+        at = first
+        for step in SEQUENCES[number].steps:
+            inside[at] = first
+            at += len(step.code)
     for match in _HOLE_POINTER.finditer(code.data):
         start = code.covering(match.start())
         if start is None or start in done:
@@ -149,9 +168,13 @@ def count_ported(code: CodeMap) -> Counter[str]:
         done.add(start)
         insn = code.instruction(start)
         name = _name(code, start, insn) if insn else None
-        if name:
-            names[name] += 1
-    return names
+        if not insn or not name:
+            continue
+        gate, begin = gate_number(insn), inside.get(start)
+        if gate is not None or begin is None:
+            yield Replacement(start if begin is None else begin, name, gate)
+        else:
+            yield Replacement(begin, name, None, starts[begin])
 
 
 def _name(code: CodeMap, offset: int, insn: CsInsn) -> str | None:

@@ -15,7 +15,7 @@ from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
 from porter.binary.image import Image, NoCode, load, read
 from porter.binary.opcodes import may_be_sensitive
-from porter.binary.ported import count_ported, is_ported
+from porter.binary.ported import Replacement, is_ported, replacements
 from porter.binary.sensitive import Effect, Kind, classify
 
 
@@ -48,6 +48,17 @@ class Site:
         return self.kind.effect is not Effect.SILENT
 
 
+@dataclass(frozen=True)
+class PortedSite:
+    """What stands for one sensitive instruction; addresses as those of `Site`."""
+
+    address: int
+    physical: int | None
+    replacement: Replacement
+    symbol: tuple[str, int] | None
+    source: tuple[str, int] | None = None
+
+
 @dataclass
 class Survey:
     """What a file contains. Sites are in address order; in a relocatable file in file order."""
@@ -56,11 +67,16 @@ class Survey:
     left: list[Site] = field(default_factory=list)
     native: list[Site] = field(default_factory=list)  # sensitive, but rightly not ported
     unreached: list[Site] = field(default_factory=list)  # in bytes that nothing shows to be code
-    ported: Counter[str] = field(default_factory=Counter)
+    replaced: list[PortedSite] = field(default_factory=list)
     real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # section, start, end
     after_real_mode: list[tuple[str, int, int]] = field(default_factory=list)  # 32-bit code, same form
     undecodable: list[tuple[str, int]] = field(default_factory=list)  # section, address
     has_code: bool = True
+
+    @property
+    def ported(self) -> Counter[str]:
+        """How many replacements there are of each hypercall and inline form."""
+        return Counter(site.replacement.name for site in self.replaced)
 
 
 def survey(path: Path | str, lines: bool = True, content: bytes | None = None) -> Survey:
@@ -113,7 +129,7 @@ class _Surveyor:
             if site:
                 (out.native if site.kind.effect is Effect.NATIVE else out.left).append(site)
         for code in discovery.flow.maps:
-            out.ported.update(count_ported(code))
+            out.replaced += (self._ported(code, replacement) for replacement in replacements(code))
             out.unreached += self._unreached(code)
         for sites in (out.left, out.native, out.unreached):
             sites.sort(key=lambda site: site.file_offset if self.image.relocatable else site.address)
@@ -121,6 +137,11 @@ class _Surveyor:
         out.after_real_mode = [self._range(start, end) for start, end in discovery.after_real_mode]
         out.undecodable = [self.image.where(address) for address in sorted(discovery.flow.undecodable)]
         return out
+
+    def _ported(self, code: CodeMap, replacement: Replacement) -> PortedSite:
+        linked = code.region.base + replacement.offset
+        return PortedSite(self.image.where(linked)[1], self.image.physical(linked), replacement,
+                          self.image.symbol_at(linked), self.lines.find(linked) if self.lines else None)
 
     def _range(self, first: int, last: int) -> tuple[str, int, int]:
         section, start = self.image.where(first)

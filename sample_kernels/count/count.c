@@ -1,7 +1,8 @@
 /* A kernel that keeps accounts: it does each privileged operation a known number of times, from a function of its own,
  * counts as it goes, and prints the accounts in the end. Whoever else counts, from outside, must come to the same.
  *
- * A line of them is "count: FUNCTION INSTRUCTION TIMES". Only what the functions below do is in them; print() and the
+ * A line of them is "count: FUNCTION INSTRUCTION TIMES", or "inline: ..." where a ported kernel does the instruction by
+ * itself, so that no hypercall tells of it. Only what the functions below do is in them; print() and the
  * handlers' common entry are not, but for the last lines, which tell how often interrupts and exceptions came. */
 #include "pc.h"
 #include "x86.h"
@@ -32,11 +33,20 @@ ACCOUNT(tables, str); ACCOUNT(tables, lldt); ACCOUNT(identity, cpuid); ACCOUNT(i
 ACCOUNT(translation, invlpg); ACCOUNT(debugging, write_dr0); ACCOUNT(debugging, read_dr0);
 ACCOUNT(software, int); ACCOUNT(breakpoints, int3); ACCOUNT(sleep, sti_hlt);
 
+ACCOUNT(flags, cli); ACCOUNT(flags, sti); ACCOUNT(flags, pushf); ACCOUNT(flags, popf);
+ACCOUNT(reads, read_cr0); ACCOUNT(reads, read_cr2); ACCOUNT(reads, read_cr3); ACCOUNT(reads, read_cr4);
+ACCOUNT(segments, store_ds); ACCOUNT(segments, load_es); ACCOUNT(segments, store_cs);
+
 static struct account *const accounts[] = {
 	&ports_inb, &ports_outb, &wide_ports_inl, &wide_ports_outl, &control_write_cr0, &control_write_cr2,
 	&control_write_cr3, &control_write_cr4, &control_clts, &tables_sgdt, &tables_sidt, &tables_lgdt, &tables_lidt,
 	&tables_str, &tables_lldt, &identity_cpuid, &identity_rdmsr, &translation_invlpg, &debugging_write_dr0,
 	&debugging_read_dr0, &software_int, &breakpoints_int3, &sleep_sti_hlt,
+};
+
+static struct account *const inline_accounts[] = {
+	&flags_cli, &flags_sti, &flags_pushf, &flags_popf, &reads_read_cr0, &reads_read_cr2, &reads_read_cr3,
+	&reads_read_cr4, &segments_store_ds, &segments_load_es, &segments_store_cs,
 };
 
 static volatile unsigned ticks, softwares, breaks, undefined, protections;
@@ -149,6 +159,51 @@ FUNCTION faults(unsigned times)
 	}
 }
 
+/* They are made so that the inline forms of all registers and some that lie one behind the other occur. */
+FUNCTION flags(unsigned times)
+{
+	uint32_t value;
+
+	for (unsigned at = 0; at < times; at++) {
+		COUNTED(flags_pushf, __asm__ volatile("pushfl; popl %0" : "=r"(value)));
+		COUNTED(flags_cli, __asm__ volatile("cli"));
+		if (at % 3 == 0)
+			COUNTED(flags_sti, __asm__ volatile("sti"));
+		COUNTED(flags_popf, __asm__ volatile("pushl %0; popfl" : : "r"(value) : "cc"));
+		__asm__ volatile("pushfl; cli; popfl" : : : "cc");
+		flags_pushf.times++;
+		flags_cli.times++;
+		flags_popf.times++;
+	}
+}
+
+FUNCTION reads(unsigned times)
+{
+	uint32_t value;
+
+	for (unsigned at = 0; at < times; at++) {
+		COUNTED(reads_read_cr0, __asm__ volatile("movl %%cr0, %0" : "=a"(value)));
+		COUNTED(reads_read_cr0, __asm__ volatile("movl %%cr0, %0" : "=S"(value)));
+		COUNTED(reads_read_cr2, __asm__ volatile("movl %%cr2, %0" : "=d"(value)));
+		COUNTED(reads_read_cr3, __asm__ volatile("movl %%cr3, %0" : "=a"(value)));
+		if (at & 1)
+			COUNTED(reads_read_cr4, __asm__ volatile("movl %%cr4, %0" : "=b"(value)));
+	}
+}
+
+FUNCTION segments(unsigned times)
+{
+	uint32_t data, code;
+
+	for (unsigned at = 0; at < times; at++) {
+		COUNTED(segments_store_ds, __asm__ volatile("movl %%ds, %0" : "=r"(data)));
+		COUNTED(segments_load_es, __asm__ volatile("movl %0, %%es" : : "r"(data)));
+		COUNTED(segments_store_cs, __asm__ volatile("movl %%cs, %0" : "=a"(code)));
+		if (data == code)
+			panic("DS and CS are both %x", data, code);
+	}
+}
+
 FUNCTION sleep(unsigned until)
 {
 	cli();
@@ -208,10 +263,16 @@ void kernel_main(uint32_t magic, void *information)
 	software(21);
 	breakpoints(11);
 	faults(14);
+	flags(70);
+	reads(20);
+	segments(15);
 	timer_init(HERTZ, on_tick);
 	sleep(TICKS);
 	for (unsigned at = 0; at < sizeof(accounts) / sizeof(*accounts); at++)
 		print("count: %s %s %u\n", accounts[at]->function, accounts[at]->instruction, accounts[at]->times);
+	for (unsigned at = 0; at < sizeof(inline_accounts) / sizeof(*inline_accounts); at++)
+		print("inline: %s %s %u\n", inline_accounts[at]->function, inline_accounts[at]->instruction,
+		      inline_accounts[at]->times);
 	print("count: vector %u %u\n", SOFTWARE_VECTOR, softwares);
 	print("count: vector %u %u\n", EXCEPTION_BREAKPOINT, breaks);
 	print("count: vector %u %u\n", EXCEPTION_UNDEFINED, undefined);

@@ -56,7 +56,7 @@ def _folded_lines(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def _time(trace: Trace, cycles: int) -> str:
-    from hypervisor.trace.table import duration
+    from hypervisor.terminal import duration
 
     return duration(trace.nanoseconds(cycles))
 

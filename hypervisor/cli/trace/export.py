@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypervisor.cli.trace.options import Commands, add_choice, add_file, opened, tell, write_whole
+from hypervisor.cli.trace.options import Commands, add_choice, add_file, opened, tell
+from hypervisor.files import write_whole
 from hypervisor.trace.format import TraceError
 
 if TYPE_CHECKING:

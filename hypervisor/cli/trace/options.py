@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,19 +51,3 @@ def tell(path: Path, notices: list[str]) -> None:
     """Tell what limits what was shown, apart from it."""
     for notice in notices:
         print(f"ring3: {path}: {notice}", file=sys.stderr)
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file, which is there when it is whole. TraceError where it cannot be."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "Is a directory")
-        with part.open("wb") as file:
-            for data in parts:
-                file.write(data)
-        part.rename(path)
-    except OSError as error:
-        raise TraceError(f"{path} cannot be written ({error.strerror}); choose another file") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from hypervisor.cli.trace.options import Commands, add_file, opened, tell, write_whole
+from hypervisor.cli.trace.options import Commands, add_file, opened, tell
+from hypervisor.files import write_whole
 from hypervisor.trace.format import TraceError
 
 _LEAST, _MOST = 20, 1000  # columns of a picture
