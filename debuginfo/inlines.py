@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from elftools.dwarf.compileunit import CompileUnit
@@ -30,51 +31,74 @@ class Inlined:
     depth: int
 
 
+@dataclass(frozen=True)
+class _Function:
+    """A function that code was made of: what `_scopes` needs to read what was inlined into it."""
+
+    first: int
+    last: int
+    die: DIE
+    base: int
+    files: dict[int, str]
+
+
 class Inlines:
-    """Look-up of `address -> inlined functions`. All debug information is read when somebody first asks."""
+    """Look-up of `address -> inlined functions`. Functions are found at once, what was inlined into them when somebody
+    asks."""
 
     def __init__(self, elf: ELFFile) -> None:
-        self._found: list[Inlined] = []
-        self._firsts: list[int] = []
-        self._longest = 0
+        self._functions: list[_Function] = []
+        self._read: dict[int, list[Inlined]] = {}  # by offset of the function's DIE
         try:
             if elf.has_dwarf_info(strict=True):
-                self._read(elf.get_dwarf_info())
+                self._functions = sorted(_functions(elf.get_dwarf_info()), key=lambda one: one.first)
         except DAMAGE:
-            self._found = []
-        self._found.sort(key=lambda one: (one.first, one.depth))
-        self._firsts = [one.first for one in self._found]
-        self._longest = max((one.last - one.first for one in self._found), default=0)
+            self._functions = []
+        self._firsts = [one.first for one in self._functions]
+        self._longest = max((one.last - one.first for one in self._functions), default=0)
 
     def find(self, address: int) -> list[Inlined]:
         """Those that hold `address`, the innermost first."""
         low = bisect.bisect_left(self._firsts, address - self._longest)
         high = bisect.bisect_right(self._firsts, address)
-        return sorted((one for one in self._found[low:high] if address < one.last), key=lambda one: -one.depth)
+        found = {one for function in self._functions[low:high] if address < function.last
+                 for one in self._inlined(function) if one.first <= address < one.last}  # fmt: skip
+        return sorted(found, key=lambda one: -one.depth)
 
-    def _read(self, dwarf: DWARFInfo) -> None:
-        for unit in dwarf.iter_CUs():
-            top = unit.get_top_DIE()
-            base = _value(top, "DW_AT_low_pc") or 0
-            program = dwarf.line_program_for_CU(unit)
-            files = file_names(program) if program else {}
-            for child in top.iter_children():
-                if child.tag == "DW_TAG_subprogram":
-                    self._scope(dwarf, unit, child, base, 0, files)
+    def _inlined(self, function: _Function) -> list[Inlined]:
+        known = self._read.get(function.die.offset)
+        if known is None:
+            try:
+                known = list(_scopes(function, function.die, 0))
+            except DAMAGE:
+                known = []
+            self._read[function.die.offset] = known
+        return known
 
-    def _scope(self, dwarf: DWARFInfo, unit: CompileUnit, die: DIE, base: int, depth: int,
-               files: dict[int, str]) -> None:  # fmt: skip
-        for child in die.iter_children():
-            if child.tag not in _SCOPES:
-                continue
-            inner = depth + (child.tag == "DW_TAG_inlined_subroutine")
-            if inner > depth:
-                name, line = _name(child), _value(child, "DW_AT_call_line") or 0
-                file = files.get(_value(child, "DW_AT_call_file") or 0, "") if line else ""
-                self._found += [
-                    Inlined(first, last, name, file, line, inner) for first, last in _ranges(dwarf, unit, child, base)
-                ]
-            self._scope(dwarf, unit, child, base, inner, files)
+
+def _functions(dwarf: DWARFInfo) -> Iterator[_Function]:
+    for unit in dwarf.iter_CUs():
+        top = unit.get_top_DIE()
+        base = _value(top, "DW_AT_low_pc") or 0
+        program = dwarf.line_program_for_CU(unit)
+        files = file_names(program) if program else {}
+        for child in top.iter_children():
+            if child.tag == "DW_TAG_subprogram":
+                for first, last in _ranges(child, base):
+                    yield _Function(first, last, child, base, files)
+
+
+def _scopes(function: _Function, die: DIE, depth: int) -> Iterator[Inlined]:
+    for child in die.iter_children():
+        if child.tag not in _SCOPES:
+            continue
+        inner = depth + (child.tag == "DW_TAG_inlined_subroutine")
+        if inner > depth:
+            name, line = _name(child), _value(child, "DW_AT_call_line") or 0
+            file = function.files.get(_value(child, "DW_AT_call_file") or 0, "") if line else ""
+            for first, last in _ranges(child, function.base):
+                yield Inlined(first, last, name, file, line, inner)
+        yield from _scopes(function, child, inner)
 
 
 def _value(die: DIE, attribute: str) -> int | None:
@@ -94,17 +118,17 @@ def _name(die: DIE) -> str:
     return "?"
 
 
-def _ranges(dwarf: DWARFInfo, unit: CompileUnit, die: DIE, base: int) -> list[tuple[int, int]]:
+def _ranges(die: DIE, base: int) -> list[tuple[int, int]]:
     low, high = _value(die, "DW_AT_low_pc"), die.attributes.get("DW_AT_high_pc")
     if low is not None and high is not None:
         # An offset, unless its form is an address (DWARF 4 on).
         last = int(high.value) + (0 if high.form == "DW_FORM_addr" else low)
         return [(low, last)]
     listed = _value(die, "DW_AT_ranges")
-    lists = dwarf.range_lists()
-    if listed is None or lists is None:
+    lists = die.dwarfinfo.range_lists()
+    if listed is None or lists is None or not isinstance(die.cu, CompileUnit):
         return []
-    entries = lists.get_range_list_at_offset(listed, cu=unit)
+    entries = lists.get_range_list_at_offset(listed, cu=die.cu)
     found = []
     for entry in entries:
         if isinstance(entry, RangeEntry):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PLAIN_WIDTH = 200  # columns for tables that nobody sees on a terminal: enough to cut nothing off
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
@@ -10,6 +13,8 @@ _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
 
 def console() -> Console:
     """Standard output: as it is on a terminal, else wide and plain."""
+    from rich.console import Console  # not for those who only want to tell a time
+
     found = Console(highlight=False, emoji=False)
     return found if found.is_terminal else Console(highlight=False, emoji=False, width=_PLAIN_WIDTH, no_color=True)
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypervisor.cli import run
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.recording import add_recording_options, recording_config
 from hypervisor.cli.trace.options import Commands
@@ -60,6 +59,8 @@ def _add_top(parser: Parser) -> None:
 
 
 def _record(options: argparse.Namespace) -> int:
+    from hypervisor.cli import run  # with all that a machine is made of
+
     return run.main(["--trace", options.file, *options.rest])
 
 
