@@ -20,6 +20,8 @@ SLOT_SIZE = 8
 SELMAP_OFFSET = 0x2_0000  # guest selector -> host selector, 65536 * u16
 REVMAP_OFFSET = 0x4_0000  # host selector -> guest selector, 65536 * u16
 GUEST_VISIBLE_SIZE = 0x6_0000
+TRAMPOLINES_OFFSET = 0x6_0000  # code that a binary port puts in place of instructions of the kernel
+TRAMPOLINES_SIZE = 0x7_0000  # up to the landing stubs, also where the slide moves it
 
 # The landing stubs are 64-bit code; a far jump names them by linear address, so that segment bases
 # and the mmap_min_addr slide do not matter. They lie at the end of the hole, behind all that the
@@ -76,7 +78,12 @@ TRAPS_OFFSET = 0x30_0000
 TRAPS_SIZE = 0x10_0000
 COVERAGE_OFFSET = 0x40_0000  # table of coverage_counter, hashed by place
 COVERAGE_SIZE = 0x10_0000
-TRACE_OFFSET = 0x50_0000
+PLACES_OFFSET = 0x50_0000  # of the trampolines' instructions: pairs of u32 by rising offset, and the original address
+PLACES_SIZE = 0x10_0000
+INSIDE_OFFSET = 0x60_0000  # those whose original bytes are no more, by rising original address, and the offset
+INSIDE_SIZE = 0x10_0000
+TRAMPOLINES_FILE_OFFSET = 0x70_0000  # what is mapped at TRAMPOLINES_OFFSET
+TRACE_OFFSET = 0x80_0000
 TRACE_RECORD_SIZE = 64
 
 # --- Guest-physical: where a VGA's memory can be seen ---------------------------------------------

@@ -94,7 +94,8 @@ def _map(opcode: bytes, reg: int, index: int, offset: int) -> bytes:
             + (layout.HOLE + offset).to_bytes(4, "little"))
 
 
-def _gate(name: str) -> bytes:
+def gate(name: str) -> bytes:
+    """The call that makes a hypercall: 7 bytes that work at any address."""
     address = layout.HOLE + layout.GATES_OFFSET + 4 * by_name[name].number
     return _CS_PREFIX + b"\xff\x15" + address.to_bytes(4, "little")
 
@@ -119,7 +120,7 @@ def _flags() -> Iterator[Sequence]:
     yield Sequence(Action.STI, (
         Step(_SS_PREFIX + store + b"\x00"), Step(_push(_ECX)),
         Step(_absolute(b"\x0f\xb6", _ECX, not_pending), *held), Step(b"\xe3\x03", *held),
-        Step(_pop(_ECX), *held), Step(b"\xeb\x08"), Step(_pop(_ECX), *held), Step(_gate("deliver_pending"))))
+        Step(_pop(_ECX), *held), Step(b"\xeb\x08"), Step(_pop(_ECX), *held), Step(gate("deliver_pending"))))
     both = 12, (_ECX, _EAX)
     flags_out, flags_in = layout.HOLE + layout.FLAGS_OUT_OFFSET, layout.HOLE + layout.FLAGS_IN_OFFSET
     yield Sequence(Action.PUSHF, (
@@ -133,7 +134,7 @@ def _flags() -> Iterator[Sequence]:
         Step(_SS_PREFIX + b"\x8a\x80" + flags_in.to_bytes(4, "little"), *held),
         Step(_SS_PREFIX + b"\xa2" + mask.to_bytes(4, "little"), *held),
         Step(_absolute(b"\x0a", _EAX, not_pending), *held), Step(_pop(_EAX), *held), Step(b"\x7e\x03"),
-        Step(b"\x9d"), Step(b"\xeb\x08", done=True), Step(b"\x9d"), Step(_gate("deliver_pending"), done=True)))
+        Step(b"\x9d"), Step(b"\xeb\x08", done=True), Step(b"\x9d"), Step(gate("deliver_pending"), done=True)))
 
 
 def _moves() -> Iterator[Sequence]:
@@ -197,7 +198,7 @@ def _far_gates() -> Iterator[Sequence]:
 SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_far_gates())
 
 
-COVERED_GATE = _gate("covered")
+COVERED_GATE = gate("covered")
 HLT = b"\xf4"  # traps in ring 3; stands where a gate is too long
 # What coverage puts a gate over. The others are gates already.
 COUNTED = frozenset(Action) - {Action.INT, Action.SYSENTER}

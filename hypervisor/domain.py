@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercalls import layout, sequences
+from hypercalls.binary_port import BinaryPort
 from hypercalls.structs import TRACE_COVERAGE, ExitReason, LostTicks, MonitorError, Shutdown
 from hypervisor import cpu_model, interrupts, memory_map
 from hypervisor.bus import Bus, MachineStop
@@ -49,6 +50,7 @@ from hypervisor.gdb.target import Target
 from hypervisor.inventory import devices
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
+from hypervisor.loaders.ported import put_trampolines, read_port
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.memory import GuestMemory
 from hypervisor.net.capture import Capture
@@ -90,6 +92,7 @@ class DomainConfig:
     bits when the guest accesses and writes, not before (slower).
     `serials`: the serial ports beside the console; others do not exist.
     `traps`: (guest-physical address, first byte) of instructions to replace by HLT for emulation.
+    `port`: what makes the kernel, a binary, a ported one, unless its file says.
     `counted`: (guest-physical address, number in sequences.SEQUENCES) of inline sequences to count; None: nothing is
     counted.
     """
@@ -115,6 +118,7 @@ class DomainConfig:
     trace: TraceConfig | Recording | None = None
     gdb: GdbConfig | None = None
     traps: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    port: BinaryPort | None = field(default=None, repr=False)
     counted: tuple[tuple[int, int], ...] | None = field(default=None, repr=False)
 
     @property
@@ -306,28 +310,46 @@ class Domain:
     def _replace_code(self) -> None:
         """Replace the listed instructions and sequences in memory, and tell the monitor what they were.
 
-        Instructions by HLT, which traps in ring 3, for --unported; sequences by what counts them.
+        Instructions by HLT, which traps in ring 3, for --unported; sequences by what counts them; what a binary port
+        patches, where its file has not been patched yet.
         """
         distance = self.boot.image.distance
         places = [(address + distance, bytes([byte]), byte, sequences.HLT) for address, byte in self.config.traps]
+        places += self._ported_places()
         for address, number in self.config.counted or ():
             code = sequences.SEQUENCES[number].code
             places.append((address + distance, code, code[0] | (number + 1) << 8, sequences.covered(number)))
         if len(places) * 8 > layout.TRAPS_SIZE:
             raise RingError(f"{self.config.kernel} has {len(places)} instructions to replace, which are too many")
         places.sort()
-        table = b"".join(struct.pack("<II", address, entry) for address, _, entry, _ in places)
+        table = b"".join(struct.pack("<II", address, entry) for address, _, entry, _ in places if entry)
         self.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
         for address, code, _, instead in places:
-            if self.memory.read(address, len(code)) != code:
+            if self.memory.read(address, len(code)) not in (code, instead):
                 raise RingError(
                     f"{self.config.kernel} is not loaded as its ELF program headers say, so its instructions cannot be "
-                    "found for --unported or --coverage"
+                    "found; --unported, --coverage and --port need that"
                 )
             self.memory.write(address, instead)
-        self.control.trap_count = len(places)
+        self.control.trap_count = len(table) // 8
         if self.config.counted is not None:
             self.control.trace_mask |= 1 << TRACE_COVERAGE
+
+    def _ported_places(self) -> list[tuple[int, bytes, int, bytes]]:
+        """Physical addresses of a binary port's patches, their bytes before, entries of the side table, and bytes
+        afterwards."""
+        port = self.config.port or read_port(self.config.kernel)
+        if port is None:
+            return []
+        put_trampolines(self.shared, port)
+        symbols, found = Symbols(self.config.kernel, self.boot.image.distance), []
+        for patch in port.patches:
+            at = symbols.loaded_at(patch.address + self.boot.image.distance)
+            if at is None:
+                raise RingError(f"{self.config.kernel}: its port changes {patch.address:#x}, which is not in it; port it "
+                                "again")  # fmt: skip
+            found.append((at, patch.before, patch.before[0] if patch.traps else 0, patch.after))
+        return found
 
     # --- running ------------------------------------------------------------------------------------
 

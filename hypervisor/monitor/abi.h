@@ -14,6 +14,8 @@
 #define SELMAP_OFFSET 0x20000
 #define REVMAP_OFFSET 0x40000
 #define GUEST_VISIBLE_SIZE 0x60000
+#define TRAMPOLINES_OFFSET 0x60000
+#define TRAMPOLINES_SIZE 0x70000
 #define LANDING 0xfefe0000
 #define LANDING_STUB_SIZE 0x20
 #define LANDING_COUNT 0x100
@@ -56,7 +58,12 @@
 #define TRAPS_SIZE 0x100000
 #define COVERAGE_OFFSET 0x400000
 #define COVERAGE_SIZE 0x100000
-#define TRACE_OFFSET 0x500000
+#define PLACES_OFFSET 0x500000
+#define PLACES_SIZE 0x100000
+#define INSIDE_OFFSET 0x600000
+#define INSIDE_SIZE 0x100000
+#define TRAMPOLINES_FILE_OFFSET 0x700000
+#define TRACE_OFFSET 0x800000
 #define TRACE_RECORD_SIZE 0x40
 #define VGA_MEMORY 0xa0000
 #define VGA_MEMORY_SIZE 0x20000
@@ -610,7 +617,7 @@ struct control_block {
 	uint32_t rom_size;
 	struct cpuid_leaf cpuid[16]; /* the virtual CPU's model */
 	uint32_t cpuid_count; /* leaves of it; all others are zeros */
-	uint32_t reserved0;
+	uint32_t places; /* entries at PLACES_OFFSET */
 	uint32_t trace_mask; /* bit TraceKind set: record this kind */
 	uint32_t trace_slots; /* records in the ring: a power of two, at least 8; 0: no ring */
 	uint64_t trace_head; /* records ever written by the monitor */
@@ -632,7 +639,7 @@ struct control_block {
 	struct serial_port serial[4]; /* by number; the first is the console */
 	uint8_t cmos[128]; /* CMOS memory; the bytes of the clock are those that it was last stopped or set at */
 	uint32_t lost_ticks; /* LostTicks */
-	uint32_t reserved1;
+	uint32_t inside; /* entries at INSIDE_OFFSET */
 	uint32_t posted_head; /* posted writes ever queued */
 	uint32_t posted_tail; /* posted writes ever seen by the VMM */
 	uint32_t recent_head; /* entries ever written to `recent` */

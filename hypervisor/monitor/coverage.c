@@ -29,7 +29,7 @@ static struct coverage_counter *counter_of(uint32_t eip, uint32_t form, uint32_t
  * (power-off), so what is known lies in the control block. */
 void coverage_begins(uint32_t form, uint32_t number)
 {
-	struct coverage_counter *c = counter_of(machine.instruction_eip, form, number);
+	struct coverage_counter *c = counter_of(original_eip(machine.instruction_eip), form, number);
 
 	if (!c) {
 		control.coverage_lost++;

@@ -60,7 +60,7 @@ uint32_t exit_to_vmm(uint32_t reason)
 	control.exits[reason & 31]++;
 	coverage_exit();
 	control.exit.reason = reason;
-	control.exit.eip = machine.instruction_eip;
+	control.exit.eip = original_eip(machine.instruction_eip);
 	control.exit.cr3 = shared.cr3;
 	control.run_state = 3;
 	if (traced)

@@ -86,7 +86,7 @@ static bool enter(const struct event *event)
 		return false;
 	if (event->has_error)
 		frame[count++] = event->error;
-	frame[count++] = vcpu.eip;
+	frame[count++] = original_eip(vcpu.eip);
 	frame[count++] = vcpu.cs.selector;
 	/* Faults push RF, so that returning from them does not meet the same breakpoint (SDM vol. 3, 17.3.1.1). */
 	frame[count++] = flags_for_guest() | (event->cause == CAUSE_FAULT ? FLAG_RF : 0);

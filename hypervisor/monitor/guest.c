@@ -26,6 +26,15 @@ static bool device_copy(uint32_t linear, uint8_t *bytes, uint32_t size, bool wri
 	return true;
 }
 
+/* What the guest sees in the hole; NULL where there is nothing. No access is over the end of a page. */
+const uint8_t *hole_bytes(uint32_t offset, uint32_t size)
+{
+	if (offset + size <= GUEST_VISIBLE_SIZE)
+		return state + offset;
+	offset -= TRAMPOLINES_OFFSET;
+	return offset + size <= TRAMPOLINES_SIZE ? state + TRAMPOLINES_FILE_OFFSET + offset : NULL;
+}
+
 static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access)
 {
 	while (size) {
@@ -37,10 +46,12 @@ static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access
 				return raise_page_fault(linear, access | 1);
 			uint32_t offset = linear - HOLE;
 
-			if (offset + part > GUEST_VISIBLE_SIZE)
-				memset(bytes, 0xff, part);
+			const uint8_t *from = hole_bytes(offset, part);
+
+			if (from)
+				memcpy(bytes, from, part);
 			else
-				memcpy(bytes, state + offset, part);
+				memset(bytes, 0xff, part);
 		} else {
 			if (!translate(linear, access, &to))
 				return false;

@@ -171,7 +171,7 @@ static bool run(uint32_t number, bool traced)
 
 	control.calls[number]++;
 	recent->number = number;
-	recent->eip = machine.instruction_eip;
+	recent->eip = original_eip(machine.instruction_eip);
 	if (number < 64 && number != HC_IRET)
 		return xen_call(number);
 	return collect(&call) && (traced ? traced_operation(&call) : operation_run(&call));

@@ -231,6 +231,9 @@ struct instruction {
 	uint32_t immediate;
 	uint32_t far_selector;
 };
+uint32_t original_eip(uint32_t eip);
+uint32_t trampoline_eip(uint32_t eip);
+const uint8_t *hole_bytes(uint32_t offset, uint32_t size);
 uint32_t replaced_at(uint32_t linear);
 bool decode(uint32_t eip, struct instruction *out);
 uint32_t register_read(uint32_t number, uint32_t size);

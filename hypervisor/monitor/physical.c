@@ -38,11 +38,11 @@ static void device_write(uint64_t physical, uint32_t size, uint32_t value)
 
 static bool hole_read(uint32_t offset, uint32_t size, uint32_t *value)
 {
-	*value = ~0u;
-	if (offset + size <= GUEST_VISIBLE_SIZE) {
-		*value = 0;
-		memcpy(value, state + offset, size);
-	}
+	const uint8_t *from = hole_bytes(offset, size);
+
+	*value = from ? 0 : ~0u;
+	if (from)
+		memcpy(value, from, size);
 	*value &= mask_of(size);
 	return true;
 }

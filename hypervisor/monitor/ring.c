@@ -43,7 +43,7 @@ bool transfer_to(const struct segment *cs, uint32_t eip)
 	if (eip > cs->limit)
 		return raise_fault(VECTOR_GP, 0);
 	cs_set(cs);
-	vcpu.eip = eip;
+	vcpu.eip = trampoline_eip(eip);
 	return true;
 }
 

@@ -100,7 +100,7 @@ static void set_busy(uint32_t selector, bool busy)
 
 static void state_save(const struct segment *tss, uint32_t eflags)
 {
-	uint32_t registers[REGISTERS] = { vcpu.eip, eflags };
+	uint32_t registers[REGISTERS] = { original_eip(vcpu.eip), eflags };
 	bool wide = tss->access & TSS_WIDE;
 	uint32_t at = tss->base + (wide ? TSS_REGISTERS : TSS16_REGISTERS), count = wide ? SELECTORS : TSS16_SELECTOR_COUNT;
 
@@ -275,6 +275,7 @@ static bool begin(const struct task_start *task)
 		return false;
 	if (vcpu.cpl)
 		enter_outer();
+	vcpu.eip = trampoline_eip(vcpu.eip);
 	if (vcpu.eip > vcpu.cs.limit)
 		return raise_fault(VECTOR_GP, 0);
 	if (task->event.has_error && !stack_push(&task->event.error, task->wide ? 4 : 2))

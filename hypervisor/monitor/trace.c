@@ -114,7 +114,7 @@ static struct trace_record record_of(uint32_t kind, uint32_t number, uint64_t st
 {
 	return (struct trace_record){
 		.tsc = start, .kind = (uint8_t)kind, .cpl = (uint8_t)vcpu.cpl, .number = (uint8_t)number,
-		.flags = (uint8_t)(nesting() << 4), .eip = machine.instruction_eip, .cr3 = shared.cr3, .esp = vcpu.esp,
+		.flags = (uint8_t)(nesting() << 4), .eip = original_eip(machine.instruction_eip), .cr3 = shared.cr3, .esp = vcpu.esp,
 		.args = { args[0], args[1], args[2], args[3], args[4] },
 	};
 }

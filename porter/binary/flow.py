@@ -17,6 +17,7 @@ from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, pref
 from porter.binary.plausible import looks_like_text
 from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer
 
+_SOURCES_KEPT = 4  # of one target: enough to find a way to it that is beyond doubt
 _TABLE_LIMIT = 4096  # entries of one switch table
 _MAY_NOT_RETURN = (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL, Action.FAR_JUMP)
 
@@ -43,6 +44,8 @@ class Flow:
         )
         self._functions = [(s.address, s.address + s.size) for s in image.functions if s.size]
         self._function_starts = [start for start, _ in self._functions]
+        # Targets of branches and calls, switch tables and known constants: some of the instructions that lead there.
+        self.sources: dict[int, list[int]] = {}
         self._table_entries: set[int] = set()
         self._pending: list[int] = []
         for symbol in image.objects:
@@ -144,12 +147,12 @@ class Flow:
         data, base = code.data, code.region.base
         word = OPERAND_SIZE in data[offset:at]
         if action in (Action.BRANCH8, Action.JUMP8):
-            self._pending.append((base + after + _signed8(data[after - 1])) & 0xFFFF_FFFF)
+            self._lead(base + offset, (base + after + _signed8(data[after - 1])) & 0xFFFF_FFFF)
             return action == Action.BRANCH8
         if action in (Action.BRANCH32, Action.JUMP32, Action.CALL):
             if not word:
                 relative = int.from_bytes(data[after - 4 : after], "little")
-                self._pending.append((base + after + relative) & 0xFFFF_FFFF)
+                self._lead(base + offset, (base + after + relative) & 0xFFFF_FFFF)
             return action != Action.JUMP32
         if action == Action.GROUP5:
             return self._group5(code, offset, at, after, constants)
@@ -158,29 +161,36 @@ class Flow:
             return False
         self.candidates.append((code, offset))
         if action in (Action.FAR_JUMP, Action.FAR_CALL):
-            to_code = word or self._absolute(int.from_bytes(data[at + 1 : at + 5], "little"))
+            to_code = word or self._absolute(base + offset, int.from_bytes(data[at + 1 : at + 5], "little"))
             return action == Action.FAR_CALL or not to_code  # to a task: another one comes back behind it
         if action == Action.FAR_RETURN:
             self._pushed_target(code, code.previous(offset))
             return False
         return action != Action.UNDEFINED
 
-    def _absolute(self, address: int) -> bool:
+    def _lead(self, source: int, target: int) -> None:
+        """Note that the instruction at `source` leads to `target`."""
+        self._pending.append(target)
+        known = self.sources.setdefault(target, [])
+        if len(known) < _SOURCES_KEPT:
+            known.append(source)
+
+    def _absolute(self, source: int, address: int) -> bool:
         """Note a target by link or load address; False where the image has none there."""
         target = self.image.resolve(address)
         if target is not None:
-            self._pending.append(target)
+            self._lead(source, target)
         return target is not None
 
     def _pushed_target(self, code: CodeMap, push: int | None) -> None:
         """A return goes to the `push $target` in front of it."""
         if push is not None and code.data[push] == 0x68 and code.length[push] == 5:
-            self._absolute(int.from_bytes(code.data[push + 1 : push + 5], "little"))
+            self._absolute(code.region.base + push, int.from_bytes(code.data[push + 1 : push + 5], "little"))
 
-    def _carried_target(self, code: CodeMap, after: int) -> bool:
+    def _carried_target(self, code: CodeMap, gate: int, after: int) -> bool:
         """A far gate goes to the offset in the `push $offset` behind it; False where the image has none there."""
         return code.data[after : after + 1] == b"\x68" and self._absolute(
-            int.from_bytes(code.data[after + 1 : after + 5], "little")
+            code.region.base + gate, int.from_bytes(code.data[after + 1 : after + 5], "little")
         )
 
     def _group5(self, code: CodeMap, offset: int, at: int, after: int, constants: dict[int, tuple[int, int]]) -> bool:
@@ -193,12 +203,12 @@ class Flow:
             return True
         if modrm == 0x15 and GATE_SEGMENT in code.data[offset:at]:
             number = gate_of_pointer(int.from_bytes(code.data[after - 4 : after], "little"))
-            to_code = number in FAR_GATES and self._carried_target(code, after)
+            to_code = number in FAR_GATES and self._carried_target(code, offset, after)
             return number not in ENDING_GATES or (number in FAR_GATES and not to_code)
         if modrm >> 6 == 3:
             known = constants.get(modrm & 7)
             if known and not self._written_since(code, known[0], offset):
-                self._absolute(known[1])
+                self._absolute(code.region.base + offset, known[1])
         elif operation == 4 and modrm & 0xC7 == 4 and code.data[at + 2] & 0xC7 == 0x85:  # jmp *table(,%reg,4)
             self._switch(code, offset, int.from_bytes(code.data[after - 4 : after], "little"))
         return operation == 2
@@ -231,6 +241,6 @@ class Flow:
             if not low <= target < high or entry in self._table_entries:
                 break
             self._table_entries.add(entry)
-            self._pending.append(target)
+            self._lead(code.region.base + jump, target)
             entry += 4
         self.exclude(table, entry, Evidence.DATA)

@@ -85,7 +85,7 @@ def survey(path: Path | str, lines: bool = True, content: bytes | None = None) -
     `lines`: look up source lines in DWARF. `content`: what the file holds, where it is no file of its own.
     """
     image = load(path, content)
-    return _Surveyor(image, Lines(image.elf) if lines else None).run()
+    return Surveyor(image, Lines(image.elf) if lines else None).run()
 
 
 def survey_all(path: Path | str, lines: bool = True) -> Iterator[Survey]:
@@ -115,7 +115,9 @@ def scan(path: Path | str) -> list[Site]:
     return survey(path, lines=False).left
 
 
-class _Surveyor:
+class Surveyor:
+    """Surveys one image; `discovery` is the code that was found."""
+
     def __init__(self, image: Image, lines: Lines | None) -> None:
         self.discovery = Discovery(image)
         self.image, self.lines = self.discovery.image, lines

@@ -1,0 +1,108 @@
+"""What a ported binary says to the monitor: a note in the ELF file, or the same handed over in memory.
+
+The note (PT_NOTE, owner "ring3", type `NOTE_TYPE`) holds the trampolines, code that is mapped at
+`layout.TRAMPOLINES_OFFSET` of the hole; for each of their instructions the address of the original; and what was
+changed in the file, as it was and as it is. Addresses are those that the kernel is linked at.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from hypercalls import layout
+
+NOTE_OWNER, NOTE_TYPE = b"ring3\0", 0x726F7033  # "3por"
+VERSION = 1
+HLT = b"\xf4"  # put over the first byte of an instruction, it makes it trap
+_HEAD = struct.Struct("<6I")  # version, bytes of code, places, patches, length of the packed rest, its CRC-32
+_PAIR = struct.Struct("<II")
+_PATCH = struct.Struct("<II")  # address, bytes; these behind it, before and after
+
+
+class PortFormatError(Exception):
+    """A note that makes no sense; the message says why."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Bytes of the kernel that were changed, as many before as after."""
+
+    address: int
+    before: bytes
+    after: bytes
+
+    @property
+    def traps(self) -> bool:
+        """Whether it makes one instruction trap, and changes nothing else."""
+        return self.after == HLT
+
+    @property
+    def end(self) -> int:
+        """The address behind it."""
+        return self.address + len(self.before)
+
+
+@dataclass(frozen=True)
+class BinaryPort:
+    """A ported binary's part that is not in its segments.
+
+    `code`: the trampolines; `places`: (offset in them, address of the original instruction) by rising offset, also of
+    the jump at each end, which stands for what follows; `patches` by rising address.
+    """
+
+    code: bytes
+    places: tuple[tuple[int, int], ...]
+    patches: tuple[Patch, ...]
+
+    def inside(self) -> list[tuple[int, int]]:
+        """(original address, offset in the trampolines) of the instructions whose first byte is no more, by rising
+        address."""
+        found, patches = [], iter(self.patches)
+        patch = next(patches, None)
+        for offset, address in sorted(self.places, key=lambda place: place[1]):
+            while patch and patch.end <= address:
+                patch = next(patches, None)
+            if patch and patch.address < address and not patch.traps:
+                found.append((address, offset))
+        return found
+
+    def pack(self) -> bytes:
+        """The description of the note."""
+        rest = b"".join(
+            [self.code, *(_PAIR.pack(*place) for place in self.places),
+             *(_PATCH.pack(one.address, len(one.before)) + one.before + one.after for one in self.patches)]
+        )  # fmt: skip
+        packed = zlib.compress(rest)
+        return _HEAD.pack(VERSION, len(self.code), len(self.places), len(self.patches), len(packed),
+                          zlib.crc32(packed)) + packed
+
+
+def unpack(note: bytes) -> BinaryPort:
+    """The inverse of `BinaryPort.pack`. Raises PortFormatError."""
+    if len(note) < _HEAD.size:
+        raise PortFormatError("the note of its port is cut short")
+    version, code_size, place_count, patch_count, size, check = _HEAD.unpack_from(note)
+    if version != VERSION:
+        raise PortFormatError(f"it was ported by another ring3 (version {version} of the note, not {VERSION})")
+    packed = note[_HEAD.size : _HEAD.size + size]
+    if zlib.crc32(packed) != check or code_size > layout.TRAMPOLINES_SIZE:
+        raise PortFormatError("the note of its port is damaged")
+    try:
+        unpacker = zlib.decompressobj()
+        rest = unpacker.decompress(packed, layout.TRAMPOLINES_SIZE + 2 * layout.PLACES_SIZE + (64 << 20))
+        code, at = rest[:code_size], code_size + 8 * place_count
+        places = tuple(_PAIR.iter_unpack(rest[code_size:at]))
+        patches = []
+        for _ in range(patch_count):
+            address, length = _PATCH.unpack_from(rest, at)
+            at += _PATCH.size
+            before, after = rest[at : at + length], rest[at + length : at + 2 * length]
+            if len(after) != length or not length:
+                raise PortFormatError("the note of its port is damaged")
+            patches.append(Patch(address, before, after))
+            at += 2 * length
+    except (struct.error, zlib.error):
+        raise PortFormatError("the note of its port is damaged") from None
+    return BinaryPort(code, places, tuple(patches))  # type: ignore[arg-type]

@@ -1,0 +1,71 @@
+"""Where somebody may come to: places that no patch may have in its middle.
+
+That are targets of branches and calls, also of code that is only guessed at, symbols, and whatever has the look of a
+pointer to them: a word in memory, or an immediate, by link or by load address.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from porter.binary.code import CodeMap
+from porter.binary.flow import Flow
+from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
+
+_RELATIVE8 = (Action.BRANCH8, Action.JUMP8)
+_RELATIVE32 = (Action.BRANCH32, Action.JUMP32, Action.CALL)
+
+
+def barriers(flow: Flow) -> set[int]:
+    """Link addresses at which a patch may begin, but which it may not cover otherwise."""
+    found = set(flow.sources)
+    found.update(flow.references)
+    found.update(symbol.address for symbol in flow.image.symbols)
+    if flow.image.entry is not None:
+        found.add(flow.image.entry)
+    found |= _pointers(flow)
+    for code in flow.maps:
+        found |= _swept(code)
+    return found
+
+
+def _pointers(flow: Flow) -> set[int]:
+    """Words in memory that could be addresses of code, aligned as compilers align them."""
+    image, found = flow.image, set[int]()
+    ranges = [(region.base, region.end, 0) for region in image.code]
+    for segment in image.segments:
+        shift = segment.virtual - segment.physical
+        ranges += [(region.base - shift, region.end - shift, shift) for region in image.code
+                   if shift and segment.virtual <= region.base < segment.virtual + segment.file_size]  # fmt: skip
+    low, high = min(start for start, _, _ in ranges), max(end for _, end, _ in ranges)
+    for region in image.regions:
+        data = region.data[-region.base % 4 :]
+        words = array("I", data[: len(data) // 4 * 4])
+        for word in {word for word in words if low <= word < high}:
+            found.update(word + shift for start, end, shift in ranges if start <= word < end)
+    return found
+
+
+def _swept(code: CodeMap) -> set[int]:
+    """Targets of branches in a linear reading of what nothing shows to be code: a hint, and good for no more."""
+    found = set[int]()
+    for start, end in code.gaps(0, code.size):
+        at = start
+        while at < end:
+            size = code.decode(at)
+            if not size:
+                at += 1
+                continue
+            opcode = at + prefix_length(code.data, at, size)
+            action = ONE_BYTE[code.data[opcode]]
+            if action == Action.TWO_BYTE and opcode + 1 < code.size:
+                action = TWO_BYTE[code.data[opcode + 1]]
+            after = at + size
+            if action in _RELATIVE8:
+                value = code.data[after - 1]
+                found.add(code.region.base + after + (value - 256 if value & 0x80 else value))
+            elif action in _RELATIVE32:
+                value = int.from_bytes(code.data[after - 4 : after], "little")
+                found.add((code.region.base + after + value) & 0xFFFF_FFFF)
+            at = after
+    return found

@@ -1,0 +1,30 @@
+"""Code that runs where it was loaded, before paging maps it to where it is linked.
+
+A jump to the hole is relative to where it stands, so code that runs elsewhere than it is linked needs one that is not. From
+the entry point on, code runs at its load address until it jumps by an absolute address.
+"""
+
+from __future__ import annotations
+
+from porter.binary.flow import Flow
+from porter.elf.proof import Proof
+
+
+class LowCode:
+    """Link addresses of code that runs at its load address: `only` there, or (`mixed`) perhaps in both places."""
+
+    def __init__(self, flow: Flow, proof: Proof) -> None:
+        self.only: set[int] = set()
+        self.mixed: set[int] = set()
+        entry = flow.image.entry
+        if entry is None or flow.image.physical(entry) in (entry, None):
+            return
+        low = proof.reachable([entry])
+        entered = [address for address in low if address != entry and self._is_entered(flow, proof, address, low)]
+        self.mixed = proof.reachable(entered) & low
+        self.only = low - self.mixed
+
+    @staticmethod
+    def _is_entered(flow: Flow, proof: Proof, address: int, low: set[int]) -> bool:
+        """Whether something else than this code leads to `address`, or has it as it is linked."""
+        return any(source not in low for source in proof.before(address)) or address in flow.references

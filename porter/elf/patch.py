@@ -1,0 +1,305 @@
+"""Where a jump can stand in place of a sensitive instruction, and the trampoline that it goes to.
+
+The jump takes more bytes than most sensitive instructions have, so it takes their neighbours' too, which move to the
+trampoline with them. Tactics, the first that fits:
+
+``in place``   as many bytes as the instruction has do the same
+``jump``       over it and whole instructions behind it, or before it, to which nobody comes otherwise
+``island``     two bytes: a short jump to padding nearby, which has room for the long one
+``trap``       HLT over its first byte, or as it is where it traps by itself
+
+Code that runs at its load address takes an indirect jump, which is longer, but means the same wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from capstone import CsInsn, x86
+
+from hypercalls import layout
+from hypercalls.binary_port import HLT, Patch
+from porter.binary.code import CodeMap
+from porter.binary.discovery import is_padding
+from porter.binary.image import Image
+from porter.elf.encode import IN_PLACE, NO_RETURN, replacement, safe_halt
+
+BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
+_JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
+_REACH = 127  # bytes of a short jump
+_MOST_NEIGHBOURS = 8
+# Never moved: they tell the address at which they stand, or have no form with a wide displacement.
+_FIXED = frozenset(
+    (x86.X86_INS_LCALL, x86.X86_INS_LOOP, x86.X86_INS_LOOPE, x86.X86_INS_LOOPNE, x86.X86_INS_JECXZ,
+     x86.X86_INS_JCXZ, x86.X86_INS_INT3, x86.X86_INS_INT1, x86.X86_INS_INTO, x86.X86_INS_INT, x86.X86_INS_UD2,
+     x86.X86_INS_XBEGIN, x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL)
+)  # fmt: skip
+
+
+@dataclass
+class Room:
+    """What is left of the trampolines' space, and what was put there."""
+
+    code: bytearray = field(default_factory=bytearray)
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+    def is_full(self, size: int) -> bool:
+        """Whether `size` more bytes are too many."""
+        full_places = (len(self.places) + 2 * _MOST_NEIGHBOURS) * 8 > layout.PLACES_SIZE
+        return full_places or len(self.code) + size > layout.TRAMPOLINES_SIZE
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An instruction of a range that moves: `code` stands for it, and where `relative` is set a displacement to that
+    address follows."""
+
+    address: int
+    size: int
+    code: bytes
+    relative: int | None = None
+    ends: bool = False  # nothing runs behind it
+    sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done about a site, for the report: `tactic`, and why no better one."""
+
+    tactic: str
+    why: str = ""
+
+
+def _weight(units: list[Unit]) -> int:
+    """How little is gained: each instruction that moves costs, each sensitive one needs no jump of its own."""
+    return len(units) - 3 * sum(unit.sensitive for unit in units)
+
+
+class Patcher:
+    """Finds places for jumps in one image. `is_sensitive` and `is_proven` tell of a link address."""
+
+    def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool],
+                 is_proven: Callable[[int], bool], low: set[int], mixed: set[int]) -> None:  # fmt: skip
+        self._image, self._barriers = image, barriers
+        self._is_sensitive, self._is_proven, self._low, self._mixed = is_sensitive, is_proven, low, mixed
+        self.room = Room()
+        self.patches: list[Patch] = []
+        self._covered: set[int] = set()  # bytes of patches
+
+    def is_covered(self, address: int) -> bool:
+        """Whether the instruction there has moved with another one's patch."""
+        return address in self._covered
+
+    def patch(self, code: CodeMap, offset: int, silent: bool) -> Choice:
+        """Do something about the sensitive instruction at `offset`, which is proven. `silent`: it must not stay."""
+        insn = code.instruction(offset)
+        assert insn
+        if insn.id in IN_PLACE and insn.size == len(IN_PLACE[insn.id]):
+            self._put(insn.address, bytes(insn.bytes), IN_PLACE[insn.id])
+            return Choice("in place")
+        why = self._jump(code, offset, insn)
+        if not why:
+            return Choice("jump")
+        if self._island(code, offset, insn):
+            return Choice("island", why)
+        if silent:
+            self._put(insn.address, bytes(insn.bytes[:1]), HLT)
+        return Choice("trap", why)
+
+    # --- patches ------------------------------------------------------------------------------------------
+
+    def _put(self, address: int, before: bytes, after: bytes) -> None:
+        self.patches.append(Patch(address, before, after))
+        self._covered.update(range(address, address + len(before)))
+
+    def _jump(self, code: CodeMap, offset: int, insn: CsInsn) -> str:
+        """Put a jump over the instruction and its neighbours; '' if that is done, else why it cannot be."""
+        if insn.address in self._mixed:
+            return "it may run at its load address as well as where it is linked"
+        own = self._unit(code, offset)
+        if own is None:
+            return "nothing but the monitor does this form of it"
+        low = insn.address in self._low
+        need = _LOW_JUMP if low else _JUMP
+        best: list[Unit] | None = None
+        for units in self._ranges(code, offset, own, need):
+            if best is None or _weight(units) < _weight(best):
+                best = units
+        if best is None:
+            return f"no {need} bytes around it that nobody comes into"
+        start, end = best[0].address, best[-1].address + best[-1].size
+        room = self._lay(best, low)
+        if room is None:
+            return "the trampolines' space is full"
+        pad = max(need - (end - start), 0)
+        size = end - start + pad
+        before = code.data[start - code.region.base :][:size]
+        jump = (b"\x2e\xff\x25" + room.to_bytes(4, "little") if low
+                else b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little"))  # fmt: skip
+        self._put(start, before, jump + bytes(code.data[start - code.region.base + need : end - code.region.base]))
+        return ""
+
+    def _ranges(self, code: CodeMap, offset: int, own: Unit, need: int) -> Iterator[list[Unit]]:
+        """Runs of instructions with the one at `offset` in them that a jump of `need` bytes fits over."""
+        for before in range(_MOST_NEIGHBOURS):
+            units = self._behind(code, offset, own, before)
+            if units is None:
+                return
+            first = units[0].address
+            if first != own.address and not self._is_proven(first):
+                return
+            at = offset + own.size
+            for _ in range(_MOST_NEIGHBOURS):
+                length = units[-1].address + units[-1].size - first
+                if length >= need or (units[-1].ends and self._is_padded(code, at, need - length)):
+                    one_place = (first in self._low) == (own.address in self._low)
+                    if one_place and not self._is_entered(first, max(length, need)):
+                        yield units
+                if units[-1].ends or not self._is_free(code, at):
+                    break
+                unit = self._unit(code, at)
+                if unit is None:
+                    break
+                units = [*units, unit]
+                at += unit.size
+
+    def _behind(self, code: CodeMap, offset: int, own: Unit, count: int) -> list[Unit] | None:
+        """The instruction and `count` in front of it that may move with it; None where there are not so many."""
+        units, at = [own], offset
+        for _ in range(count):
+            if not self._is_free(code, at):
+                return None
+            previous = code.previous(at)
+            unit = self._unit(code, previous) if previous is not None else None
+            if unit is None or unit.ends or self.is_covered(unit.address):
+                return None
+            units.insert(0, unit)
+            at = unit.address - code.region.base
+        return units
+
+    def _is_free(self, code: CodeMap, offset: int) -> bool:
+        """Whether an instruction begins there that nobody comes to but from the one in front of it."""
+        if not 0 <= offset < code.size:
+            return False
+        address = code.region.base + offset
+        size = code.length[offset]
+        return (code.is_reached(offset) and not self.is_covered(address)
+                and not any(at in self._barriers for at in range(address, address + size)))  # fmt: skip
+
+    def _is_entered(self, address: int, size: int) -> bool:
+        """Whether somebody may come into the middle of these bytes."""
+        return any(at in self._barriers for at in range(address + 1, address + size))
+
+    def _is_padded(self, code: CodeMap, offset: int, size: int) -> bool:
+        """Whether `size` bytes are padding that nobody runs."""
+        at = offset
+        while at < offset + size:
+            if at >= code.size or code.evidence[at] or self.is_covered(code.region.base + at):
+                return False
+            insn = code.instruction(at)
+            if insn is None or not is_padding(bytes(insn.bytes), insn.insn_name()):
+                return False
+            if any(code.region.base + inside in self._barriers for inside in range(at, at + insn.size)):
+                return False
+            at += insn.size
+        return True
+
+    # --- trampolines --------------------------------------------------------------------------------------
+
+    def _unit(self, code: CodeMap, offset: int) -> Unit | None:
+        """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
+        insn = code.instruction(offset)
+        if insn is None:
+            return None
+        if self._is_sensitive(insn.address):
+            if insn.id == x86.X86_INS_STI and self._is_halt(code, offset + insn.size):
+                return Unit(insn.address, insn.size + 1, safe_halt(), sensitive=True)
+            made = replacement(insn)
+            return made and Unit(insn.address, insn.size, made, ends=insn.id in NO_RETURN, sensitive=True) or None
+        if x86.X86_GRP_CALL in insn.groups:
+            return self._call(insn)
+        if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
+            return None
+        if x86.X86_GRP_JUMP in insn.groups and insn.operands[0].type == x86.X86_OP_IMM:
+            if insn.prefix[2]:
+                return None
+            target, opcode = insn.operands[0].imm & 0xFFFF_FFFF, insn.opcode
+            if insn.id == x86.X86_INS_JMP:
+                return Unit(insn.address, insn.size, b"\xe9", target, ends=True)
+            condition = (opcode[1] if opcode[0] == 0x0F else opcode[0]) & 0xF
+            return Unit(insn.address, insn.size, bytes([0x0F, 0x80 | condition]), target)
+        ends = x86.X86_GRP_JUMP in insn.groups or x86.X86_GRP_RET in insn.groups
+        return Unit(insn.address, insn.size, bytes(insn.bytes), ends=ends)
+
+    def _call(self, insn: CsInsn) -> Unit | None:
+        """A call: the address behind it is pushed as it was, and the function comes back there, not here."""
+        operand, behind = insn.operands[0], insn.address + insn.size
+        if insn.id != x86.X86_INS_CALL or insn.prefix[2]:
+            return None
+        if insn.address in self._low:
+            behind = self._seen(behind, low=True)
+        push = b"\x68" + behind.to_bytes(4, "little")
+        if operand.type == x86.X86_OP_IMM:
+            return Unit(insn.address, insn.size, push + b"\xe9", operand.imm & 0xFFFF_FFFF, ends=True)
+        if operand.type == x86.X86_OP_REG and operand.reg != x86.X86_REG_ESP and insn.opcode[0] == 0xFF:
+            return Unit(insn.address, insn.size, push + bytes([0xFF, 0xE0 | insn.modrm & 7]), ends=True)
+        return None
+
+    def _is_halt(self, code: CodeMap, offset: int) -> bool:
+        return code.data[offset : offset + 1] == HLT and self._is_free(code, offset)
+
+    def _lay(self, units: list[Unit], low: bool) -> int | None:
+        """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to
+        it. None where there is no room."""
+        room = self.room
+        if room.is_full(sum(len(unit.code) + 4 for unit in units) + 16):
+            return None
+        named = BASE + len(room.code)
+        if low:
+            room.code += (named + 4).to_bytes(4, "little")
+        for unit in units:
+            room.places.append((len(room.code), self._seen(unit.address, low)))
+            room.code += unit.code
+            if unit.relative is not None:
+                self._displacement(self._seen(unit.relative, low))
+        if not units[-1].ends:
+            behind = self._seen(units[-1].address + units[-1].size, low)
+            room.places.append((len(room.code), behind))
+            room.code += b"\xe9"
+            self._displacement(behind)
+        return named
+
+    def _seen(self, address: int, low: bool) -> int:
+        """The address that the code has as it runs."""
+        physical = self._image.physical(address) if low else None
+        return address if physical is None else physical
+
+    def _displacement(self, target: int) -> None:
+        here = BASE + len(self.room.code) + 4
+        self.room.code += (target - here & 0xFFFF_FFFF).to_bytes(4, "little")
+
+    # --- islands ------------------------------------------------------------------------------------------
+
+    def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
+        """Two bytes of the instruction jump to padding nearby, from where the long jump goes."""
+        if insn.size < _SHORT_JUMP or insn.address in self._low | self._mixed:
+            return False
+        own = self._unit(code, offset)
+        if own is None or own.size != insn.size:
+            return False
+        after = offset + _SHORT_JUMP
+        for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - _JUMP)):
+            if not code.evidence[at] and self._is_padded(code, at, _JUMP):
+                break
+        else:
+            return False
+        room = self._lay([own], low=False)
+        if room is None:
+            return False
+        island = code.region.base + at
+        long = b"\xe9" + (room - island - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
+        short = b"\xeb" + (at - after & 0xFF).to_bytes(1, "little")
+        self._put(island, bytes(code.data[at : at + _JUMP]), long)
+        self._put(insn.address, bytes(insn.bytes), short + bytes(insn.bytes[_SHORT_JUMP:]))
+        return True

@@ -1,0 +1,118 @@
+"""Port a linked kernel: decide about every sensitive instruction of it, and put the trampolines together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypercalls.binary_port import NOTE_OWNER, BinaryPort
+from porter.binary.image import Image
+from porter.binary.sensitive import Effect
+from porter.binary.survey import Site, Survey, Surveyor
+from porter.elf.barriers import barriers
+from porter.elf.low import LowCode
+from porter.elf.patch import Choice, Patcher
+from porter.elf.proof import Proof
+from porter.errors import PortError
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass
+class Decision:
+    """A site and what became of it. `treatment` as in the report: ported, left, refused."""
+
+    site: Site
+    treatment: str
+    choice: Choice
+
+
+@dataclass
+class Ported:
+    """The result: what is told to the monitor, what was found and what was decided."""
+
+    image: Image
+    port: BinaryPort
+    survey: Survey
+    decisions: list[Decision]
+
+
+def _nothing(_what: str, _done: int, _all: int) -> None:
+    pass
+
+
+def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Ported:
+    """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported."""
+    check_portable(image)
+    progress("finding the code", 0, 1)
+    surveyor = Surveyor(image, lines)
+    survey = surveyor.run()
+    if survey.ported:
+        raise PortError(f"{image.path}: already ported, from its source ({sum(survey.ported.values())} hypercalls); run "
+                        "it as it is")
+    flow = surveyor.discovery.flow
+    progress("finding the code", 1, 1)
+    proof = Proof(flow)
+    low = LowCode(flow, proof)
+    sensitive = {site.address for site in survey.left}
+    patcher = Patcher(surveyor.image, barriers(flow), sensitive.__contains__, proof.is_proven, low.only, low.mixed)
+    decisions: list[Decision] = []
+    for number, site in enumerate(survey.left):
+        progress("porting", number, len(survey.left))
+        decisions.append(_decide(site, patcher, flow.map_at(site.address), proof))
+    progress("porting", len(survey.left), len(survey.left))
+    room = patcher.room
+    patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
+    return Ported(surveyor.image, BinaryPort(bytes(room.code), tuple(room.places), patches), survey, decisions)
+
+
+def _decide(site: Site, patcher: Patcher, code: object, proof: Proof) -> Decision:
+    from porter.binary.code import CodeMap
+
+    assert isinstance(code, CodeMap)
+    silent = site.kind.effect is Effect.SILENT
+    if patcher.is_covered(site.address):
+        return Decision(site, "ported", Choice("jump", "with the instruction in front of it"))
+    if not proof.is_proven(site.address):
+        why = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
+        if silent:
+            return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
+        return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
+    choice = patcher.patch(code, site.address - code.region.base, silent)
+    return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
+
+
+def check_portable(image: Image) -> None:
+    """Raise PortError where the file cannot be a kernel to port."""
+    elf, path = image.elf, image.path
+    if image.relocatable:
+        raise PortError(f"{path}: an object file, which has no addresses yet; name the linked kernel")
+    if elf.header["e_type"] != "ET_EXEC" or any(elf.iter_segments("PT_DYNAMIC")):
+        raise PortError(f"{path}: position-independent, so nobody knows where it will run; link it with -no-pie")
+    if not image.segments:
+        raise PortError(f"{path}: has no segment that is loaded; name the linked kernel")
+    if find_note(image) is not None:
+        raise PortError(f"{path}: already ported; port the file that it was made of")
+    ranges = sorted((s["p_vaddr"], s["p_vaddr"] + s["p_memsz"]) for s in elf.iter_segments("PT_LOAD") if s["p_memsz"])
+    for (_, end), (start, _) in zip(ranges, ranges[1:], strict=False):
+        if start < end:
+            raise PortError(f"{path}: its segments overlap at {start:#x}; correct the linker script")
+
+
+def find_note(image: Image) -> bytes | None:
+    """The description of a note that a port has put into the file; None if there is none."""
+    for segment in image.elf.iter_segments("PT_NOTE"):
+        start, size = segment["p_offset"], segment["p_filesz"]
+        data = image.content[start : start + size]
+        if data[12 : 12 + len(NOTE_OWNER)] == NOTE_OWNER:
+            return data[12 + 8 : 12 + 8 + int.from_bytes(data[4:8], "little")]
+    return None
+
+
+def load_and_port(path: Path, lines: bool = False) -> Ported:
+    """Port the kernel in a file. Raises PortError."""
+    from porter.binary.image import load
+
+    return port(load(path), lines)
