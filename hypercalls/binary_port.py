@@ -18,7 +18,7 @@ VERSION = 1
 HLT = b"\xf4"  # put over the first byte of an instruction, it makes it trap
 _HEAD = struct.Struct("<6I")  # version, bytes of code, places, patches, length of the packed rest, its CRC-32
 _PAIR = struct.Struct("<II")
-_PATCH = struct.Struct("<II")  # address, bytes; these behind it, before and after
+_PATCH = struct.Struct("<II")  # address, bytes; these behind it, thrice
 
 
 class PortFormatError(Exception):
@@ -27,11 +27,15 @@ class PortFormatError(Exception):
 
 @dataclass(frozen=True)
 class Patch:
-    """Bytes of the kernel that were changed, as many before as after."""
+    """Bytes of the kernel that were changed, as many before as after.
+
+    `trapping`: as before, but for HLT over the first bytes of instructions that would run silently wrong.
+    """
 
     address: int
     before: bytes
     after: bytes
+    trapping: bytes
 
     @property
     def traps(self) -> bool:
@@ -72,7 +76,8 @@ class BinaryPort:
         """The description of the note."""
         rest = b"".join(
             [self.code, *(_PAIR.pack(*place) for place in self.places),
-             *(_PATCH.pack(one.address, len(one.before)) + one.before + one.after for one in self.patches)]
+             *(_PATCH.pack(one.address, len(one.before)) + one.before + one.after + one.trapping
+               for one in self.patches)]
         )  # fmt: skip
         packed = zlib.compress(rest)
         return _HEAD.pack(VERSION, len(self.code), len(self.places), len(self.patches), len(packed),
@@ -98,11 +103,11 @@ def unpack(note: bytes) -> BinaryPort:
         for _ in range(patch_count):
             address, length = _PATCH.unpack_from(rest, at)
             at += _PATCH.size
-            before, after = rest[at : at + length], rest[at + length : at + 2 * length]
-            if len(after) != length or not length:
+            before, after, trapping = (rest[at + part * length : at + (part + 1) * length] for part in range(3))
+            if len(trapping) != length or not length:
                 raise PortFormatError("the note of its port is damaged")
-            patches.append(Patch(address, before, after))
-            at += 2 * length
+            patches.append(Patch(address, before, after, trapping))
+            at += 3 * length
     except (struct.error, zlib.error):
         raise PortFormatError("the note of its port is damaged") from None
     return BinaryPort(code, places, tuple(patches))  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ from hypervisor.gdb.target import Target
 from hypervisor.inventory import devices
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
-from hypervisor.loaders.ported import put_trampolines, read_port
+from hypervisor.loaders.ported import put_port, read_port
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.memory import GuestMemory
 from hypervisor.net.capture import Capture
@@ -341,14 +341,21 @@ class Domain:
         port = self.config.port or read_port(self.config.kernel)
         if port is None:
             return []
-        put_trampolines(self.shared, port)
-        symbols, found = Symbols(self.config.kernel, self.boot.image.distance), []
-        for patch in port.patches:
-            at = symbols.loaded_at(patch.address + self.boot.image.distance)
+        symbols, distance = Symbols(self.config.kernel, self.boot.image.distance), self.boot.image.distance
+
+        def physical(address: int) -> int:
+            at = symbols.loaded_at(address + distance)
             if at is None:
-                raise RingError(f"{self.config.kernel}: its port changes {patch.address:#x}, which is not in it; port it "
-                                "again")  # fmt: skip
-            found.append((at, patch.before, patch.before[0] if patch.traps else 0, patch.after))
+                raise RingError(f"{self.config.kernel}: its port changes {address:#x}, which is not in it; port it again")
+            return at
+
+        put_port(self.shared, port, physical)
+        found = []
+        for patch in port.patches:
+            at = physical(patch.address)
+            found.append((at, patch.before, 0, patch.after))
+            found += [(at + offset, b"", before, b"") for offset, before in enumerate(patch.before)
+                      if patch.trapping[offset] != before]  # fmt: skip
         return found
 
     # --- running ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -10,7 +11,7 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from hypercalls import layout
-from hypercalls.binary_port import NOTE_OWNER, NOTE_TYPE, BinaryPort, PortFormatError, unpack
+from hypercalls.binary_port import NOTE_OWNER, NOTE_TYPE, BinaryPort, Patch, PortFormatError, unpack
 from hypervisor.errors import RingError
 from hypervisor.state import StateFile
 
@@ -39,19 +40,30 @@ def read_port(path: Path) -> BinaryPort | None:
     return None
 
 
-def put_trampolines(state: StateFile, port: BinaryPort) -> None:
-    """Put the trampolines and their tables into the state file."""
+def put_port(state: StateFile, port: BinaryPort, physical: Callable[[int], int]) -> None:
+    """Put trampolines, tables and patches into the state file. `physical`: where an address of the kernel is loaded."""
     inside = port.inside()
-    for offset, limit, pairs in (
-        (layout.PLACES_OFFSET, layout.PLACES_SIZE, port.places),
-        (layout.INSIDE_OFFSET, layout.INSIDE_SIZE, [(address, _address(place)) for address, place in inside]),
+    patches = b"".join(_packed(physical(one.address), one) for one in port.patches if not one.traps)
+    for offset, limit, table in (
+        (layout.PLACES_OFFSET, layout.PLACES_SIZE, _pairs(port.places)),
+        (layout.INSIDE_OFFSET, layout.INSIDE_SIZE, _pairs((at, _address(place)) for at, place in inside)),
+        (layout.PATCHES_OFFSET, layout.PATCHES_SIZE, patches),
+        (layout.TRAMPOLINES_FILE_OFFSET, layout.TRAMPOLINES_SIZE, port.code),
     ):
-        table = b"".join(struct.pack("<II", *pair) for pair in pairs)
         if len(table) > limit:
             raise RingError("the kernel's port has more instructions than there is room for; port it again")
         state.window(offset, limit)[: len(table)] = table
-    state.window(layout.TRAMPOLINES_FILE_OFFSET, layout.TRAMPOLINES_SIZE)[: len(port.code)] = port.code
     state.control.places, state.control.inside = len(port.places), len(inside)
+    state.control.patches_size = len(patches)
+
+
+def _packed(physical: int, patch: Patch) -> bytes:
+    both = patch.trapping + patch.after
+    return struct.pack("<II", physical, len(patch.after)) + both + bytes(-len(both) % 4)
+
+
+def _pairs(pairs: Iterable[tuple[int, int]]) -> bytes:
+    return b"".join(struct.pack("<II", *pair) for pair in pairs)
 
 
 def _address(offset: int) -> int:

@@ -63,7 +63,9 @@
 #define INSIDE_OFFSET 0x600000
 #define INSIDE_SIZE 0x100000
 #define TRAMPOLINES_FILE_OFFSET 0x700000
-#define TRACE_OFFSET 0x800000
+#define PATCHES_OFFSET 0x800000
+#define PATCHES_SIZE 0x200000
+#define TRACE_OFFSET 0xa00000
 #define TRACE_RECORD_SIZE 0x40
 #define VGA_MEMORY 0xa0000
 #define VGA_MEMORY_SIZE 0x20000
@@ -664,10 +666,12 @@ struct control_block {
 	uint64_t halts; /* times idle */
 	uint64_t signals; /* host signals taken */
 	uint64_t coverage_start; /* TSC when the operation of `coverage_open` began, and what it slept */
+	uint32_t patches_size; /* bytes at PATCHES_OFFSET */
+	uint32_t patches_out; /* 1 = kernel code runs in a segment with a base, and the patches have made way for traps */
 	uint64_t coverage_lost; /* operations of places for which the coverage table had no room */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 12008, "control_block");
+_Static_assert(sizeof(struct control_block) == 12016, "control_block");
 
 /* What one place of the guest asked for, all told. */
 struct coverage_counter {

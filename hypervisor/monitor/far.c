@@ -15,7 +15,7 @@ bool flow_lret(uint32_t release, bool wide)
 /* The return address, onto the stack that stays. */
 static bool call_in_ring(const struct segment *cs, uint32_t eip, bool wide)
 {
-	uint32_t frame[2] = { vcpu.eip, vcpu.cs.selector }, esp = vcpu.esp;
+	uint32_t frame[2] = { original_eip(vcpu.eip), vcpu.cs.selector }, esp = vcpu.esp;
 
 	if (eip > cs->limit)
 		return raise_fault(VECTOR_GP, 0);
@@ -28,7 +28,7 @@ static bool call_in_ring(const struct segment *cs, uint32_t eip, bool wide)
 /* By a call gate to an inner ring, on its stack, to which `count` parameters are copied. */
 static bool call_inward(const struct segment *cs, uint32_t eip, uint32_t count, bool wide)
 {
-	uint32_t items[2 + PARAMETERS_MAX + 2] = { vcpu.eip, vcpu.cs.selector }, level = cs->selector & 3, esp;
+	uint32_t items[2 + PARAMETERS_MAX + 2] = { original_eip(vcpu.eip), vcpu.cs.selector }, level = cs->selector & 3, esp;
 	struct segment ss;
 
 	if (!inner_stack(level, &ss, &esp))

@@ -231,6 +231,7 @@ struct instruction {
 	uint32_t immediate;
 	uint32_t far_selector;
 };
+void patches_follow_code_segment(void);
 uint32_t original_eip(uint32_t eip);
 uint32_t trampoline_eip(uint32_t eip);
 const uint8_t *hole_bytes(uint32_t offset, uint32_t size);

@@ -26,7 +26,30 @@ static uint32_t find(uint64_t table, uint32_t count, uint32_t key)
 	return 0;
 }
 
-static bool in_kernel(void) { return vcpu.cpl < 3 && !vcpu.cs.base; }
+static bool in_kernel(void) { return vcpu.cpl < 3 && !control.patches_out; }
+
+/* Jumps to the hole miss it where the code segment has a base, which kernels that are linked high use before they have
+ * page tables. There the kernel runs as it was, with traps in place of what would run silently wrong. */
+void patches_follow_code_segment(void)
+{
+	const uint8_t *at = state + PATCHES_OFFSET;
+	bool out = vcpu.cs.base != 0;
+
+	if (!control.patches_size || vcpu.cpl == 3 || out == (control.patches_out != 0))
+		return;
+	const uint8_t *end = at + (control.patches_size < PATCHES_SIZE ? control.patches_size : PATCHES_SIZE);
+
+	control.patches_out = out;
+	while (end - at >= 8) {
+		uint32_t physical = ((const uint32_t *)at)[0], size = ((const uint32_t *)at)[1];
+
+		at += 8;
+		if (size > (uint64_t)(end - at) / 2 || !is_ram(physical) || !is_ram(physical + size))
+			return;
+		memcpy(ram + physical, at + (out ? 0 : size), size);
+		at += (2 * size + 3) & ~3u;
+	}
+}
 
 /* The address that the guest knows the instruction at `eip` by. */
 uint32_t original_eip(uint32_t eip)

@@ -72,6 +72,7 @@ void cs_set(const struct segment *cs)
 	vcpu.cpl = cs->selector & 3;
 	vcpu.host_cs = host_selector(cs->selector) | 3;
 	shared.cs = cs->selector;
+	patches_follow_code_segment();
 }
 
 void ss_set(const struct segment *ss)

@@ -30,7 +30,8 @@ def barriers(flow: Flow) -> set[int]:
 
 
 def _pointers(flow: Flow) -> set[int]:
-    """Words in memory that could be addresses of code, aligned as compilers align them."""
+    """Words in memory that could be addresses of code, aligned as compilers align them. Of instructions' own bytes `flow`
+    has told."""
     image, found = flow.image, set[int]()
     ranges = [(region.base, region.end, 0) for region in image.code]
     for segment in image.segments:
@@ -39,10 +40,12 @@ def _pointers(flow: Flow) -> set[int]:
                    if shift and segment.virtual <= region.base < segment.virtual + segment.file_size]  # fmt: skip
     low, high = min(start for start, _, _ in ranges), max(end for _, end, _ in ranges)
     for region in image.regions:
-        data = region.data[-region.base % 4 :]
+        first, code = -region.base % 4, flow.map_at(region.base)
+        data = region.data[first:]
         words = array("I", data[: len(data) // 4 * 4])
-        for word in {word for word in words if low <= word < high}:
-            found.update(word + shift for start, end, shift in ranges if start <= word < end)
+        for index, word in enumerate(words):
+            if low <= word < high and not (code and code.covering(first + 4 * index) is not None):
+                found.update(word + shift for start, end, shift in ranges if start <= word < end)
     return found
 
 

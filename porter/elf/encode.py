@@ -194,11 +194,12 @@ def _other(insn: CsInsn, word: bool) -> bytes | None:
         return (_sequence(Action.INT) or b"") + _push(insn.operands[0].imm & 0xFF)
     if insn.id == x86.X86_INS_RETF and not word:
         return gate("lret_n") + _push(insn.operands[0].imm & 0xFFFF) if insn.operands else gate("lret")
-    if insn.id == x86.X86_INS_LJMP and not word and len(insn.operands) == 2:
+    name = "ljmp" if insn.id == x86.X86_INS_LJMP else "lcall"
+    if insn.id in (x86.X86_INS_LJMP, x86.X86_INS_LCALL) and not word and len(insn.operands) == 2:
         selector, offset = (operand.imm & 0xFFFF_FFFF for operand in insn.operands)
-        return gate("ljmp") + _wide(offset) + _wide(selector & 0xFFFF)
-    if is_far(insn) and not word and insn.modrm >> 3 & 7 == 5:
-        return gate("ljmp_mem") + carrier(insn)
+        return gate(name) + _wide(offset) + _wide(selector & 0xFFFF)
+    if is_far(insn) and not word:
+        return gate("lcall_mem" if insn.modrm >> 3 & 7 == 3 else "ljmp_mem") + carrier(insn)
     return None
 
 

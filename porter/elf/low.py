@@ -1,7 +1,7 @@
 """Code that runs where it was loaded, before paging maps it to where it is linked.
 
 A jump to the hole is relative to where it stands, so code that runs elsewhere than it is linked needs one that is not. From
-the entry point on, code runs at its load address until it jumps by an absolute address.
+the entry point on, code runs at its load address until it jumps to a link address.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ class LowCode:
         entry = flow.image.entry
         if entry is None or flow.image.physical(entry) in (entry, None):
             return
-        low = proof.reachable([entry])
-        entered = [address for address in low if address != entry and self._is_entered(flow, proof, address, low)]
+        starts = {entry, *flow.by_load_address}
+        low = proof.reachable(starts)
+        entered = [address for address in low - starts if self._is_entered(flow, proof, address, low)]
         self.mixed = proof.reachable(entered) & low
         self.only = low - self.mixed
 

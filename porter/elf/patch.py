@@ -5,7 +5,8 @@ trampoline with them. Tactics, the first that fits:
 
 ``in place``   as many bytes as the instruction has do the same
 ``jump``       over it and whole instructions behind it, or before it, to which nobody comes otherwise
-``island``     two bytes: a short jump to padding nearby, which has room for the long one
+``island``     two bytes: a short jump to padding nearby that has room for the long one, or to room that is made by moving
+               other instructions
 ``trap``       HLT over its first byte, or as it is where it traps by itself
 
 Code that runs at its load address takes an indirect jump, which is longer, but means the same wherever it stands.
@@ -23,6 +24,7 @@ from hypercalls.binary_port import HLT, Patch
 from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
 from porter.binary.image import Image
+from porter.binary.sensitive import is_far
 from porter.elf.encode import IN_PLACE, NO_RETURN, replacement, safe_halt
 
 BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
@@ -73,16 +75,18 @@ class Choice:
 
 def _weight(units: list[Unit]) -> int:
     """How little is gained: each instruction that moves costs, each sensitive one needs no jump of its own."""
-    return len(units) - 3 * sum(unit.sensitive for unit in units)
+    return len(units) - 4 * sum(unit.sensitive for unit in units)
 
 
 class Patcher:
-    """Finds places for jumps in one image. `is_sensitive` and `is_proven` tell of a link address."""
+    """Finds places for jumps in one image. `is_sensitive`, `is_silent` (wrong without a trap) and `is_proven` tell
+    of a link address."""
 
     def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool],
-                 is_proven: Callable[[int], bool], low: set[int], mixed: set[int]) -> None:  # fmt: skip
+                 is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int], mixed: set[int]) -> None:  # fmt: skip
         self._image, self._barriers = image, barriers
-        self._is_sensitive, self._is_proven, self._low, self._mixed = is_sensitive, is_proven, low, mixed
+        self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
+        self._low, self._mixed = low, mixed
         self.room = Room()
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
@@ -110,7 +114,8 @@ class Patcher:
     # --- patches ------------------------------------------------------------------------------------------
 
     def _put(self, address: int, before: bytes, after: bytes) -> None:
-        self.patches.append(Patch(address, before, after))
+        trapping = bytes(HLT[0] if self._is_silent(address + at) else byte for at, byte in enumerate(before))
+        self.patches.append(Patch(address, before, after, trapping))
         self._covered.update(range(address, address + len(before)))
 
     def _jump(self, code: CodeMap, offset: int, insn: CsInsn) -> str:
@@ -216,7 +221,8 @@ class Patcher:
             if insn.id == x86.X86_INS_STI and self._is_halt(code, offset + insn.size):
                 return Unit(insn.address, insn.size + 1, safe_halt(), sensitive=True)
             made = replacement(insn)
-            return made and Unit(insn.address, insn.size, made, ends=insn.id in NO_RETURN, sensitive=True) or None
+            ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
+            return made and Unit(insn.address, insn.size, made, ends=ends, sensitive=True) or None
         if x86.X86_GRP_CALL in insn.groups:
             return self._call(insn)
         if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
@@ -282,24 +288,64 @@ class Patcher:
     # --- islands ------------------------------------------------------------------------------------------
 
     def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
-        """Two bytes of the instruction jump to padding nearby, from where the long jump goes."""
-        if insn.size < _SHORT_JUMP or insn.address in self._low | self._mixed:
+        """Two bytes are enough for a short jump to an island nearby, from where the long jump goes."""
+        if insn.address in self._low | self._mixed:
             return False
         own = self._unit(code, offset)
-        if own is None or own.size != insn.size:
+        ranges = self._ranges(code, offset, own, _SHORT_JUMP) if own else iter(())
+        units = min(ranges, key=_weight, default=None)
+        if units is None:
             return False
-        after = offset + _SHORT_JUMP
-        for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - _JUMP)):
-            if not code.evidence[at] and self._is_padded(code, at, _JUMP):
-                break
-        else:
+        start = units[0].address - code.region.base
+        size = sum(unit.size for unit in units)
+        after = start + _SHORT_JUMP
+        at = self._padding_near(code, after) or self._made_near(code, after, range(start, start + size))
+        if at is None:
             return False
-        room = self._lay([own], low=False)
+        room = self._lay(units, low=False)
         if room is None:
             return False
         island = code.region.base + at
         long = b"\xe9" + (room - island - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
         short = b"\xeb" + (at - after & 0xFF).to_bytes(1, "little")
+        before = bytes(code.data[start : start + max(size, _SHORT_JUMP)])
         self._put(island, bytes(code.data[at : at + _JUMP]), long)
-        self._put(insn.address, bytes(insn.bytes), short + bytes(insn.bytes[_SHORT_JUMP:]))
+        self._put(units[0].address, before, short + before[_SHORT_JUMP:])
         return True
+
+    def _padding_near(self, code: CodeMap, after: int) -> int | None:
+        """Where padding has room for a long jump, in reach of a short one that ends at `after`."""
+        for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - _JUMP)):
+            if not code.evidence[at] and self._is_padded(code, at, _JUMP):
+                return at
+        return None
+
+    def _made_near(self, code: CodeMap, after: int, used: range) -> int | None:
+        """Room made in reach: other instructions move to a trampoline, for a jump, and leave more bytes than it takes."""
+        for at in range(max(after - _REACH + _JUMP, 0), min(after + _REACH - _JUMP, code.size)):
+            if at in used or not code.is_reached(at) or self.is_covered(code.region.base + at):
+                continue
+            units = self._victims(code, at, used)
+            room = self._lay(units, low=False) if units else None
+            if units and room is not None:
+                size, address = sum(unit.size for unit in units), units[0].address
+                jump = b"\xe9" + (room - address - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
+                self._put(address, bytes(code.data[at : at + _JUMP]), jump)
+                self._covered.update(range(address, address + size))
+                return at + _JUMP
+        return None
+
+    def _victims(self, code: CodeMap, at: int, used: range) -> list[Unit] | None:
+        """Instructions from `at` on that take twice a long jump, have nothing to do with privilege and may move."""
+        first, units, offset = code.region.base + at, list[Unit](), at
+        if not self._is_proven(first) or first in self._low | self._mixed:
+            return None
+        while offset - at < 2 * _JUMP:
+            if offset in used or (units and (units[-1].ends or not self._is_free(code, offset))):
+                return None
+            unit = self._unit(code, offset)
+            if unit is None or unit.sensitive or self.is_covered(code.region.base + offset):
+                return None
+            units.append(unit)
+            offset += unit.size
+        return None if self._is_entered(first, offset - at) else units

@@ -57,7 +57,9 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
     proof = Proof(flow)
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
-    patcher = Patcher(surveyor.image, barriers(flow), sensitive.__contains__, proof.is_proven, low.only, low.mixed)
+    silent = {site.address for site in survey.left if site.kind.effect is Effect.SILENT}
+    patcher = Patcher(surveyor.image, barriers(flow), sensitive.__contains__, silent.__contains__, proof.is_proven,
+                      low.only, low.mixed)
     decisions: list[Decision] = []
     for number, site in enumerate(survey.left):
         progress("porting", number, len(survey.left))
@@ -81,6 +83,9 @@ def _decide(site: Site, patcher: Patcher, code: object, proof: Proof) -> Decisio
             return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
         return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
     choice = patcher.patch(code, site.address - code.region.base, silent)
+    if proof.rests_on_guess(site.address):
+        choice = Choice(choice.tactic, " ".join(filter(None, (choice.why, "; a guess: only its address in memory says "
+                                                              "that this is code"))).lstrip("; "))  # fmt: skip
     return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
 
 

@@ -8,14 +8,21 @@ steps that a processor would take:
 * to the next instruction; behind a direct call only where the function that is called comes back;
 * along direct branches and calls, switch tables, and registers that were just loaded with a constant.
 
-Code that only a pointer or a label names is proven by what it does: somewhere it calls or jumps, by a displacement of 32
-bits, to the beginning of a proven instruction, which data hits by chance in one of many millions of cases. Or proven
-code has its address, and it has that of a variable.
+Code that only a pointer or a label names is proven by what it does, all of it that can be reached from there:
+
+* it calls or jumps, by a displacement of 32 bits, to the beginning of a proven instruction, which data hits by chance in
+  one of many millions of cases;
+* proven code has its address, and it has that of a variable;
+* it is long, and nearly all of it are the instructions that programs are mostly made of: of random bytes that decode at
+  all, each is one in three;
+* proven code stores its address in memory, as it does those of functions and tasks, and it stands right behind proven
+  code. This is the weakest; `guesses` has what rests on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
@@ -30,6 +37,35 @@ _CLOSURE_LIMIT = 4000  # instructions of unproven code that are looked at for wh
 _DEPTH_LIMIT = 200  # calls within calls, to see whether one comes back
 
 
+# First bytes of the instructions that compilers and authors of kernels use most.
+_USUAL = frozenset(
+    (0x01, 0x03, 0x09, 0x0B, 0x21, 0x23, 0x29, 0x2B, 0x31, 0x33, 0x39, 0x3B, 0x3D, *range(0x50, 0x62), 0x68, 0x6A, 0x74,
+     0x75, 0x7E, 0x7F, 0x76, 0x77, 0x83, 0x81, 0x84, 0x85, 0x88, 0x89, 0x8A, 0x8B, 0x8D, 0x8E, 0x90, 0x9C, 0x9D, 0xA1, 0xA3,
+     *range(0xB8, 0xC0), 0xC3, 0xC6, 0xC7, 0xC9, 0xCD, 0xCF, 0xE8, 0xE9, 0xEB, 0xEC, 0xEE, 0xF4, 0xF7, 0xFA, 0xFB, 0xFF)
+)  # fmt: skip
+_USUAL_TWO_BYTE = frozenset(
+    (b"\x0f\x84", b"\x0f\x85", b"\x0f\xb6", b"\x0f\xb7", b"\x0f\xbe", b"\x0f\x20", b"\x0f\x22", b"\x0f\x01", b"\x0f\x1f")
+)  # fmt: skip
+_LONG, _VERY_LONG = 10, 16  # instructions
+_MOST_UNUSUAL = 0.05
+_STORE = 0xC7  # mov $imm32, memory
+
+
+@dataclass
+class _Operands:
+    """Of some code: the targets of its displacements of 32 bits, whether it names a variable, how many instructions it
+    has and how many of them are usual ones."""
+
+    targets: set[int] = field(default_factory=set)
+    variables: bool = False
+    count: int = 0
+    usual: int = 0
+
+    def is_usual(self, least: int) -> bool:
+        """Whether there are so many, and nearly all are usual."""
+        return self.count >= least and self.count - self.usual <= _MOST_UNUSUAL * self.count
+
+
 class Proof:
     """Answers for one image whose code was found by `flow`."""
 
@@ -40,13 +76,19 @@ class Proof:
             self._roots.add(flow.image.entry)
         self._memory = [(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
                         for segment in flow.image.elf.iter_segments("PT_LOAD")]  # fmt: skip
+        self._labels = {symbol.address for symbol in flow.image.labels}
         self._proven: dict[int, bool] = {}
+        self.guesses: set[int] = set()
         self._returns: dict[int, bool] = {}
 
     def is_proven(self, address: int) -> bool:
         """Whether the reached instruction at a link address is code beyond doubt."""
         known = self._proven.get(address)
         return self._search(address) if known is None else known
+
+    def rests_on_guess(self, address: int) -> bool:
+        """Whether the instruction is among what a guess leads to at once."""
+        return any(address in self.reachable([guess]) for guess in self.guesses)
 
     # --- ways that lead to an instruction -----------------------------------------------------------------
 
@@ -175,6 +217,10 @@ class Proof:
             if action in _COMES_BACK or (action == Action.GROUP5 and code.data[at + 1] >> 3 & 7 in (4, 5)):
                 return True
             target = self._target(code, offset, action)
+            if action == Action.FAR_JUMP:
+                target = self._flow.image.resolve(int.from_bytes(code.data[at + 1 : at + 5], "little"))
+                if target is None:
+                    return True  # to a task, which may come back
             if action == Action.CALL and target is not None:
                 if not self.comes_back(target, depth + 1):
                     continue
@@ -186,9 +232,9 @@ class Proof:
 
     # --- what unproven code does --------------------------------------------------------------------------
 
-    def _operands(self, start: int) -> tuple[set[int], bool]:
-        """Of all that `start` leads to: the targets of displacements of 32 bits, and whether it names a variable."""
-        pending, seen, targets, variables = [start], set[int](), set[int](), False
+    def _operands(self, start: int) -> _Operands:
+        """What is to be seen in all that `start` leads to."""
+        pending, seen, found = [start], set[int](), _Operands()
         while pending and len(seen) < _CLOSURE_LIMIT:
             address = pending.pop()
             code = self._flow.map_at(address)
@@ -197,15 +243,17 @@ class Proof:
             seen.add(address)
             offset = address - code.region.base
             action, at = self._action(code, offset)
-            variables = variables or self._names_variable(code, at, offset + code.length[offset])
+            found.variables = found.variables or self._names_variable(code, at, offset + code.length[offset])
+            found.usual += code.data[at] in _USUAL or code.data[at : at + 2] in _USUAL_TWO_BYTE
             target = self._target(code, offset, action)
             if target is not None:
                 pending.append(target)
                 if action in _RELATIVE32:
-                    targets.add(target)
+                    found.targets.add(target)
             if self._falls_through(code, offset):
                 pending.append(address + code.length[offset])
-        return targets, variables
+        found.count = len(seen)
+        return found
 
     def _names_variable(self, code: CodeMap, opcode: int, end: int) -> bool:
         """A move of EAX from or to an absolute address, or one with ModRM byte, of an address that is data."""
@@ -217,11 +265,23 @@ class Proof:
         return any(low <= address < high for low, high in self._memory) and not self._flow.map_at(address)
 
     def _is_corroborated(self, start: int) -> bool:
-        targets, variables = self._operands(start)
-        if any(self._is_known_start(target) for target in sorted(targets)):
+        found = self._operands(start)
+        if any(self._is_known_start(target) for target in sorted(found.targets)):
             return True
-        users = self._flow.references.get(start, ())
-        return variables and any(self.is_proven(code.region.base + offset) for code, offset in users)
+        users = [(code, offset) for code, offset in self._flow.references.get(start, ())
+                 if self.is_proven(code.region.base + offset)]  # fmt: skip
+        if (found.variables and users) or found.is_usual(_LONG if users or start in self._labels else _VERY_LONG):
+            return True
+        if any(code.data[offset] == _STORE for code, offset in users) and self._adjoins(start):
+            self.guesses.add(start)
+            return True
+        return False
+
+    def _adjoins(self, start: int) -> bool:
+        """Whether a proven instruction ends where this one begins."""
+        code = self._flow.map_at(start)
+        previous = code.previous(start - code.region.base) if code else None
+        return bool(code and previous is not None and self.is_proven(code.region.base + previous))
 
     def _is_known_start(self, address: int) -> bool:
         code = self._flow.map_at(address)
