@@ -15,6 +15,7 @@ from hypercalls import layout
 
 NOTE_OWNER, NOTE_TYPE = b"ring3\0", 0x726F7033  # "3por"
 VERSION = 1
+_JUMP32 = 0xE9
 HLT = b"\xf4"  # put over the first byte of an instruction, it makes it trap
 _HEAD = struct.Struct("<6I")  # version, bytes of code, places, patches, length of the packed rest, its CRC-32
 _PAIR = struct.Struct("<II")
@@ -42,6 +43,15 @@ class Patch:
         """Whether it makes one instruction trap, and changes nothing else."""
         return self.after == HLT
 
+    def leads_to(self, address: int, offset: int) -> bool:
+        """Whether who comes to `address` gets to `offset` of the trampolines; there may be the way to another place."""
+        if self.address != address:
+            return False
+        if self.after[0] != _JUMP32:
+            return True  # by a pointer, or by an island
+        target = address + 5 + int.from_bytes(self.after[1:5], "little")
+        return target & 0xFFFF_FFFF == layout.HOLE + layout.TRAMPOLINES_OFFSET + offset
+
     @property
     def end(self) -> int:
         """The address behind it."""
@@ -68,7 +78,7 @@ class BinaryPort:
         for offset, address in sorted(self.places, key=lambda place: place[1]):
             while patch and patch.end <= address:
                 patch = next(patches, None)
-            if patch and patch.address < address and not patch.traps:
+            if patch and patch.address <= address and not patch.traps and not patch.leads_to(address, offset):
                 found.append((address, offset))
         return found
 
@@ -110,4 +120,4 @@ def unpack(note: bytes) -> BinaryPort:
             at += 3 * length
     except (struct.error, zlib.error):
         raise PortFormatError("the note of its port is damaged") from None
-    return BinaryPort(code, places, tuple(patches))  # type: ignore[arg-type]
+    return BinaryPort(code, places, tuple(patches))

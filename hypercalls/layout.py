@@ -83,8 +83,8 @@ PLACES_SIZE = 0x10_0000
 INSIDE_OFFSET = 0x60_0000  # those whose original bytes are no more, by rising original address, and the offset
 INSIDE_SIZE = 0x10_0000
 TRAMPOLINES_FILE_OFFSET = 0x70_0000  # what is mapped at TRAMPOLINES_OFFSET
-# Patches of a binary port, one behind the other, each from a multiple of 4 on: u32 physical address, u32 bytes, and twice
-# as many bytes: what is there for code segments with a base, where jumps to the hole miss, and what is there else.
+# Patches of a binary port, one behind the other, each from a multiple of 4 on: u32 physical address, u32 bytes, and
+# twice as many bytes: what is there for code segments with a base, where jumps to the hole miss, and what is else.
 PATCHES_OFFSET = 0x80_0000
 PATCHES_SIZE = 0x20_0000
 TRACE_OFFSET = 0xA0_0000

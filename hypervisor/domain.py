@@ -346,7 +346,8 @@ class Domain:
         def physical(address: int) -> int:
             at = symbols.loaded_at(address + distance)
             if at is None:
-                raise RingError(f"{self.config.kernel}: its port changes {address:#x}, which is not in it; port it again")
+                raise RingError(f"{self.config.kernel}: its port changes {address:#x}, which is not in it; port it "
+                                "again")  # fmt: skip
             return at
 
         put_port(self.shared, port, physical)

@@ -16,6 +16,7 @@ from pathlib import Path
 from porter.binary import survey_all
 from porter.binary.image import NoCode
 from porter.binary.survey import Survey
+from porter.elf.ported_file import survey_ported
 from porter.errors import PortError
 from porter.files import write_files
 from porter.report import Report, code_report, json_text
@@ -29,7 +30,8 @@ def check(files: Iterable[Path | str]) -> Report:
     surveys: list[Survey] = []
     for file in files:
         try:
-            surveys += survey_all(file)
+            ported = survey_ported(Path(file))
+            surveys += [ported] if ported else survey_all(file)
         except NoCode:
             surveys.append(Survey(Path(file), has_code=False))
     return code_report(surveys)

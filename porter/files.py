@@ -16,8 +16,9 @@ class Pending:
     def __init__(self) -> None:
         self._renames: list[tuple[Path, Path]] = []
 
-    def write(self, path: Path, content: bytes) -> None:
-        """Write what is to become `path`. Raises PortError where there is no room or no permission."""
+    def write(self, path: Path, content: bytes, like: Path | None = None) -> None:
+        """Write what is to become `path`; a new file gets the permissions of `like`. Raises PortError where there is no
+        room or no permission."""
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
         if target.exists() and not target.is_file():  # a device or a pipe: nothing to rename into
             self._direct(path, content)
@@ -28,6 +29,8 @@ class Pending:
             partial.write_bytes(content)
             if target.exists():
                 os.chmod(partial, target.stat().st_mode & 0o7777)
+            elif like:
+                os.chmod(partial, like.stat().st_mode & 0o777)
         except OSError as error:
             raise unwritable(path, error) from None
 

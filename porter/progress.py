@@ -41,6 +41,19 @@ class Bar:
             if self._progress and task is not None:
                 self._progress.remove_task(task)
 
+    def show(self, what: str, done: int, total: int) -> None:
+        """What is being done, and how much of it is done."""
+        now = time.monotonic()
+        late = now - self._began >= _PATIENCE and now - self._shown >= _INTERVAL
+        if not late or not sys.stderr.isatty():
+            return
+        self._shown = now
+        progress = self._started()
+        for task in progress.task_ids:
+            progress.remove_task(task)
+        progress.update(progress.add_task(what, total=total), completed=done)
+        progress.refresh()
+
     def _started(self) -> Progress:
         if self._progress is None:
             from rich.console import Console

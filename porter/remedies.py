@@ -27,13 +27,20 @@ _BY_TREATMENT = {
     "refused": "build the kernel for i386",
     "unreached": "if this is code, give it a function symbol (.type NAME,@function); if it is data, nothing",
 }
+_BINARY = {
+    "left": _NOTHING + "it traps and is emulated",
+    "refused": "if this is data, nothing; if it is code, port a kernel with symbols, or from its source",
+}
 _COMPILED = "build with `ring3 cc` or port the source; bytes written as data must be written as instructions"
 
 
-def remedy(treatment: str, reason: str, *, compiled: bool) -> str:
-    """What the author of an instruction can do; '' for one that is ported. `compiled`: it was found by a check."""
+def remedy(treatment: str, reason: str, *, compiled: bool, binary: bool = False) -> str:
+    """What the author of an instruction can do; '' for one that is ported. `compiled`: it was found by a check, or
+    (`binary`) by a port of what is compiled."""
     if treatment == "ported":
         return ""
+    if binary and treatment in _BINARY:
+        return _BINARY[treatment]
     if compiled:
         return _COMPILED if treatment == "left" else _BY_TREATMENT[treatment]
     for words, what in _BY_REASON:

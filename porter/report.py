@@ -64,11 +64,12 @@ class Entry(NamedTuple):
     reason: str
     place: Place | None = None
     hot: Hot | None = None
+    tactic: str = ""  # of a binary port
 
     @property
     def remedy(self) -> str:
         """What to do about an entry that is not ported; '' for nothing."""
-        return remedy(self.treatment, self.reason, compiled=self.place is not None)
+        return remedy(self.treatment, self.reason, compiled=self.place is not None, binary=bool(self.tactic))
 
 
 class Range(NamedTuple):
@@ -164,7 +165,8 @@ def source_entry(site: Site) -> Entry:
                  site.item.macro, site.cost, row.ring3.value, site.item.reason)
 
 
-def _code_entry(name: str, site: CodeSite, treatment: str) -> Entry:
+def code_entry(name: str, site: CodeSite, treatment: str) -> Entry:
+    """The entry of an instruction in compiled code."""
     file, line = site.source or ("", 0)
     place = Place(site.address, site.section, site.code, site.symbol, site.evidence.name.lower(), site.physical,
                   site.file_offset)
@@ -181,7 +183,7 @@ def code_report(surveys: Iterable[Survey]) -> Report:
             name, "code" if survey.has_code else "no code", survey.ported, [Range(*r) for r in survey.real_mode],
             [Range(*r) for r in survey.after_real_mode], survey.undecodable))
         for treatment, sites in (("left", survey.left), ("stays", survey.native), ("unreached", survey.unreached)):
-            report.entries += [_code_entry(name, site, treatment) for site in sites]
+            report.entries += [code_entry(name, site, treatment) for site in sites]
     return report
 
 
@@ -233,6 +235,8 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
             "bytes": entry.place.code.hex(), "symbol": symbol, "offset": offset, "evidence": entry.place.evidence,
             "physical": entry.place.physical, "file_offset": entry.place.file_offset,
         }
+    if entry.tactic:
+        document["tactic"] = entry.tactic
     if entry.hot:
         document["hot"] = entry.hot._asdict()
     return document

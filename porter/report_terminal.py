@@ -49,6 +49,28 @@ def _files(report: Report, treatments: Iterable[str], where: str) -> Table:
     return table
 
 
+def print_binary(report: Report, out: TextIO, page: str = "") -> None:
+    """The report of a binary port: classes, tactics, and what is not ported, with the reason."""
+    to = console(out)
+    more = f": {page}" if page else ""
+    if report.entries:
+        to.print(_classes(report, TREATMENTS))
+    unported = report.of("left", "refused")
+    if unported:
+        rest = Table("not ported", "address", "bytes", "at", "why")
+        for entry in sorted(unported, key=lambda entry: entry.treatment != "refused")[:_MOST_FILES]:
+            assert entry.place
+            rest.add_row(Text(entry.text), f"{entry.place.address:#010x}", entry.place.code.hex(" "),
+                         Text(source(entry) or symbol(entry)), Text(f"{entry.treatment}: {entry.reason}"))
+        if len(unported) > _MOST_FILES:
+            rest.add_row(f"and {len(unported) - _MOST_FILES} more{more}")
+        to.print(rest)
+    tactics = Counter(entry.tactic for entry in report.of("ported"))
+    told = ", ".join(f"{count} {tactic}" for tactic, count in tactics.most_common())
+    ported, left, refused = (len(report.of(treatment)) for treatment in ("ported", "left", "refused"))
+    _say(to, f"{ported} instructions ported{f' ({told})' if told else ''}, {left} left to trap, {refused} refused")
+
+
 def print_port(report: Report, out: TextIO, page: str = "") -> None:
     """The report of a port: classes, files, what is not ported with the reason, build files, hot places.
 

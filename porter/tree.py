@@ -32,7 +32,7 @@ _SYNTAXES = {"att": (ATT,), "intel": (INTEL,), "both": (ATT, INTEL)}
 
 def _checked(root: Path, out: Path | None) -> None:
     if not root.is_dir():
-        raise PortError(f"{root}: no such directory: name the tree of the kernel's sources")
+        raise PortError(f"{root}: no such directory or file: name the tree of its sources, or the linked kernel")
     if out is None:
         return
     if out.resolve().is_relative_to(root.resolve()) or root.resolve().is_relative_to(out.resolve()):
@@ -138,9 +138,11 @@ def _arguments() -> argparse.ArgumentParser:
         prog="ring3 port",
         description="Port a kernel's source tree (C, and assembly for GAS and NASM): a ported copy, a patch, a report. "
                     "Where a former port wrote OUT, only what changed since is ported, and what else is found there is "
-                    "kept.")
-    parser.add_argument("dir", metavar="DIR", type=Path, help="the source tree; it is not changed")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="where the ported tree goes")
+                    "kept. Or port a linked kernel, an ELF file, without its source: a ported file, a report. Exit "
+                    "status 1: of a linked kernel something was refused, since it may be data.")
+    parser.add_argument("dir", metavar="DIR|KERNEL", type=Path,
+                        help="the source tree, or the linked kernel; it is not changed")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="where the ported tree, or kernel, goes")
     parser.add_argument("--force", action="store_true", help="replace OUT, whatever it holds")
     parser.add_argument("--exclude", metavar="PATTERN", action="append", default=[],
                         help="leave files alone whose path in the tree matches, such as 'arch/arm/*'; repeatable")
@@ -183,6 +185,10 @@ def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profi
         parser.error("where to? give -o OUT, or --dry-run to see what would be done")
     bar = Bar()
     try:
+        if options.dir.is_file():
+            from porter.elf.main import port_file
+
+            return port_file(options)
         profile = read_profile(options.profile) if options.profile else None
         with interrupts.watched():
             try:

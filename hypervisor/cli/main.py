@@ -16,7 +16,7 @@ BAD_INPUT, HOST_FAILURE, INTERRUPTED, BROKEN_PIPE = 2, 74, 130, 141
 
 # name -> (module, function, what it does); the function takes the arguments and returns the exit status
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "port": ("hypervisor.cli.port", "main", "port a kernel's source tree"),
+    "port": ("hypervisor.cli.port", "main", "port a kernel's source tree, or a linked kernel"),
     "cc": ("porter.wrapper", "cc_main", "compile with a given compiler, porting on the way"),
     "c++": ("porter.wrapper", "cxx_main", "the same for C++"),
     "as": ("porter.wrapper", "as_main", "assemble with a given assembler, porting on the way"),

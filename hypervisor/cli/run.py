@@ -16,7 +16,7 @@ from hypervisor import cpu_model, interrupts
 from hypervisor.cli.arguments import Parser
 from hypervisor.cli.main import raise_again
 from hypervisor.cli.recording import add_recording_options, recording_config
-from hypervisor.cli.sites import CountedSites, traps
+from hypervisor.cli.sites import CountedSites, binary_port, traps
 from hypervisor.console import TerminalConsole, Terminated, UserQuit
 from hypervisor.control.server import ControlServer
 from hypervisor.coverage.collect import Collector
@@ -126,6 +126,7 @@ def _parser() -> Parser:
     add("--name", default="", help="name of the guest, by which 'ring3 list', info, screenshot and stop know "
         "it (default: the kernel file's, with a number if that is taken)")  # fmt: skip
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
+    add("--port", action="store_true", help="port the linked kernel in memory, as 'ring3 port KERNEL' does in a file")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
     add("--display", action="store_true",
         help="show the guest's VGA screen on the terminal, with its keyboard and mouse; Ctrl-A s shows the serial line")
@@ -161,6 +162,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0, up to {_LONGEST:.0e}")
     if (options.gdb_go or options.break_on) and not options.gdb:
         raise RingError(f"--{'gdb-go' if options.gdb_go else 'break-on'} needs --gdb PORT")
+    if options.port and (options.unported or options.coverage):
+        raise RingError(f"--port and --{'unported' if options.unported else 'coverage'} exclude each other")
     return DomainConfig(
         kernel=options.kernel,
         memory=parse_size(options.memory),
@@ -183,6 +186,7 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         trace=recording_config(options, options.trace, "--trace-"),
         gdb=GdbConfig.parse(options.gdb, options.gdb_go, Events.parse(options.break_on)) if options.gdb else None,
         traps=traps(options.kernel) if options.unported else (),
+        port=binary_port(options.kernel) if options.port else None,
     )
 
 

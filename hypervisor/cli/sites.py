@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hypercalls.binary_port import BinaryPort
 from hypervisor.coverage.collect import Site
 from hypervisor.coverage.format import Place
 
@@ -15,6 +16,13 @@ def traps(kernel: Path) -> tuple[tuple[int, int], ...]:
     return tuple(
         (site.physical, site.code[0]) for site in scan(kernel) if not site.traps and site.physical is not None
     )
+
+
+def binary_port(kernel: Path) -> BinaryPort:
+    """What makes a ported kernel of a linked one, in memory. Raises PortError."""
+    from porter.elf.port import load_and_port
+
+    return load_and_port(kernel).port
 
 
 class CountedSites:

@@ -667,7 +667,7 @@ struct control_block {
 	uint64_t signals; /* host signals taken */
 	uint64_t coverage_start; /* TSC when the operation of `coverage_open` began, and what it slept */
 	uint32_t patches_size; /* bytes at PATCHES_OFFSET */
-	uint32_t patches_out; /* 1 = kernel code runs in a segment with a base, and the patches have made way for traps */
+	uint32_t patches_out; /* 1 = kernel code runs in a segment with a base: patches have made way for traps */
 	uint64_t coverage_lost; /* operations of places for which the coverage table had no room */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };

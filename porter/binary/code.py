@@ -87,6 +87,14 @@ class CodeMap:
         """Offset of the reached instruction that ends where `offset` begins."""
         return self.covering(offset - 1) if offset else None
 
+    def is_ambiguous(self, offset: int) -> bool:
+        """Whether bytes of the reached instruction at `offset` were reached as another instruction's, too."""
+        end = offset + self.length[offset]
+        if any(self.is_reached(at) for at in range(offset + 1, end)):
+            return True
+        before = range(max(offset - MAX_INSTRUCTION, 0), offset)
+        return any(self.is_reached(at) and at + self.length[at] > offset for at in before)
+
     def exclude(self, start: int, end: int, why: Evidence) -> None:
         """Mark bytes as no 32-bit code, except where instructions were reached."""
         for offset in range(max(start, 0), min(end, self.size)):

@@ -21,6 +21,7 @@ _TEXT = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{4,}\x00")
 _TEXT_HEAD = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{8}")
 _TEXT_LIMIT = 256  # bytes of a string that follows a call
 _PEEK = 16
+_CALL = 0xE8
 _LIMIT = 4096  # instructions of one trial
 _ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
 
@@ -50,18 +51,37 @@ class Trial:
         """True if all that is reachable from `start`, and is not yet known, can be code."""
         if looks_like_data(self._flow.image, start):
             return False
-        pending, seen = [start], set[int]()
+        pending, seen = [(start, False)], set[int]()
         while pending:
-            address: int | None = pending.pop()
-            while address is not None and address not in seen:
-                if self._flow.is_reached(address):
-                    break
-                seen.add(address)
-                step = self._step(address, pending)
-                if step is None or len(seen) > _LIMIT:
-                    return False
-                (address,) = step
+            begin, behind_call = pending.pop()
+            targets: list[int] = []
+            after_calls: list[int] = []
+            if self._runs(begin, seen, targets, after_calls):
+                pending += [(target, behind_call) for target in targets]
+                pending += [(address, True) for address in after_calls]
+            elif not behind_call or len(seen) > _LIMIT:
+                return False  # but a call may not come back, and have anything behind it
         return True
+
+    def _runs(self, start: int, seen: set[int], targets: list[int], after_calls: list[int]) -> bool:
+        """Walk from `start` to a call or the end of the flow; False where that cannot be code."""
+        address: int | None = start
+        while address is not None and address not in seen:
+            if self._flow.is_reached(address):
+                break
+            seen.add(address)
+            step = self._step(address, targets)
+            if step is None or len(seen) > _LIMIT:
+                return False
+            if step[0] is not None and self._is_call(address):
+                after_calls.append(step[0])
+                break
+            (address,) = step
+        return True
+
+    def _is_call(self, address: int) -> bool:
+        code = self._flow.map_at(address)
+        return code is not None and code.data[address - code.region.base] == _CALL
 
     def _step(self, address: int, pending: list[int]) -> tuple[int | None] | None:
         """The address behind the instruction (None: flow ends), in a tuple; None if this cannot be code."""

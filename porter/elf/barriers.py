@@ -18,20 +18,23 @@ _RELATIVE32 = (Action.BRANCH32, Action.JUMP32, Action.CALL)
 
 def barriers(flow: Flow) -> set[int]:
     """Link addresses at which a patch may begin, but which it may not cover otherwise."""
-    found = set(flow.sources)
-    found.update(flow.references)
-    found.update(symbol.address for symbol in flow.image.symbols)
-    if flow.image.entry is not None:
-        found.add(flow.image.entry)
-    found |= _pointers(flow)
+    found = set(flow.sources) | entries(flow)
     for code in flow.maps:
         found |= _swept(code)
     return found
 
 
+def entries(flow: Flow) -> set[int]:
+    """Link addresses that the program, or its symbols, name."""
+    found = {*flow.references, *(symbol.address for symbol in flow.image.symbols), *_pointers(flow)}
+    if flow.image.entry is not None:
+        found.add(flow.image.entry)
+    return found
+
+
 def _pointers(flow: Flow) -> set[int]:
-    """Words in memory that could be addresses of code, aligned as compilers align them. Of instructions' own bytes `flow`
-    has told."""
+    """Words in memory that could be addresses of code, aligned as compilers align them. Of instructions' own bytes
+    `flow` has told."""
     image, found = flow.image, set[int]()
     ranges = [(region.base, region.end, 0) for region in image.code]
     for segment in image.segments:

@@ -17,7 +17,9 @@ _REP, _REPNE, _LOCK = 0xF3, 0xF2, 0xF0
 _OPERAND_SIZE = {8: 1, 16: 2, 32: 4}
 _NOP2 = b"\x66\x90"
 
-_SEQUENCES = {(one.action, one.reg, one.segment, one.size): one.code for one in reversed(SEQUENCES)}
+# Where several have the same operands (`into` is `int` behind a jump), the shortest.
+_SEQUENCES = {(one.action, one.reg, one.segment, one.size): one.code
+              for one in sorted(SEQUENCES, key=lambda one: -len(one.code))}  # fmt: skip
 _BY_SEGMENT = {value: name for name, value in SEGMENTS.items()}
 _ESP = 4
 
@@ -38,6 +40,9 @@ _CARRIED2 = {
     x86.X86_INS_LAR: "lar", x86.X86_INS_LSL: "lsl", x86.X86_INS_ARPL: "arpl", x86.X86_INS_LDS: "lds",
     x86.X86_INS_LES: "les", x86.X86_INS_LSS: "lss", x86.X86_INS_LFS: "lfs", x86.X86_INS_LGS: "lgs",
 }  # fmt: skip
+_WORD_OPERAND = frozenset(
+    (x86.X86_INS_LLDT, x86.X86_INS_LTR, x86.X86_INS_LMSW, x86.X86_INS_VERR, x86.X86_INS_VERW, x86.X86_INS_ARPL)
+)  # of 16 bits without a prefix that says so
 _STRINGS = {
     x86.X86_INS_INSB: ("ins", 8), x86.X86_INS_INSW: ("ins", 16), x86.X86_INS_INSD: ("ins", 32),
     x86.X86_INS_OUTSB: ("outs", 8), x86.X86_INS_OUTSW: ("outs", 16), x86.X86_INS_OUTSD: ("outs", 32),
@@ -129,7 +134,7 @@ def _string(insn: CsInsn, prefixes: frozenset[int]) -> bytes | None:
         return None
     code = gate(f"{'rep_' if _REP in prefixes else ''}{name}{width}")
     if name == "outs":  # its source is DS:ESI unless a prefix says otherwise
-        code += bytes(prefixes & {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}) + b"\x0f\x1f\x06"
+        code += bytes(prefixes & {0x26, 0x2E, 0x36, 0x64, 0x65}) + b"\x0f\x1f\x06"
     return code
 
 
@@ -187,8 +192,9 @@ def _other(insn: CsInsn, word: bool) -> bytes | None:
     if insn.id in _CARRIED:
         if word and insn.modrm >> 6 != 3:
             return None  # a base of 24 bits
-        return gate(_CARRIED[insn.id]) + carrier(insn, word)
+        return gate(_CARRIED[insn.id]) + carrier(insn, word or insn.id in _WORD_OPERAND)
     if insn.id in _CARRIED2:
+        word = word or insn.id in _WORD_OPERAND
         return gate(_CARRIED2[insn.id]) + carrier(insn, word) + _register(insn.modrm >> 3 & 7, word)
     if insn.id == x86.X86_INS_INT:
         return (_sequence(Action.INT) or b"") + _push(insn.operands[0].imm & 0xFF)
@@ -197,14 +203,10 @@ def _other(insn: CsInsn, word: bool) -> bytes | None:
     name = "ljmp" if insn.id == x86.X86_INS_LJMP else "lcall"
     if insn.id in (x86.X86_INS_LJMP, x86.X86_INS_LCALL) and not word and len(insn.operands) == 2:
         selector, offset = (operand.imm & 0xFFFF_FFFF for operand in insn.operands)
-        return gate(name) + _wide(offset) + _wide(selector & 0xFFFF)
+        return gate(name) + _push(offset) + _push(selector & 0xFFFF)
     if is_far(insn) and not word:
         return gate("lcall_mem" if insn.modrm >> 3 & 7 == 3 else "ljmp_mem") + carrier(insn)
     return None
-
-
-def _wide(value: int) -> bytes:
-    return b"\x68" + value.to_bytes(4, "little")
 
 
 assert all(name in by_name for table in (_PLAIN, _CARRIED, _CARRIED2) for name in table.values())

@@ -1,7 +1,7 @@
 """Code that runs where it was loaded, before paging maps it to where it is linked.
 
-A jump to the hole is relative to where it stands, so code that runs elsewhere than it is linked needs one that is not. From
-the entry point on, code runs at its load address until it jumps to a link address.
+A jump to the hole is relative to where it stands, so code that runs elsewhere than it is linked needs one that is not.
+From the entry point on, code runs at its load address until it jumps to a link address.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ class LowCode:
     def __init__(self, flow: Flow, proof: Proof) -> None:
         self.only: set[int] = set()
         self.mixed: set[int] = set()
-        entry = flow.image.entry
-        if entry is None or flow.image.physical(entry) in (entry, None):
-            return
-        starts = {entry, *flow.by_load_address}
+        entry, starts = flow.image.entry, set(flow.by_load_address)
+        if entry is not None and flow.image.physical(entry) not in (entry, None):
+            starts.add(entry)
         low = proof.reachable(starts)
         entered = [address for address in low - starts if self._is_entered(flow, proof, address, low)]
         self.mixed = proof.reachable(entered) & low

@@ -5,8 +5,8 @@ trampoline with them. Tactics, the first that fits:
 
 ``in place``   as many bytes as the instruction has do the same
 ``jump``       over it and whole instructions behind it, or before it, to which nobody comes otherwise
-``island``     two bytes: a short jump to padding nearby that has room for the long one, or to room that is made by moving
-               other instructions
+``island``     two bytes: a short jump to padding nearby that has room for the long one, or to room that is made by
+               moving other instructions
 ``trap``       HLT over its first byte, or as it is where it traps by itself
 
 Code that runs at its load address takes an indirect jump, which is longer, but means the same wherever it stands.
@@ -73,6 +73,14 @@ class Choice:
     why: str = ""
 
 
+def _is_fill(insn: CsInsn) -> bool:
+    """Zeros and the rarer NOPs fill up, too; but they are also data."""
+    code = bytes(insn.bytes)
+    if code.lstrip(b"\x66\x2e").startswith(b"\x0f"):
+        return code.lstrip(b"\x66\x2e").startswith(b"\x0f\x1f")
+    return any(code) and is_padding(code, insn.insn_name())
+
+
 def _weight(units: list[Unit]) -> int:
     """How little is gained: each instruction that moves costs, each sensitive one needs no jump of its own."""
     return len(units) - 4 * sum(unit.sensitive for unit in units)
@@ -83,7 +91,8 @@ class Patcher:
     of a link address."""
 
     def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool],
-                 is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int], mixed: set[int]) -> None:  # fmt: skip
+                 is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int],
+                 mixed: set[int]) -> None:  # fmt: skip
         self._image, self._barriers = image, barriers
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
         self._low, self._mixed = low, mixed
@@ -124,7 +133,8 @@ class Patcher:
             return "it may run at its load address as well as where it is linked"
         own = self._unit(code, offset)
         if own is None:
-            return "nothing but the monitor does this form of it"
+            return ("its bytes were taken for other instructions as well" if code.is_ambiguous(offset)
+                    else "nothing but the monitor does this form of it")  # fmt: skip
         low = insn.address in self._low
         need = _LOW_JUMP if low else _JUMP
         best: list[Unit] | None = None
@@ -177,6 +187,8 @@ class Patcher:
                 return None
             previous = code.previous(at)
             unit = self._unit(code, previous) if previous is not None else None
+            if unit and unit.address + unit.size != code.region.base + at:
+                return None
             if unit is None or unit.ends or self.is_covered(unit.address):
                 return None
             units.insert(0, unit)
@@ -197,13 +209,13 @@ class Patcher:
         return any(at in self._barriers for at in range(address + 1, address + size))
 
     def _is_padded(self, code: CodeMap, offset: int, size: int) -> bool:
-        """Whether `size` bytes are padding that nobody runs."""
+        """Whether `size` bytes behind the end of some code are what compilers fill up with, and nobody runs them."""
         at = offset
         while at < offset + size:
             if at >= code.size or code.evidence[at] or self.is_covered(code.region.base + at):
                 return False
             insn = code.instruction(at)
-            if insn is None or not is_padding(bytes(insn.bytes), insn.insn_name()):
+            if insn is None or not _is_fill(insn):
                 return False
             if any(code.region.base + inside in self._barriers for inside in range(at, at + insn.size)):
                 return False
@@ -215,14 +227,14 @@ class Patcher:
     def _unit(self, code: CodeMap, offset: int) -> Unit | None:
         """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
         insn = code.instruction(offset)
-        if insn is None:
+        if insn is None or code.is_ambiguous(offset):
             return None
         if self._is_sensitive(insn.address):
             if insn.id == x86.X86_INS_STI and self._is_halt(code, offset + insn.size):
                 return Unit(insn.address, insn.size + 1, safe_halt(), sensitive=True)
             made = replacement(insn)
             ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
-            return made and Unit(insn.address, insn.size, made, ends=ends, sensitive=True) or None
+            return Unit(insn.address, insn.size, made, ends=ends, sensitive=True) if made else None
         if x86.X86_GRP_CALL in insn.groups:
             return self._call(insn)
         if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
@@ -316,12 +328,18 @@ class Patcher:
     def _padding_near(self, code: CodeMap, after: int) -> int | None:
         """Where padding has room for a long jump, in reach of a short one that ends at `after`."""
         for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - _JUMP)):
-            if not code.evidence[at] and self._is_padded(code, at, _JUMP):
+            if not code.evidence[at] and self._ends_code(code, at) and self._is_padded(code, at, _JUMP):
                 return at
         return None
 
+    def _ends_code(self, code: CodeMap, offset: int) -> bool:
+        """Whether a proven instruction that nothing falls out of ends there."""
+        previous = code.previous(offset)
+        unit = self._unit(code, previous) if previous is not None else None
+        return unit is not None and unit.ends and self._is_proven(unit.address)
+
     def _made_near(self, code: CodeMap, after: int, used: range) -> int | None:
-        """Room made in reach: other instructions move to a trampoline, for a jump, and leave more bytes than it takes."""
+        """Room made in reach: other instructions move to a trampoline, and leave more bytes than the jump takes."""
         for at in range(max(after - _REACH + _JUMP, 0), min(after + _REACH - _JUMP, code.size)):
             if at in used or not code.is_reached(at) or self.is_covered(code.region.base + at):
                 continue

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from debuginfo.lines import Lines
 from hypercalls.binary_port import NOTE_OWNER, BinaryPort
 from porter.binary.image import Image
 from porter.binary.sensitive import Effect
 from porter.binary.survey import Site, Survey, Surveyor
-from porter.elf.barriers import barriers
+from porter.elf.barriers import barriers, entries
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
 from porter.elf.proof import Proof
@@ -47,14 +49,14 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
     """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported."""
     check_portable(image)
     progress("finding the code", 0, 1)
-    surveyor = Surveyor(image, lines)
+    surveyor = Surveyor(image, Lines(image.elf) if lines else None)
     survey = surveyor.run()
-    if survey.ported:
-        raise PortError(f"{image.path}: already ported, from its source ({sum(survey.ported.values())} hypercalls); run "
-                        "it as it is")
+    if survey.replaced:
+        raise PortError(f"{image.path}: already ported, from its source ({len(survey.replaced)} "
+                        "replacements); run it as it is")
     flow = surveyor.discovery.flow
     progress("finding the code", 1, 1)
-    proof = Proof(flow)
+    proof = Proof(flow, entries(flow))
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
     silent = {site.address for site in survey.left if site.kind.effect is Effect.SILENT}
@@ -98,10 +100,15 @@ def check_portable(image: Image) -> None:
         raise PortError(f"{path}: position-independent, so nobody knows where it will run; link it with -no-pie")
     if not image.segments:
         raise PortError(f"{path}: has no segment that is loaded; name the linked kernel")
+    for segment in image.segments:
+        if segment.offset + segment.file_size > len(image.content):
+            end = segment.offset + segment.file_size
+            raise PortError(f"{path}: truncated: a segment ends at {end:#x}, the file at {len(image.content):#x}; build "
+                            "or copy it again")  # fmt: skip
     if find_note(image) is not None:
         raise PortError(f"{path}: already ported; port the file that it was made of")
     ranges = sorted((s["p_vaddr"], s["p_vaddr"] + s["p_memsz"]) for s in elf.iter_segments("PT_LOAD") if s["p_memsz"])
-    for (_, end), (start, _) in zip(ranges, ranges[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(ranges):
         if start < end:
             raise PortError(f"{path}: its segments overlap at {start:#x}; correct the linker script")
 

@@ -2,143 +2,115 @@
 
 Finding code guesses where it must (``porter.binary.discovery``): behind calls that may not return, at labels, at places
 that only a pointer names. A report can live with a wrong guess; a port cannot, for it would change data. So an
-instruction counts as proven only if a way leads to it from where the program is entered, or from a function's symbol, in
-steps that a processor would take:
+instruction counts as proven only if a way leads to it from where the program is entered, or from a function's symbol,
+in steps that a processor would take:
 
 * to the next instruction; behind a direct call only where the function that is called comes back;
 * along direct branches and calls, switch tables, and registers that were just loaded with a constant.
 
 Code that only a pointer or a label names is proven by what it does, all of it that can be reached from there:
 
-* it calls or jumps, by a displacement of 32 bits, to the beginning of a proven instruction, which data hits by chance in
-  one of many millions of cases;
+* it calls or jumps, by a displacement of 32 bits, to the beginning of a proven instruction, which data hits by chance
+  in one of many millions of cases;
 * proven code has its address, and it has that of a variable;
-* it is long, and nearly all of it are the instructions that programs are mostly made of: of random bytes that decode at
-  all, each is one in three;
-* proven code stores its address in memory, as it does those of functions and tasks, and it stands right behind proven
-  code. This is the weakest; `guesses` has what rests on it.
+* proven code stores its address in memory, as it does those of functions and tasks. This is the weakest; `guesses` has
+  what rests on it.
+
+It must begin where a pointer, a label or unproven code leads, and what is seen ends where another one does: where code
+runs into what begins there, that says nothing, for data in front of a function does so, too.
 """
 
 from __future__ import annotations
 
+import bisect
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from porter.binary.code import CodeMap
+from porter.binary.code import MAX_INSTRUCTION, CodeMap
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
 from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
 
-_NO_FALL = frozenset((Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED))
+_NO_FALL = frozenset(
+    (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
+)
 _RELATIVE8 = frozenset((Action.BRANCH8, Action.JUMP8))
 _RELATIVE32 = frozenset((Action.BRANCH32, Action.JUMP32, Action.CALL))
 _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
-_CLOSURE_LIMIT = 4000  # instructions of unproven code that are looked at for what proves them
-_DEPTH_LIMIT = 200  # calls within calls, to see whether one comes back
-
-
-# First bytes of the instructions that compilers and authors of kernels use most.
-_USUAL = frozenset(
-    (0x01, 0x03, 0x09, 0x0B, 0x21, 0x23, 0x29, 0x2B, 0x31, 0x33, 0x39, 0x3B, 0x3D, *range(0x50, 0x62), 0x68, 0x6A, 0x74,
-     0x75, 0x7E, 0x7F, 0x76, 0x77, 0x83, 0x81, 0x84, 0x85, 0x88, 0x89, 0x8A, 0x8B, 0x8D, 0x8E, 0x90, 0x9C, 0x9D, 0xA1, 0xA3,
-     *range(0xB8, 0xC0), 0xC3, 0xC6, 0xC7, 0xC9, 0xCD, 0xCF, 0xE8, 0xE9, 0xEB, 0xEC, 0xEE, 0xF4, 0xF7, 0xFA, 0xFB, 0xFF)
-)  # fmt: skip
-_USUAL_TWO_BYTE = frozenset(
-    (b"\x0f\x84", b"\x0f\x85", b"\x0f\xb6", b"\x0f\xb7", b"\x0f\xbe", b"\x0f\x20", b"\x0f\x22", b"\x0f\x01", b"\x0f\x1f")
-)  # fmt: skip
-_LONG, _VERY_LONG = 10, 16  # instructions
-_MOST_UNUSUAL = 0.05
+_DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back, and code that vouches for code
 _STORE = 0xC7  # mov $imm32, memory
 
 
 @dataclass
 class _Operands:
-    """Of some code: the targets of its displacements of 32 bits, whether it names a variable, how many instructions it
-    has and how many of them are usual ones."""
+    """Of some code: the targets of its displacements of 32 bits, whether it names a variable, and whether it runs into
+    proven code."""
 
     targets: set[int] = field(default_factory=set)
     variables: bool = False
-    count: int = 0
-    usual: int = 0
-
-    def is_usual(self, least: int) -> bool:
-        """Whether there are so many, and nearly all are usual."""
-        return self.count >= least and self.count - self.usual <= _MOST_UNUSUAL * self.count
+    runs_on: bool = False
 
 
 class Proof:
-    """Answers for one image whose code was found by `flow`."""
+    """Answers for one image whose code was found by `flow`; `entries` are addresses that symbols and pointers name."""
 
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
+    def __init__(self, flow: Flow, entries: set[int]) -> None:
+        self._flow, self._entries = flow, entries
+        self._sorted_entries = sorted(entries)
+        self._cases: dict[int, list[int]] = {}
+        for target, sources in flow.sources.items():
+            for source in sources:
+                self._cases.setdefault(source, []).append(target)
         self._roots = {symbol.address for symbol in flow.image.symbols if symbol.kind is SymbolKind.FUNCTION}
         if flow.image.entry is not None:
             self._roots.add(flow.image.entry)
         self._memory = [(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
                         for segment in flow.image.elf.iter_segments("PT_LOAD")]  # fmt: skip
-        self._labels = {symbol.address for symbol in flow.image.labels}
-        self._proven: dict[int, bool] = {}
         self.guesses: set[int] = set()
+        self._rooted: dict[int, bool] = {}
+        self._proven: dict[int, bool] = {}
+        self._corroborated: dict[int, bool] = {}
         self._returns: dict[int, bool] = {}
+        self._asking = 0  # how many questions the present one has come from
 
     def is_proven(self, address: int) -> bool:
         """Whether the reached instruction at a link address is code beyond doubt."""
         known = self._proven.get(address)
-        return self._search(address) if known is None else known
+        if known is None:
+            known = self._is_rooted(address) or any(map(self._is_corroborated, self._heads(address)))
+            if known or not self._asking:
+                self._proven[address] = known
+        return known
 
     def rests_on_guess(self, address: int) -> bool:
         """Whether the instruction is among what a guess leads to at once."""
         return any(address in self.reachable([guess]) for guess in self.guesses)
 
-    # --- ways that lead to an instruction -----------------------------------------------------------------
-
-    def _search(self, wanted: int) -> bool:
-        """Walk back from `wanted` to a root or to proven code; failing that, to code that proves itself."""
-        came_from: dict[int, int] = {wanted: wanted}
-        pending, heads = [wanted], list[int]()
+    def reachable(self, starts: Iterable[int]) -> set[int]:
+        """Instructions to which relative flow leads from `starts`, calls included, jumps by address not."""
+        pending, seen = list(starts), set[int]()
         while pending:
             address = pending.pop()
-            if address in self._roots or self._proven.get(address):
-                return self._accept(address, came_from)
-            if address in self._flow.references or not self._is_fallen_into(address):
-                heads.append(address)
-            for one in self.before(address):
-                if one not in came_from and self._proven.get(one) is not False:
-                    came_from[one] = address
-                    pending.append(one)
-        self._proven.update(dict.fromkeys(came_from, False))
-        for head in heads:
-            if self._is_corroborated(head):
-                for one in came_from:
-                    if not self._proven[one]:
-                        del self._proven[one]
-                self._proven[head] = True
-                if head == wanted or self._search(wanted):
-                    return True
-        return False
+            code = self._reached(address)
+            if address in seen or code is None:
+                continue
+            seen.add(address)
+            offset = address - code.region.base
+            action, _ = self._action(code, offset)
+            target = self._target(code, offset, action)
+            if target is not None:
+                pending.append(target)
+            if self._falls_through(code, offset):
+                pending.append(address + code.length[offset])
+        return seen
 
-    def _accept(self, address: int, came_from: dict[int, int]) -> bool:
-        """All on the way from `address` to what was asked for is proven."""
-        while True:
-            self._proven[address] = True
-            if came_from[address] == address:
-                return True
-            address = came_from[address]
+    # --- instructions ---------------------------------------------------------------------------------------
 
-    def _is_fallen_into(self, address: int) -> bool:
+    def _reached(self, address: int) -> CodeMap | None:
+        """The code that holds the reached instruction at `address`; None where there is none."""
         code = self._flow.map_at(address)
-        previous = code.previous(address - code.region.base) if code else None
-        return bool(code and previous is not None and self._falls_through(code, previous))
-
-    def before(self, address: int) -> Iterator[int]:
-        """Addresses of instructions from which a processor comes to this one."""
-        code = self._flow.map_at(address)
-        if code is None:
-            return
-        previous = code.previous(address - code.region.base)
-        if previous is not None and self._falls_through(code, previous):
-            yield code.region.base + previous
-        yield from self._flow.sources.get(address, ())
+        return code if code and code.is_reached(address - code.region.base) else None
 
     def _action(self, code: CodeMap, offset: int) -> tuple[Action, int]:
         """What an instruction does to the flow, and where its opcode lies."""
@@ -158,32 +130,76 @@ class Proof:
             return None
         return (code.region.base + after + displacement) & 0xFFFF_FFFF
 
+    @staticmethod
+    def _is_indirect_jump(code: CodeMap, action: Action, opcode: int) -> bool:
+        return action == Action.GROUP5 and code.data[opcode + 1] >> 3 & 7 in (4, 5)
+
     def _falls_through(self, code: CodeMap, offset: int) -> bool:
         action, at = self._action(code, offset)
-        if action in _NO_FALL or (action == Action.GROUP5 and code.data[at + 1] >> 3 & 7 in (4, 5)):
+        if action in _NO_FALL or self._is_indirect_jump(code, action, at):
             return False
         if action != Action.CALL:
             return True
         target = self._target(code, offset, action)
         return target is None or self.comes_back(target)
 
-    def reachable(self, starts: Iterable[int]) -> set[int]:
-        """Instructions to which relative flow leads from `starts`, calls included; jumps by address are not followed."""
-        pending, seen = list(starts), set[int]()
+    # --- ways that lead to an instruction -----------------------------------------------------------------
+
+    def before(self, address: int) -> Iterator[int]:
+        """Addresses of instructions from which a processor comes to this one."""
+        yield from self._fallen_from(address)
+        yield from self._flow.sources.get(address, ())
+
+    def _fallen_from(self, address: int) -> Iterator[int]:
+        """Of the instructions that end there those that go on; several, where bytes were read in several ways."""
+        code = self._flow.map_at(address)
+        if code is None:
+            return
+        offset = address - code.region.base
+        for start in range(max(offset - MAX_INSTRUCTION, 0), offset):
+            if code.is_reached(start) and start + code.length[start] == offset and self._falls_through(code, start):
+                yield code.region.base + start
+
+    def _is_rooted(self, wanted: int) -> bool:
+        """Whether a way leads from a root to `wanted`."""
+        known = self._rooted.get(wanted)
+        if known is not None:
+            return known
+        came_from: dict[int, int] = {wanted: wanted}
+        pending = [wanted]
         while pending:
             address = pending.pop()
-            code = self._flow.map_at(address)
-            if address in seen or code is None or not code.is_reached(address - code.region.base):
-                continue
-            seen.add(address)
-            offset = address - code.region.base
-            action, _ = self._action(code, offset)
-            target = self._target(code, offset, action)
-            if target is not None:
-                pending.append(target)
-            if self._falls_through(code, offset):
-                pending.append(address + code.length[offset])
-        return seen
+            if address in self._roots or self._rooted.get(address):
+                return self._accept(address, came_from)
+            for one in self.before(address):
+                if one not in came_from and self._rooted.get(one) is not False:
+                    came_from[one] = address
+                    pending.append(one)
+        self._rooted.update(dict.fromkeys(came_from, False))
+        return False
+
+    def _accept(self, address: int, came_from: dict[int, int]) -> bool:
+        """All on the way from `address` to what was asked for is code."""
+        while True:
+            self._rooted[address] = True
+            if came_from[address] == address:
+                return True
+            address = came_from[address]
+
+    def _heads(self, wanted: int) -> Iterator[int]:
+        """Where ways to `wanted` begin, of which none begins at a root; the nearest first."""
+        seen, pending = {wanted}, deque([wanted])
+        while pending:
+            address = pending.popleft()
+            named = address in self._entries or address in self._flow.sources
+            if named or not any(self._fallen_from(address)):
+                yield address
+            for one in self.before(address):
+                if one not in seen and self._proven.get(one) is not False:
+                    seen.add(one)
+                    pending.append(one)
+        if not self._asking:
+            self._proven.update(dict.fromkeys(seen, False))
 
     # --- functions that come back -------------------------------------------------------------------------
 
@@ -209,12 +225,12 @@ class Proof:
 
         while pending:
             address = pending.pop()
-            code = self._flow.map_at(address)
-            if code is None or not code.is_reached(address - code.region.base):
+            code = self._reached(address)
+            if code is None:
                 return True  # elsewhere: nobody can tell
             offset = address - code.region.base
             action, at = self._action(code, offset)
-            if action in _COMES_BACK or (action == Action.GROUP5 and code.data[at + 1] >> 3 & 7 in (4, 5)):
+            if action in _COMES_BACK or self._is_indirect_jump(code, action, at):
                 return True
             target = self._target(code, offset, action)
             if action == Action.FAR_JUMP:
@@ -232,28 +248,88 @@ class Proof:
 
     # --- what unproven code does --------------------------------------------------------------------------
 
+    def _is_corroborated(self, start: int) -> bool:
+        known = self._corroborated.get(start)
+        if known is None:
+            self._corroborated[start] = False  # while it is looked at: it does not vouch for itself
+            self._asking += 1
+            known = self._corroborated[start] = self._vouches(start)
+            self._asking -= 1
+            if not known and self._asking:
+                del self._corroborated[start]  # it may be for want of those that are being looked at
+        return known
+
+    def _vouches(self, start: int) -> bool:
+        end = self._end(start)
+        from_elsewhere = any(not start <= source < end for source in self._flow.sources.get(start, ()))
+        if start not in self._entries and not from_elsewhere:
+            return False
+        found = self._operands(start)
+        if not all(map(self._flow.map_at, found.targets)):
+            return False  # it branches to where there is no code
+        if any(self._is_rooted(target) for target in found.targets if self._reached(target)):
+            return True
+        if self._asking < _DEPTH_LIMIT and any(
+                self.is_proven(target) for target in sorted(found.targets) if self._reached(target)):
+            return True
+        users = [(code, offset) for code, offset in self._flow.references.get(start, ())
+                 if self._asking < _DEPTH_LIMIT and self.is_proven(code.region.base + offset)]  # fmt: skip
+        if found.runs_on or not users:
+            return False
+        if found.variables:
+            return True
+        if any(code.data[offset] == _STORE for code, offset in users):
+            self.guesses.add(start)
+            return True
+        return False
+
     def _operands(self, start: int) -> _Operands:
-        """What is to be seen in all that `start` leads to."""
+        """What is to be seen from `start` to where something else is known to begin."""
         pending, seen, found = [start], set[int](), _Operands()
-        while pending and len(seen) < _CLOSURE_LIMIT:
+        end = self._end(start)
+        while pending:
             address = pending.pop()
-            code = self._flow.map_at(address)
-            if address in seen or code is None or not code.is_reached(address - code.region.base):
+            code = self._reached(address)
+            if address in seen or code is None:
+                continue
+            offset = address - code.region.base
+            if not start <= address < end or self._is_ambiguous(code, offset) or (
+                    address != start and self._is_rooted(address)):
+                found.runs_on = True
                 continue
             seen.add(address)
-            offset = address - code.region.base
             action, at = self._action(code, offset)
             found.variables = found.variables or self._names_variable(code, at, offset + code.length[offset])
-            found.usual += code.data[at] in _USUAL or code.data[at : at + 2] in _USUAL_TWO_BYTE
             target = self._target(code, offset, action)
-            if target is not None:
+            if action in _RELATIVE32 and target is not None:
+                found.targets.add(target)
+            if self._is_indirect_jump(code, action, at):
+                pending += [case for case in self._cases.get(address, ()) if start <= case < end]
+            if target is not None and (action in _RELATIVE8 or start <= target < end) and action != Action.CALL:
                 pending.append(target)
-                if action in _RELATIVE32:
-                    found.targets.add(target)
+            behind = address + code.length[offset]
             if self._falls_through(code, offset):
-                pending.append(address + code.length[offset])
-        found.count = len(seen)
+                if any(source < start for source in self._flow.sources.get(behind, ())):
+                    found.runs_on = True  # from in front of `start` somebody comes over it
+                else:
+                    pending.append(behind)
         return found
+
+    def _end(self, start: int) -> int:
+        """Where the next thing begins that something else than the code from `start` on names: no case of a switch."""
+        for entry in self._sorted_entries[bisect.bisect_right(self._sorted_entries, start) :]:
+            if not any(start <= source < entry for source in self._flow.sources.get(entry, ())):
+                return entry
+        return 1 << 32
+
+    def _is_ambiguous(self, code: CodeMap, offset: int) -> bool:
+        """Whether the bytes of an instruction were read in another way as well, or something leads into its middle: one
+        of them is none."""
+        base = code.region.base
+        for at in range(offset + 1, offset + code.length[offset]):
+            if base + at in self._entries or base + at in self._flow.sources:
+                return True
+        return code.is_ambiguous(offset)
 
     def _names_variable(self, code: CodeMap, opcode: int, end: int) -> bool:
         """A move of EAX from or to an absolute address, or one with ModRM byte, of an address that is data."""
@@ -263,26 +339,3 @@ class Proof:
             return False
         address = int.from_bytes(data[end - 4 : end], "little")
         return any(low <= address < high for low, high in self._memory) and not self._flow.map_at(address)
-
-    def _is_corroborated(self, start: int) -> bool:
-        found = self._operands(start)
-        if any(self._is_known_start(target) for target in sorted(found.targets)):
-            return True
-        users = [(code, offset) for code, offset in self._flow.references.get(start, ())
-                 if self.is_proven(code.region.base + offset)]  # fmt: skip
-        if (found.variables and users) or found.is_usual(_LONG if users or start in self._labels else _VERY_LONG):
-            return True
-        if any(code.data[offset] == _STORE for code, offset in users) and self._adjoins(start):
-            self.guesses.add(start)
-            return True
-        return False
-
-    def _adjoins(self, start: int) -> bool:
-        """Whether a proven instruction ends where this one begins."""
-        code = self._flow.map_at(start)
-        previous = code.previous(start - code.region.base) if code else None
-        return bool(code and previous is not None and self.is_proven(code.region.base + previous))
-
-    def _is_known_start(self, address: int) -> bool:
-        code = self._flow.map_at(address)
-        return bool(code and code.is_reached(address - code.region.base) and self.is_proven(address))

@@ -1,7 +1,7 @@
 """The ported ELF file: the kernel with its patches, and behind it the note that the monitor needs.
 
-Nothing that was in the file moves. Program headers get one more, so their table is written anew at the end; whatever else
-tells of the file's layout (sections, symbols, debug information, boot headers and their checksums) stays as it is.
+Nothing that was in the file moves. Program headers get one more, so their table is written anew at the end; whatever
+else tells of the file's layout (sections, symbols, debug information, boot headers and their checksums) stays as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def elf_file(ported: Ported) -> bytes:
     for patch in ported.port.patches:
         offset = _file_offset(ported, patch.address, len(patch.before))
         if content[offset : offset + len(patch.before)] != patch.before:
-            raise PortError(f"{image.path}: two segments share the bytes at {offset:#x}, so one cannot be changed alone")
+            raise PortError(f"{image.path}: two segments share the bytes at {offset:#x} of the file")
         content[offset : offset + len(patch.after)] = patch.after
     (phoff,) = struct.unpack_from("<I", content, _E_PHOFF)
     entry_size, count = struct.unpack_from("<HH", content, _E_PHENTSIZE)
@@ -47,9 +47,9 @@ def elf_file(ported: Ported) -> bytes:
 def _file_offset(ported: Ported, address: int, size: int) -> int:
     for segment in ported.image.segments:
         offset = address - segment.virtual
-        if 0 <= offset and offset + size <= segment.file_size:
+        if offset >= 0 and offset + size <= segment.file_size:
             return segment.offset + offset
-    raise PortError(f"{ported.image.path}: its code at {address:#x} is in no segment, so it is never loaded; link it again")
+    raise PortError(f"{ported.image.path}: its code at {address:#x} is in no segment; link it again")
 
 
 def _note(description: bytes) -> bytes:

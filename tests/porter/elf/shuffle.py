@@ -1,0 +1,144 @@
+"""Builds shuffled kernels, ports them, and runs them before and after: also as a command.
+
+    python -m tests.porter.elf.shuffle COUNT [FIRST-SEED]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from hypervisor import interrupts
+from hypervisor.console import NoConsole
+from hypervisor.domain import Domain, DomainConfig
+from porter.binary.code import disassembler
+from porter.binary.image import Image, load
+from porter.binary.sensitive import Effect, classify
+from porter.elf.port import Ported, port
+from porter.elf.write import elf_file
+from tests.porter.elf.shuffled import shuffled
+
+_MIB = 1 << 20
+_SECONDS = 2.0  # for a run that takes milliseconds
+_LINK = ("ld", "-m", "elf_i386", "-n", "-z", "noexecstack", "-Ttext=0x100000", "-Tdata=0x110000", "-e", "start")
+
+
+class Collect(NoConsole):
+    """What a guest prints."""
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.text += data
+
+
+@dataclass
+class Result:
+    """What came of one seed: its kernel's sums, before and after, and what the port changed that it must not."""
+
+    seed: int
+    before: bytes
+    after: bytes
+    spoilt: list[int]
+    sites: int
+    ported: int
+    missed: int
+
+    @property
+    def is_right(self) -> bool:
+        """Where it is not sure of code, a port need not run the same, for it says so; it must never spoil data."""
+        return not self.spoilt and (self.before == self.after or self.missed > 0) and b"\n" in self.before
+
+
+def build(seed: int, folder: Path) -> tuple[Path, Path, list[tuple[int, int]]]:
+    """The kernel of a seed, with symbols and without, and the address ranges of the data among its code."""
+    made, whole, bare = shuffled(seed), folder / f"{seed}.elf", folder / f"{seed}.bare"
+    subprocess.run(["as", "--32", "-o", folder / f"{seed}.o", "-"], input=made.source.encode(), check=True)
+    subprocess.run([*_LINK, "-o", whole, folder / f"{seed}.o"], check=True)
+    with whole.open("rb") as file:
+        at = {symbol.name: symbol["st_value"] for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols()}
+    subprocess.run(["strip", "-o", bare, whole], check=True)
+    return whole, bare, [(at[start], at[end]) for start, end in made.data]
+
+
+def silent(image: Image, data: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Addresses and first bytes of the instructions that run wrong without a trap: all of them, since it is known where
+    there is data."""
+    (text,) = image.code
+    at, decoder = text.base + 12, disassembler()  # behind the boot header
+    for start, end in [*sorted(data), (text.end, text.end)]:
+        for insn in decoder.disasm(text.data[at - text.base : start - text.base], at):
+            kind = classify(insn)
+            if kind and kind.effect is Effect.SILENT:
+                yield insn.address, insn.bytes[0]
+        at = end
+
+
+def run(config: DomainConfig) -> bytes:
+    """What the guest prints until it turns its machine off, or its time is over."""
+    console = Collect()
+    signal.signal(signal.SIGALRM, lambda *_: interrupts.post(TimeoutError()))
+    with Domain(config) as domain, contextlib.suppress(TimeoutError):
+        domain.build()
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+        domain.run(console)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return bytes(console.text)
+
+
+def spoilt(ported: Ported, data: list[tuple[int, int]]) -> list[int]:
+    """Addresses of data that the port has changed."""
+    return [patch.address for patch in ported.port.patches for start, end in data
+            if patch.address < end and start < patch.end]  # fmt: skip
+
+
+def one(seed: int) -> Result:
+    """Build, run, port and run the kernel of a seed."""
+    with tempfile.TemporaryDirectory() as name:
+        whole, bare, data = build(seed, Path(name))
+        kernel = bare if seed % 2 else whole
+        wrong = tuple(silent(load(whole), data))
+        before = run(DomainConfig(whole, memory=16 * _MIB, traps=wrong))
+        ported = port(load(kernel), lines=False)
+        decisions = [decision.treatment for decision in ported.decisions]
+        done = {decision.site.address for decision in ported.decisions if decision.treatment != "refused"}
+        missed = [address for address, _ in wrong if address not in done]
+        target = Path(name) / "ported.elf"
+        target.write_bytes(elf_file(ported))
+        after = run(DomainConfig(target, memory=16 * _MIB))
+        return Result(seed, before, after, spoilt(ported, data), len(decisions), decisions.count("ported"),
+                      len(missed))  # fmt: skip
+
+
+def several(seeds: range) -> Iterator[Result]:
+    """The results of many seeds, by all processors."""
+    with ProcessPoolExecutor() as pool:
+        yield from pool.map(one, seeds, chunksize=8)
+
+
+def main() -> int:
+    """Run as many kernels as asked; the status tells whether all were right."""
+    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    wrong = sites = ported = unsure = 0
+    for result in several(range(first, first + count)):
+        sites, ported, unsure = sites + result.sites, ported + result.ported, unsure + (result.missed > 0)
+        if not result.is_right:
+            wrong += 1
+            print(f"seed {result.seed}: before {result.before!r}, after {result.after!r}, spoilt {result.spoilt}")
+    print(f"{count} kernels, {wrong} wrong, {unsure} not sure of all code; {ported:,} of {sites:,} sites ported")
+    return wrong > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
