@@ -103,8 +103,8 @@ def check_portable(image: Image) -> None:
     for segment in image.segments:
         if segment.offset + segment.file_size > len(image.content):
             end = segment.offset + segment.file_size
-            raise PortError(f"{path}: truncated: a segment ends at {end:#x}, the file at {len(image.content):#x}; build "
-                            "or copy it again")  # fmt: skip
+            raise PortError(f"{path}: truncated: a segment ends at {end:#x}, the file at {len(image.content):#x}; "
+                            "build or copy it again")  # fmt: skip
     if find_note(image) is not None:
         raise PortError(f"{path}: already ported; port the file that it was made of")
     ranges = sorted((s["p_vaddr"], s["p_vaddr"] + s["p_memsz"]) for s in elf.iter_segments("PT_LOAD") if s["p_memsz"])

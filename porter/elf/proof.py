@@ -318,9 +318,17 @@ class Proof:
     def _end(self, start: int) -> int:
         """Where the next thing begins that something else than the code from `start` on names: no case of a switch."""
         for entry in self._sorted_entries[bisect.bisect_right(self._sorted_entries, start) :]:
-            if not any(start <= source < entry for source in self._flow.sources.get(entry, ())):
+            sources = self._flow.sources.get(entry, ())
+            if not any(start <= source < entry and self._is_switch(source) for source in sources):
                 return entry
         return 1 << 32
+
+    def _is_switch(self, address: int) -> bool:
+        code = self._reached(address)
+        if code is None:
+            return False
+        action, at = self._action(code, address - code.region.base)
+        return self._is_indirect_jump(code, action, at)
 
     def _is_ambiguous(self, code: CodeMap, offset: int) -> bool:
         """Whether the bytes of an instruction were read in another way as well, or something leads into its middle: one
