@@ -31,6 +31,7 @@ BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
 _JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
 _REACH = 127  # bytes of a short jump
 _MOST_NEIGHBOURS = 8
+_MOST_UNITS = 100_000  # remembered
 # Never moved: they tell the address at which they stand, or have no form with a wide displacement.
 _FIXED = frozenset(
     (x86.X86_INS_LCALL, x86.X86_INS_LOOP, x86.X86_INS_LOOPE, x86.X86_INS_LOOPNE, x86.X86_INS_JECXZ,
@@ -99,6 +100,7 @@ class Patcher:
         self.room = Room()
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
+        self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
 
     def is_covered(self, address: int) -> bool:
         """Whether the instruction there has moved with another one's patch."""
@@ -226,6 +228,14 @@ class Patcher:
 
     def _unit(self, code: CodeMap, offset: int) -> Unit | None:
         """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
+        address = code.region.base + offset
+        if address not in self._units:
+            if len(self._units) > _MOST_UNITS:
+                self._units.clear()
+            self._units[address] = self._make_unit(code, offset)
+        return self._units[address]
+
+    def _make_unit(self, code: CodeMap, offset: int) -> Unit | None:
         insn = code.instruction(offset)
         if insn is None or code.is_ambiguous(offset):
             return None

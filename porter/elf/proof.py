@@ -38,7 +38,8 @@ _NO_FALL = frozenset(
 _RELATIVE8 = frozenset((Action.BRANCH8, Action.JUMP8))
 _RELATIVE32 = frozenset((Action.BRANCH32, Action.JUMP32, Action.CALL))
 _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
-_DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back, and code that vouches for code
+_DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
+_DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
 _STORE = 0xC7  # mov $imm32, memory
 
 
@@ -72,12 +73,15 @@ class Proof:
         self._proven: dict[int, bool] = {}
         self._corroborated: dict[int, bool] = {}
         self._returns: dict[int, bool] = {}
+        self._questions = 0  # that may still be asked
         self._asking = 0  # how many questions the present one has come from
 
     def is_proven(self, address: int) -> bool:
         """Whether the reached instruction at a link address is code beyond doubt."""
         known = self._proven.get(address)
         if known is None:
+            if not self._asking:
+                self._questions = _MOST_QUESTIONS
             known = self._is_rooted(address) or any(map(self._is_corroborated, self._heads(address)))
             if known or not self._asking:
                 self._proven[address] = known
@@ -209,7 +213,7 @@ class Proof:
         if known is not None:
             return known
         if depth > _DEPTH_LIMIT:
-            return False
+            return True  # those that never do are wrapped a few times, not so often
         self._returns[function] = False  # while it is looked at: a way that comes by here again proves nothing
         found = self._finds_return(function, depth)
         self._returns[function] = found
@@ -251,6 +255,9 @@ class Proof:
     def _is_corroborated(self, start: int) -> bool:
         known = self._corroborated.get(start)
         if known is None:
+            self._questions -= 1
+            if self._questions < 0 or self._asking > _DEEPEST_QUESTION:
+                return False
             self._corroborated[start] = False  # while it is looked at: it does not vouch for itself
             self._asking += 1
             known = self._corroborated[start] = self._vouches(start)
@@ -269,11 +276,10 @@ class Proof:
             return False  # it branches to where there is no code
         if any(self._is_rooted(target) for target in found.targets if self._reached(target)):
             return True
-        if self._asking < _DEPTH_LIMIT and any(
-                self.is_proven(target) for target in sorted(found.targets) if self._reached(target)):
+        if any(self.is_proven(target) for target in sorted(found.targets) if self._reached(target)):
             return True
         users = [(code, offset) for code, offset in self._flow.references.get(start, ())
-                 if self._asking < _DEPTH_LIMIT and self.is_proven(code.region.base + offset)]  # fmt: skip
+                 if self.is_proven(code.region.base + offset)]  # fmt: skip
         if found.runs_on or not users:
             return False
         if found.variables:
@@ -317,7 +323,9 @@ class Proof:
 
     def _end(self, start: int) -> int:
         """Where the next thing begins that something else than the code from `start` on names: no case of a switch."""
-        for entry in self._sorted_entries[bisect.bisect_right(self._sorted_entries, start) :]:
+        first = bisect.bisect_right(self._sorted_entries, start)
+        for at in range(first, len(self._sorted_entries)):
+            entry = self._sorted_entries[at]
             sources = self._flow.sources.get(entry, ())
             if not any(start <= source < entry and self._is_switch(source) for source in sources):
                 return entry
