@@ -274,9 +274,11 @@ class Proof:
         found = self._operands(start)
         if not all(map(self._flow.map_at, found.targets)):
             return False  # it branches to where there is no code
-        if any(self._is_rooted(target) for target in found.targets if self._reached(target)):
+        # Where it runs into something, only what it does before it has branched for the first time is its own.
+        targets = self._straight_targets(start, end) if found.runs_on else found.targets
+        if any(self._is_rooted(target) for target in targets if self._reached(target)):
             return True
-        if any(self.is_proven(target) for target in sorted(found.targets) if self._reached(target)):
+        if any(self.is_proven(target) for target in sorted(targets) if self._reached(target)):
             return True
         users = [(code, offset) for code, offset in self._flow.references.get(start, ())
                  if self.is_proven(code.region.base + offset)]  # fmt: skip
@@ -319,6 +321,23 @@ class Proof:
                     found.runs_on = True  # from in front of `start` somebody comes over it
                 else:
                     pending.append(behind)
+        return found
+
+    def _straight_targets(self, start: int, end: int) -> set[int]:
+        """The targets of displacements of 32 bits from `start` on, in a straight line."""
+        found, address = set[int](), start
+        while start <= address < end:
+            code = self._reached(address)
+            if code is None or self._is_ambiguous(code, address - code.region.base):
+                break
+            offset = address - code.region.base
+            action, _ = self._action(code, offset)
+            target = self._target(code, offset, action)
+            if target is not None and action in _RELATIVE32:
+                found.add(target)
+            if not self._falls_through(code, offset) or action in (Action.BRANCH8, Action.BRANCH32):
+                break
+            address += code.length[offset]
         return found
 
     def _end(self, start: int) -> int:
