@@ -330,6 +330,9 @@ class Proof:
             code = self._reached(address)
             if code is None or self._is_ambiguous(code, address - code.region.base):
                 break
+            from_front = any(source < start for source in self._flow.sources.get(address, ()))
+            if address != start and (from_front or self._is_rooted(address)):
+                break
             offset = address - code.region.base
             action, _ = self._action(code, offset)
             target = self._target(code, offset, action)
