@@ -17,6 +17,7 @@ NOTE_OWNER, NOTE_TYPE = b"ring3\0", 0x726F7033  # "3por"
 VERSION = 1
 _JUMP32 = 0xE9
 HLT = b"\xf4"  # put over the first byte of an instruction, it makes it trap
+_NOTE_HEAD = struct.Struct("<III")  # bytes of the owner, bytes of the description, type (System V ABI, note section)
 _HEAD = struct.Struct("<6I")  # version, bytes of code, places, patches, length of the packed rest, its CRC-32
 _PAIR = struct.Struct("<II")
 _PATCH = struct.Struct("<II")  # address, bytes; these behind it, thrice
@@ -94,6 +95,28 @@ class BinaryPort:
                           zlib.crc32(packed)) + packed
 
 
+def as_note(port: BinaryPort) -> bytes:
+    """The content of a PT_NOTE segment."""
+    description = port.pack()
+    head = _NOTE_HEAD.pack(len(NOTE_OWNER), len(description), NOTE_TYPE)
+    return head + _padded(NOTE_OWNER) + _padded(description)
+
+
+def from_note(note: bytes) -> BinaryPort | None:
+    """The port that the content of a PT_NOTE segment holds; None for other notes. Raises PortFormatError."""
+    start = _NOTE_HEAD.size + len(_padded(NOTE_OWNER))
+    if len(note) < start:
+        return None
+    owner_size, size, kind = _NOTE_HEAD.unpack_from(note)
+    if (owner_size, kind) != (len(NOTE_OWNER), NOTE_TYPE) or not note[_NOTE_HEAD.size :].startswith(NOTE_OWNER):
+        return None
+    return unpack(note[start : start + size])
+
+
+def _padded(data: bytes) -> bytes:
+    return data.ljust(-(-len(data) // 4) * 4, b"\0")
+
+
 def unpack(note: bytes) -> BinaryPort:
     """The inverse of `BinaryPort.pack`. Raises PortFormatError."""
     if len(note) < _HEAD.size:
@@ -105,8 +128,7 @@ def unpack(note: bytes) -> BinaryPort:
     if zlib.crc32(packed) != check or code_size > layout.TRAMPOLINES_SIZE:
         raise PortFormatError("the note of its port is damaged")
     try:
-        unpacker = zlib.decompressobj()
-        rest = unpacker.decompress(packed, layout.TRAMPOLINES_SIZE + 2 * layout.PLACES_SIZE + (64 << 20))
+        rest = zlib.decompressobj().decompress(packed, layout.TRAMPOLINES_SIZE + 2 * layout.PLACES_SIZE + (64 << 20))
         code, at = rest[:code_size], code_size + 8 * place_count
         places = tuple(_PAIR.iter_unpack(rest[code_size:at]))
         patches = []

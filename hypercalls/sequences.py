@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hypercalls import layout
+from hypercalls.binary_port import HLT
 from hypercalls.structs import SHARED
 from hypercalls.table import by_name
 
@@ -199,7 +200,6 @@ SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_far_gates(
 
 
 COVERED_GATE = gate("covered")
-HLT = b"\xf4"  # traps in ring 3; stands where a gate is too long
 # What coverage puts a gate over. The others are gates already.
 COUNTED = frozenset(Action) - {Action.INT, Action.SYSENTER}
 

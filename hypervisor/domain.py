@@ -16,16 +16,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import struct
 import typing
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hypercalls import layout, sequences
 from hypercalls.binary_port import BinaryPort
-from hypercalls.structs import TRACE_COVERAGE, ExitReason, LostTicks, MonitorError, Shutdown
+from hypercalls.structs import ExitReason, LostTicks, MonitorError, Shutdown
 from hypervisor import cpu_model, interrupts, memory_map
 from hypervisor.bus import Bus, MachineStop
 from hypervisor.devices.ata import AtaDrive
@@ -50,7 +49,7 @@ from hypervisor.gdb.target import Target
 from hypervisor.inventory import devices
 from hypervisor.loaders.boot import plan_boot, set_boot_state, write
 from hypervisor.loaders.handover import BootMachine, BootRequest, ModuleFile, Protocol
-from hypervisor.loaders.ported import put_port, read_port
+from hypervisor.loaders.replaced_code import replace_code
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.memory import GuestMemory
 from hypervisor.net.capture import Capture
@@ -203,8 +202,7 @@ class Domain:
         self.shared = StateFile(self.recording.config.slots if self.recording else DEFAULT_SLOTS)
         held.callback(self.shared.close)
         self.recorder = Recorder(self.shared, config.kernel, self.name,
-                                 lambda: Symbols(config.kernel, self.boot.image.distance), lambda: devices(self),
-                                 os.sched_getaffinity(0))
+                                 lambda: self.symbols, lambda: devices(self), os.sched_getaffinity(0))
         self.control = self.shared.control
         self.engine = Engine(self.memory, self.shared, slide=config.slide, cpu=config.cpu)
         held.callback(self.engine.close)
@@ -230,13 +228,17 @@ class Domain:
         self.control.rom_base, self.control.rom_size = memory_map.ROM, memory_map.HIGH - memory_map.ROM
         set_boot_state(self.shared, self.boot)
         self._debugger = self._open_debugger(held)
-        self._replace_code()
+        replace_code(self)
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        """Those of the kernel where it is loaded; read when they are asked for. Not legal when new."""
+        return Symbols(self.config.kernel, self.boot.image.distance)
 
     def _open_debugger(self, held: contextlib.ExitStack) -> Debugger | None:
         if not self.config.gdb:
             return None
-        symbols = Symbols(self.config.kernel, self.boot.image.distance)
-        target = Target(self.memory, self.shared, symbols.loaded_at)
+        target = Target(self.memory, self.shared, self.symbols.loaded_at)
         debugger = Debugger(self.config.gdb, target, self.control, self.engine.wake)
         held.callback(debugger.close)
         return debugger
@@ -306,58 +308,6 @@ class Domain:
         if image.leftover:
             self.notices.append(f"disk {disk.path}: the last {image.leftover} bytes are no sector and are left out")
         return (PacketDrive if disk.cdrom else AtaDrive)(image, f"RING3-{index}")
-
-    def _replace_code(self) -> None:
-        """Replace the listed instructions and sequences in memory, and tell the monitor what they were.
-
-        Instructions by HLT, which traps in ring 3, for --unported; sequences by what counts them; what a binary port
-        patches, where its file has not been patched yet.
-        """
-        distance = self.boot.image.distance
-        places = [(address + distance, bytes([byte]), byte, sequences.HLT) for address, byte in self.config.traps]
-        places += self._ported_places()
-        for address, number in self.config.counted or ():
-            code = sequences.SEQUENCES[number].code
-            places.append((address + distance, code, code[0] | (number + 1) << 8, sequences.covered(number)))
-        if len(places) * 8 > layout.TRAPS_SIZE:
-            raise RingError(f"{self.config.kernel} has {len(places)} instructions to replace, which are too many")
-        places.sort()
-        table = b"".join(struct.pack("<II", address, entry) for address, _, entry, _ in places if entry)
-        self.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
-        for address, code, _, instead in places:
-            if self.memory.read(address, len(code)) not in (code, instead):
-                raise RingError(
-                    f"{self.config.kernel} is not loaded as its ELF program headers say, so its instructions cannot be "
-                    "found; --unported, --coverage and --port need that"
-                )
-            self.memory.write(address, instead)
-        self.control.trap_count = len(table) // 8
-        if self.config.counted is not None:
-            self.control.trace_mask |= 1 << TRACE_COVERAGE
-
-    def _ported_places(self) -> list[tuple[int, bytes, int, bytes]]:
-        """Physical addresses of a binary port's patches, their bytes before, entries of the side table, and bytes
-        afterwards."""
-        port = self.config.port or read_port(self.config.kernel)
-        if port is None:
-            return []
-        symbols, distance = Symbols(self.config.kernel, self.boot.image.distance), self.boot.image.distance
-
-        def physical(address: int) -> int:
-            at = symbols.loaded_at(address + distance)
-            if at is None:
-                raise RingError(f"{self.config.kernel}: its port changes {address:#x}, which is not in it; port it "
-                                "again")  # fmt: skip
-            return at
-
-        put_port(self.shared, port, physical)
-        found = []
-        for patch in port.patches:
-            at = physical(patch.address)
-            found.append((at, patch.before, 0, patch.after))
-            found += [(at + offset, b"", before, b"") for offset, before in enumerate(patch.before)
-                      if patch.trapping[offset] != before]  # fmt: skip
-        return found
 
     # --- running ------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ def crash_report(domain: Domain, result: Outcome) -> str:
 
     Legal when the domain has ended and is not closed. Symbols come from the kernel file.
     """
-    symbols = Symbols(domain.config.kernel, domain.boot.image.distance)
+    symbols = domain.symbols
     shared = domain.shared.shared
     space = AddressSpace(domain.memory, shared.cr0, shared.cr3, shared.cr4, domain.shared.vcpu.pdpte)
     sections = [

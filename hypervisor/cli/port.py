@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypervisor.errors import RingError
+from hypervisor.files import same_kernel
 from porter import tree
 from porter.profile import Profile, Trapped
 
@@ -26,7 +25,9 @@ def _profile(path: Path) -> Profile:
     from hypervisor.trace.reader import open_trace
 
     trace = open_trace(path)
-    return Profile(profile.kernel(trace), [Trapped(*place) for place in profile.trapped(trace)])
+    kernel = Path(trace.header.kernel)
+    same_kernel(kernel, trace.header.kernel_crc, path)
+    return Profile(kernel, [Trapped(*place) for place in profile.trapped(trace)])
 
 
 def _from_coverage(path: Path) -> Profile:
@@ -36,14 +37,7 @@ def _from_coverage(path: Path) -> Profile:
 
     coverage = load(path)
     kernel = Path(coverage.kernel)
-    try:
-        changed = zlib.crc32(kernel.read_bytes()) != coverage.crc
-    except OSError as error:
-        raise RingError(f"kernel {kernel}, of which {path} tells, cannot be read ({error.strerror}): build it and "
-                        "count a run of it") from error
-    if changed:
-        raise RingError(f"kernel {kernel} has changed since {path} was made: count a run of the new one")
-    image = load_image(kernel)
+    image = load_image(kernel, same_kernel(kernel, coverage.crc, path))
     trapped = []
     for place in (*coverage.sites, *coverage.elsewhere):
         if place.form == "trap" and place.count and place.ring != USER_RING:

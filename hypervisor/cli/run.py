@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hypercalls.binary_port import BinaryPort
 from hypercalls.structs import LostTicks
 from hypervisor import cpu_model, interrupts
 from hypervisor.cli.arguments import Parser
@@ -186,8 +187,17 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         trace=recording_config(options, options.trace, "--trace-"),
         gdb=GdbConfig.parse(options.gdb, options.gdb_go, Events.parse(options.break_on)) if options.gdb else None,
         traps=traps(options.kernel) if options.unported else (),
-        port=binary_port(options.kernel) if options.port else None,
+        port=_port(options.kernel) if options.port else None,
     )
+
+
+def _port(kernel: Path) -> BinaryPort:
+    """The kernel, ported in memory. Tells where it may run wrong."""
+    port, refused = binary_port(kernel)
+    if refused:
+        _tell(f"{refused} instructions of {kernel} were not ported, since nothing proves that they are code; "
+              f"'ring3 port {kernel} --dry-run' names them")
+    return port
 
 
 def _covered(config: DomainConfig, options: argparse.Namespace) -> tuple[DomainConfig, Collector | None]:

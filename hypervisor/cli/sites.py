@@ -18,11 +18,13 @@ def traps(kernel: Path) -> tuple[tuple[int, int], ...]:
     )
 
 
-def binary_port(kernel: Path) -> BinaryPort:
-    """What makes a ported kernel of a linked one, in memory. Raises PortError."""
-    from porter.elf.port import load_and_port
+def binary_port(kernel: Path) -> tuple[BinaryPort, int]:
+    """What makes a ported kernel of a linked one, in memory, and how many places may run wrong. Raises PortError."""
+    from porter.binary.image import load
+    from porter.elf.port import port
 
-    return load_and_port(kernel).port
+    ported = port(load(kernel), lines=False)
+    return ported.port, sum(decision.treatment == "refused" for decision in ported.decisions)
 
 
 class CountedSites:
@@ -39,7 +41,7 @@ class CountedSites:
         from porter.binary import survey
         from porter.binary.image import load
 
-        found = survey(kernel)
+        found = survey(kernel, lines=False)  # of each place by `describe`, with what it was inlined into
         self._image = load(kernel)
         self._lines, self._inlines = Lines(self._image.elf), Inlines(self._image.elf)
         self.sites: list[Site] = []

@@ -55,7 +55,7 @@ def _by_source(place: Place) -> tuple[str, int, int]:
     return place.file, place.line, place.address
 
 
-def time_of(row: Row) -> str:
+def _time(row: Row) -> str:
     """The time that the monitor took; inline forms take none."""
     return duration(row.nanoseconds) if row.nanoseconds else "-"
 
@@ -70,7 +70,7 @@ def _table(name: str, columns: tuple[str, ...], found: Iterable[Row]) -> Table:
     for row in found:
         cells = {"form": row.form, "sites": f"{row.places:,}", "places": f"{row.places:,}", "ran": f"{row.ran:,}"}
         table.add_row(Text(row.name), *(cells[column] for column in columns), f"{row.count:,}", f"{row.exits:,}",
-                      time_of(row))
+                      _time(row))
     return table
 
 

@@ -11,11 +11,10 @@ from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from hypercalls import layout
-from hypercalls.binary_port import NOTE_OWNER, NOTE_TYPE, BinaryPort, Patch, PortFormatError, unpack
+from hypercalls.binary_port import BinaryPort, Patch, PortFormatError, from_note
 from hypervisor.errors import RingError
 from hypervisor.state import StateFile
 
-_NOTE_HEAD = struct.Struct("<III")
 _LARGEST_NOTE = 128 << 20  # bytes
 
 
@@ -26,13 +25,9 @@ def read_port(path: Path) -> BinaryPort | None:
             notes = [(part["p_offset"], part["p_filesz"]) for part in ELFFile(file).iter_segments("PT_NOTE")]
             for offset, size in notes:
                 file.seek(offset)
-                note = file.read(min(size, _LARGEST_NOTE))
-                if len(note) < _NOTE_HEAD.size:
-                    continue
-                owner_size, length, kind = _NOTE_HEAD.unpack_from(note)
-                start = _NOTE_HEAD.size + -(-owner_size // 4) * 4
-                if kind == NOTE_TYPE and note[_NOTE_HEAD.size :][: len(NOTE_OWNER)] == NOTE_OWNER:
-                    return unpack(note[start : start + length])
+                port = from_note(file.read(min(size, _LARGEST_NOTE)))
+                if port:
+                    return port
     except (OSError, ELFError, ConstructError, ValueError):
         return None  # no ELF file: others say what is wrong with it
     except PortFormatError as error:

@@ -4,6 +4,8 @@
 
 #define ABI_VERSION 1
 #define ABI_MAGIC 0x33676e72
+#define TRACE_COVERAGE 31
+#define TRACE_DEBUGGER 0
 #define PAGE_SIZE 0x1000
 #define HOLE 0xfef00000
 #define HOLE_SIZE 0x100000

@@ -183,30 +183,16 @@ static bool take_prefixes(struct instruction *in, uint32_t *op)
 /* What the side table has for the instruction at `linear`; 0: nothing. */
 uint32_t replaced_at(uint32_t linear)
 {
-	const uint32_t *table = (const uint32_t *)(state + TRAPS_OFFSET);
-	uint32_t low = 0, high = control.trap_count;
 	struct translation to;
 	struct fault keep = machine.fault;
 
-	if (!high || high > TRAPS_SIZE / 8)
+	if (!control.trap_count)
 		return 0;
 	if (!translate(linear, 0, &to)) {
 		machine.fault = keep;
 		return 0;
 	}
-	uint64_t physical = to.physical | (linear & PAGE_MASK);
-
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-
-		if (table[middle * 2] == physical)
-			return table[middle * 2 + 1];
-		if (table[middle * 2] < physical)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return 0;
+	return pair_find(TRAPS_OFFSET, TRAPS_SIZE, control.trap_count, to.physical | (linear & PAGE_MASK));
 }
 
 /* An instruction whose first byte is HLT for the guest's CPU, as it was. */

@@ -26,13 +26,14 @@ static bool device_copy(uint32_t linear, uint8_t *bytes, uint32_t size, bool wri
 	return true;
 }
 
-/* What the guest sees in the hole; NULL where there is nothing. No access is over the end of a page. */
+/* What the guest sees in the hole; NULL where not all of it is there. */
 const uint8_t *hole_bytes(uint32_t offset, uint32_t size)
 {
 	if (offset + size <= GUEST_VISIBLE_SIZE)
 		return state + offset;
-	offset -= TRAMPOLINES_OFFSET;
-	return offset + size <= TRAMPOLINES_SIZE ? state + TRAMPOLINES_FILE_OFFSET + offset : NULL;
+	if (offset >= TRAMPOLINES_OFFSET && offset + size <= TRAMPOLINES_OFFSET + TRAMPOLINES_SIZE)
+		return state + TRAMPOLINES_FILE_OFFSET + (offset - TRAMPOLINES_OFFSET);
+	return NULL;
 }
 
 static bool copy(uint32_t linear, uint8_t *bytes, uint32_t size, uint32_t access)

@@ -232,6 +232,7 @@ struct instruction {
 	uint32_t far_selector;
 };
 void patches_follow_code_segment(void);
+uint32_t pair_find(uint64_t table, uint32_t size, uint32_t count, uint64_t key);
 uint32_t original_eip(uint32_t eip);
 uint32_t trampoline_eip(uint32_t eip);
 const uint8_t *hole_bytes(uint32_t offset, uint32_t size);
@@ -301,8 +302,6 @@ void debugger_due(uint32_t why, uint32_t what);
 void debugger_stop(void);
 bool debugger_at_event(uint32_t why, uint32_t number);
 void debugger_port(uint32_t port, uint32_t size);
-#define TRACE_COVERAGE 31u /* bit of control.trace_mask: count places */
-#define TRACE_DEBUGGER 0u /* bit of control.trace_mask: hypercalls, exceptions or interrupts are breakpoints */
 
 /* branch.c: jumps behind the end of user addresses */
 bool fetch_beyond_user(uint32_t eip);

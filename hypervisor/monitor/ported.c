@@ -3,15 +3,14 @@
  * it goes to one whose bytes are no more, it goes to what stands for it. */
 #include "monitor.h"
 
-struct pair {
-	uint32_t key, value;
-};
-
-/* The value of `key` in a table by rising keys; 0 where it is not there. */
-static uint32_t find(uint64_t table, uint32_t count, uint32_t key)
+/* The value of `key` in a table of pairs in the state file, by rising keys; 0 where it is not there. `count` is the
+ * guest's word, `size` what the table may have. */
+uint32_t pair_find(uint64_t table, uint32_t size, uint32_t count, uint64_t key)
 {
-	const struct pair *pairs = (const struct pair *)(state + table);
-	uint32_t low = 0, high = count;
+	const struct {
+		uint32_t key, value;
+	} *pairs = (const void *)(state + table);
+	uint32_t low = 0, high = count < size / sizeof(*pairs) ? count : (uint32_t)(size / sizeof(*pairs));
 
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
@@ -54,12 +53,11 @@ void patches_follow_code_segment(void)
 /* The address that the guest knows the instruction at `eip` by. */
 uint32_t original_eip(uint32_t eip)
 {
-	const uint32_t most = PLACES_SIZE / sizeof(struct pair);
-	uint32_t offset = eip - HOLE - TRAMPOLINES_OFFSET, count = control.places;
+	uint32_t offset = eip - HOLE - TRAMPOLINES_OFFSET;
 
 	if (offset >= TRAMPOLINES_SIZE || !in_kernel())
 		return eip;
-	uint32_t original = find(PLACES_OFFSET, count < most ? count : most, offset);
+	uint32_t original = pair_find(PLACES_OFFSET, PLACES_SIZE, control.places, offset);
 
 	return original ? original : eip;
 }
@@ -67,12 +65,9 @@ uint32_t original_eip(uint32_t eip)
 /* Where the instruction that the guest knows by `eip`, in the present code segment, is to be run. */
 uint32_t trampoline_eip(uint32_t eip)
 {
-	const uint32_t most = INSIDE_SIZE / sizeof(struct pair);
-	uint32_t count = control.inside;
-
-	if (!count || !in_kernel())
+	if (!control.inside || !in_kernel())
 		return eip;
-	uint32_t place = find(INSIDE_OFFSET, count < most ? count : most, eip);
+	uint32_t place = pair_find(INSIDE_OFFSET, INSIDE_SIZE, control.inside, eip);
 
 	return place ? place : eip;
 }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from hypervisor.trace.callers import USER_RING
-from hypervisor.trace.format import TraceError
 from hypervisor.trace.reader import UNFINISHED, Trace
 from hypervisor.trace.shapes import CODE_BYTES
 
@@ -24,19 +21,6 @@ class Trapped(NamedTuple):
     vector: int
     times: int
     seconds: float
-
-
-def kernel(trace: Trace) -> Path:
-    """The file that was recorded. Raises TraceError where it is gone, or another one is there."""
-    path = Path(trace.header.kernel)
-    try:
-        changed = zlib.crc32(path.read_bytes()) != trace.header.kernel_crc
-    except OSError as error:
-        raise TraceError(f"kernel {path}, of which {trace.path} tells, cannot be read ({error.strerror}): build it and "
-                         f"record a run of it") from error
-    if changed:
-        raise TraceError(f"kernel {path} has changed since {trace.path} was recorded: record a run of the new one")
-    return path
 
 
 def trapped(trace: Trace) -> list[Trapped]:

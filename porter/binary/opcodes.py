@@ -98,6 +98,26 @@ def prefix_length(data: bytes, offset: int, size: int) -> int:
     return at - offset
 
 
+RELATIVE8 = frozenset((Action.BRANCH8, Action.JUMP8))
+RELATIVE32 = frozenset((Action.BRANCH32, Action.JUMP32, Action.CALL))
+
+
+def action_of(data: bytes, offset: int, size: int) -> tuple[Action, int]:
+    """What the instruction at `offset` of `size` bytes asks of code discovery, and where its opcode begins."""
+    at = offset + prefix_length(data, offset, size)
+    action = ONE_BYTE[data[at]]
+    if action == Action.TWO_BYTE and at + 1 < len(data):
+        return Action(TWO_BYTE[data[at + 1]]), at
+    return Action(action), at
+
+
+def displacement(data: bytes, end: int, action: Action) -> int | None:
+    """By how much the branch or call that ends at `end` goes beyond it; None for other instructions."""
+    if action in RELATIVE8:
+        return int.from_bytes(data[end - 1 : end], "little", signed=True)
+    return int.from_bytes(data[end - 4 : end], "little", signed=True) if action in RELATIVE32 else None
+
+
 _MAY_BE_SENSITIVE = frozenset(
     (
         Action.CANDIDATE,

@@ -55,8 +55,6 @@ class PortedSite:
     address: int
     physical: int | None
     replacement: Replacement
-    symbol: tuple[str, int] | None
-    source: tuple[str, int] | None = None
 
 
 @dataclass
@@ -142,8 +140,7 @@ class Surveyor:
 
     def _ported(self, code: CodeMap, replacement: Replacement) -> PortedSite:
         linked = code.region.base + replacement.offset
-        return PortedSite(self.image.where(linked)[1], self.image.physical(linked), replacement,
-                          self.image.symbol_at(linked), self.lines.find(linked) if self.lines else None)
+        return PortedSite(self.image.where(linked)[1], self.image.physical(linked), replacement)
 
     def _range(self, first: int, last: int) -> tuple[str, int, int]:
         section, start = self.image.where(first)

@@ -10,10 +10,7 @@ from array import array
 
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
-from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
-
-_RELATIVE8 = (Action.BRANCH8, Action.JUMP8)
-_RELATIVE32 = (Action.BRANCH32, Action.JUMP32, Action.CALL)
+from porter.binary.opcodes import action_of, displacement
 
 
 def barriers(flow: Flow) -> set[int]:
@@ -62,16 +59,9 @@ def _swept(code: CodeMap) -> set[int]:
             if not size:
                 at += 1
                 continue
-            opcode = at + prefix_length(code.data, at, size)
-            action = ONE_BYTE[code.data[opcode]]
-            if action == Action.TWO_BYTE and opcode + 1 < code.size:
-                action = TWO_BYTE[code.data[opcode + 1]]
             after = at + size
-            if action in _RELATIVE8:
-                value = code.data[after - 1]
-                found.add(code.region.base + after + (value - 256 if value & 0x80 else value))
-            elif action in _RELATIVE32:
-                value = int.from_bytes(code.data[after - 4 : after], "little")
-                found.add((code.region.base + after + value) & 0xFFFF_FFFF)
+            by = displacement(code.data, after, action_of(code.data, at, size)[0])
+            if by is not None:
+                found.add((code.region.base + after + by) & 0xFFFF_FFFF)
             at = after
     return found

@@ -10,11 +10,12 @@ from capstone import CsInsn, x86
 
 from hypercalls.sequences import GENERAL, SEGMENTS, SEQUENCES, Action, gate
 from hypercalls.table import by_name
+from porter.binary.opcodes import prefix_length
 from porter.binary.sensitive import is_far
 
-_PREFIX_WORD, _PREFIX_ADDRESS = 0x66, 0x67
+_PREFIX_WORD, _PREFIX_ADDRESS, _PREFIX_DS = 0x66, 0x67, 0x3E
+_SEGMENT_PREFIXES = frozenset((0x26, 0x2E, 0x36, _PREFIX_DS, 0x64, 0x65))
 _REP, _REPNE, _LOCK = 0xF3, 0xF2, 0xF0
-_OPERAND_SIZE = {8: 1, 16: 2, 32: 4}
 _NOP2 = b"\x66\x90"
 
 # Where several have the same operands (`into` is `int` behind a jump), the shortest.
@@ -55,6 +56,14 @@ NO_RETURN = frozenset(
 )  # nothing of the trampoline runs behind them
 
 
+def withholds_interrupts(insn: CsInsn) -> bool:
+    """Whether no interrupt is taken between this instruction and the next one (SDM vol. 2, STI; vol. 3, 6.8.3)."""
+    loads = insn.id in (x86.X86_INS_MOV, x86.X86_INS_POP)
+    target = insn.operands[0] if loads else None
+    loads_stack = target is not None and target.type == x86.X86_OP_REG and target.reg == x86.X86_REG_SS
+    return insn.id == x86.X86_INS_STI or loads_stack
+
+
 def safe_halt() -> bytes:
     """What stands for `sti` and `hlt` right behind it."""
     return gate("safe_halt")
@@ -88,12 +97,8 @@ def replacement(insn: CsInsn) -> bytes | None:
 
 
 def _prefixes(insn: CsInsn) -> frozenset[int]:
-    found = set()
-    for byte in insn.bytes:
-        if byte not in (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3):
-            break
-        found.add(byte)
-    return frozenset(found)
+    code = bytes(insn.bytes)
+    return frozenset(code[: prefix_length(code, 0, len(code))])
 
 
 def _sequence(action: Action, reg: int = 0, segment: int = 0, size: int = 4) -> bytes | None:
@@ -134,7 +139,7 @@ def _string(insn: CsInsn, prefixes: frozenset[int]) -> bytes | None:
         return None
     code = gate(f"{'rep_' if _REP in prefixes else ''}{name}{width}")
     if name == "outs":  # its source is DS:ESI unless a prefix says otherwise
-        code += bytes(prefixes & {0x26, 0x2E, 0x36, 0x64, 0x65}) + b"\x0f\x1f\x06"
+        code += bytes(prefixes & _SEGMENT_PREFIXES - {_PREFIX_DS}) + b"\x0f\x1f\x06"
     return code
 
 
@@ -145,15 +150,11 @@ def _register(number: int, word: bool = False) -> bytes:
 
 def carrier(insn: CsInsn, word: bool = False) -> bytes:
     """A NOP that carries the operand of `insn`'s ModRM byte, as it stands there. `word`: of a register, 16 bits."""
-    segment = bytes(byte for byte in insn.prefix if byte in (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65))
+    segment = bytes(_prefixes(insn) & _SEGMENT_PREFIXES)
     if insn.modrm >> 6 == 3:
         return _register(insn.modrm & 7, word)
-    tail = bytes(insn.bytes[_modrm_offset(insn) + 1 :])
+    tail = bytes(insn.bytes[insn.modrm_offset + 1 :])
     return segment + b"\x0f\x1f" + bytes([insn.modrm & 0xC7]) + tail
-
-
-def _modrm_offset(insn: CsInsn) -> int:
-    return int(insn.modrm_offset) or len(insn.bytes) - 1
 
 
 def _move(insn: CsInsn, word: bool) -> bytes | None:

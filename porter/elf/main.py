@@ -9,7 +9,7 @@ from pathlib import Path
 
 from porter import interrupts
 from porter.binary.image import load
-from porter.elf.port import Ported, find_note, port
+from porter.elf.port import Ported, find_port, port
 from porter.elf.report import binary_report
 from porter.elf.write import elf_file
 from porter.errors import PortError
@@ -57,7 +57,7 @@ def _check_output(options: argparse.Namespace) -> None:
 
 def _is_ported(path: Path) -> bool:
     try:
-        return find_note(load(path)) is not None
+        return find_port(load(path)) is not None
     except PortError:
         return False
 

@@ -25,13 +25,14 @@ from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
 from porter.binary.image import Image
 from porter.binary.sensitive import is_far
-from porter.elf.encode import IN_PLACE, NO_RETURN, replacement, safe_halt
+from porter.elf.encode import IN_PLACE, NO_RETURN, replacement, safe_halt, withholds_interrupts
 
 BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
 _JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
 _REACH = 127  # bytes of a short jump
 _MOST_NEIGHBOURS = 8
 _MOST_UNITS = 100_000  # remembered
+_STI = 0xFB
 # Never moved: they tell the address at which they stand, or have no form with a wide displacement.
 _FIXED = frozenset(
     (x86.X86_INS_LCALL, x86.X86_INS_LOOP, x86.X86_INS_LOOPE, x86.X86_INS_LOOPNE, x86.X86_INS_JECXZ,
@@ -63,6 +64,7 @@ class Unit:
     code: bytes
     relative: int | None = None
     ends: bool = False  # nothing runs behind it
+    withholds: bool = False  # interrupts, until the next instruction is over: so that must not be the jump back
     sensitive: bool = False
 
 
@@ -106,8 +108,8 @@ class Patcher:
         """Whether the instruction there has moved with another one's patch."""
         return address in self._covered
 
-    def patch(self, code: CodeMap, offset: int, silent: bool) -> Choice:
-        """Do something about the sensitive instruction at `offset`, which is proven. `silent`: it must not stay."""
+    def patch(self, code: CodeMap, offset: int) -> Choice:
+        """Do something about the sensitive instruction at `offset`, which is proven."""
         insn = code.instruction(offset)
         assert insn
         if insn.id in IN_PLACE and insn.size == len(IN_PLACE[insn.id]):
@@ -118,7 +120,7 @@ class Patcher:
             return Choice("jump")
         if self._island(code, offset, insn):
             return Choice("island", why)
-        if silent:
+        if self._is_silent(insn.address):
             self._put(insn.address, bytes(insn.bytes[:1]), HLT)
         return Choice("trap", why)
 
@@ -170,7 +172,7 @@ class Patcher:
             for _ in range(_MOST_NEIGHBOURS):
                 length = units[-1].address + units[-1].size - first
                 if length >= need or (units[-1].ends and self._is_padded(code, at, need - length)):
-                    one_place = (first in self._low) == (own.address in self._low)
+                    one_place = not units[-1].withholds and (first in self._low) == (own.address in self._low)
                     if one_place and not self._is_entered(first, max(length, need)):
                         yield units
                 if units[-1].ends or not self._is_free(code, at):
@@ -240,11 +242,13 @@ class Patcher:
         if insn is None or code.is_ambiguous(offset):
             return None
         if self._is_sensitive(insn.address):
-            if insn.id == x86.X86_INS_STI and self._is_halt(code, offset + insn.size):
-                return Unit(insn.address, insn.size + 1, safe_halt(), sensitive=True)
+            if insn.id == x86.X86_INS_STI and code.data[offset + insn.size : offset + insn.size + 1] == HLT:
+                return self._safe_halt(code, offset, insn)
+            if insn.id == x86.X86_INS_HLT and offset and code.data[offset - 1] == _STI and code.is_reached(offset - 1):
+                return None  # without its `sti` it would miss the interrupt that it waits for
             made = replacement(insn)
             ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
-            return Unit(insn.address, insn.size, made, ends=ends, sensitive=True) if made else None
+            return Unit(insn.address, insn.size, made, None, ends, withholds_interrupts(insn), True) if made else None
         if x86.X86_GRP_CALL in insn.groups:
             return self._call(insn)
         if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
@@ -274,8 +278,12 @@ class Patcher:
             return Unit(insn.address, insn.size, push + bytes([0xFF, 0xE0 | insn.modrm & 7]), ends=True)
         return None
 
-    def _is_halt(self, code: CodeMap, offset: int) -> bool:
-        return code.data[offset : offset + 1] == HLT and self._is_free(code, offset)
+    def _safe_halt(self, code: CodeMap, offset: int, sti: CsInsn) -> Unit | None:
+        """`sti` and the `hlt` behind it as one; None where somebody comes to the `hlt` alone."""
+        halt = sti.address + sti.size
+        if halt in self._barriers or not code.is_reached(offset + sti.size):
+            return None
+        return Unit(sti.address, sti.size + 1, safe_halt(), sensitive=True)
 
     def _lay(self, units: list[Unit], low: bool) -> int | None:
         """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from debuginfo.lines import Lines
-from hypercalls.binary_port import NOTE_OWNER, BinaryPort
+from hypercalls.binary_port import BinaryPort, PortFormatError, from_note
+from porter.binary.code import CodeMap
 from porter.binary.image import Image
-from porter.binary.sensitive import Effect
 from porter.binary.survey import Site, Survey, Surveyor
 from porter.elf.barriers import barriers, entries
 from porter.elf.low import LowCode
@@ -59,35 +58,33 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
     proof = Proof(flow, entries(flow))
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
-    silent = {site.address for site in survey.left if site.kind.effect is Effect.SILENT}
+    silent = {site.address for site in survey.left if not site.traps}
     patcher = Patcher(surveyor.image, barriers(flow), sensitive.__contains__, silent.__contains__, proof.is_proven,
                       low.only, low.mixed)
     decisions: list[Decision] = []
     for number, site in enumerate(survey.left):
         progress("porting", number, len(survey.left))
-        decisions.append(_decide(site, patcher, flow.map_at(site.address), proof))
+        code = flow.map_at(site.address)
+        assert code, "a site is in code"
+        decisions.append(_decide(site, patcher, code, proof))
     progress("porting", len(survey.left), len(survey.left))
     room = patcher.room
     patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
     return Ported(surveyor.image, BinaryPort(bytes(room.code), tuple(room.places), patches), survey, decisions)
 
 
-def _decide(site: Site, patcher: Patcher, code: object, proof: Proof) -> Decision:
-    from porter.binary.code import CodeMap
-
-    assert isinstance(code, CodeMap)
-    silent = site.kind.effect is Effect.SILENT
+def _decide(site: Site, patcher: Patcher, code: CodeMap, proof: Proof) -> Decision:
     if patcher.is_covered(site.address):
         return Decision(site, "ported", Choice("jump", "with the instruction in front of it"))
     if not proof.is_proven(site.address):
         why = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
-        if silent:
+        if not site.traps:
             return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
         return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
-    choice = patcher.patch(code, site.address - code.region.base, silent)
+    choice = patcher.patch(code, site.address - code.region.base)
     if proof.rests_on_guess(site.address):
-        choice = Choice(choice.tactic, " ".join(filter(None, (choice.why, "; a guess: only its address in memory says "
-                                                              "that this is code"))).lstrip("; "))  # fmt: skip
+        guess = "a guess: only that its address is stored in memory says that this is code"
+        choice = Choice(choice.tactic, f"{choice.why}; {guess}" if choice.why else guess)
     return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
 
 
@@ -105,7 +102,7 @@ def check_portable(image: Image) -> None:
             end = segment.offset + segment.file_size
             raise PortError(f"{path}: truncated: a segment ends at {end:#x}, the file at {len(image.content):#x}; "
                             "build or copy it again")  # fmt: skip
-    if find_note(image) is not None:
+    if find_port(image):
         raise PortError(f"{path}: already ported; port the file that it was made of")
     ranges = sorted((s["p_vaddr"], s["p_vaddr"] + s["p_memsz"]) for s in elf.iter_segments("PT_LOAD") if s["p_memsz"])
     for (_, end), (start, _) in itertools.pairwise(ranges):
@@ -113,18 +110,13 @@ def check_portable(image: Image) -> None:
             raise PortError(f"{path}: its segments overlap at {start:#x}; correct the linker script")
 
 
-def find_note(image: Image) -> bytes | None:
-    """The description of a note that a port has put into the file; None if there is none."""
+def find_port(image: Image) -> BinaryPort | None:
+    """What a port has put into the file; None if it was not ported. Raises PortError where that is damaged."""
     for segment in image.elf.iter_segments("PT_NOTE"):
-        start, size = segment["p_offset"], segment["p_filesz"]
-        data = image.content[start : start + size]
-        if data[12 : 12 + len(NOTE_OWNER)] == NOTE_OWNER:
-            return data[12 + 8 : 12 + 8 + int.from_bytes(data[4:8], "little")]
+        try:
+            port = from_note(image.content[segment["p_offset"] :][: segment["p_filesz"]])
+        except PortFormatError as error:
+            raise PortError(f"{image.path}: {error}; port it again") from None
+        if port:
+            return port
     return None
-
-
-def load_and_port(path: Path, lines: bool = False) -> Ported:
-    """Port the kernel in a file. Raises PortError."""
-    from porter.binary.image import load
-
-    return port(load(path), lines)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypercalls.binary_port import NOTE_OWNER, BinaryPort, PortFormatError, unpack
+from hypercalls.binary_port import NOTE_OWNER, BinaryPort
 from porter.binary.image import Image, load, read
 from porter.binary.ported import Replacement
 from porter.binary.survey import PortedSite, Survey, survey
-from porter.elf.port import find_note
-from porter.errors import PortError
+from porter.elf.port import find_port
 
 
 def survey_ported(path: Path) -> Survey | None:
@@ -18,20 +17,15 @@ def survey_ported(path: Path) -> Survey | None:
     if not content.startswith(b"\x7fELF") or NOTE_OWNER not in content:
         return None
     image = load(path, content)
-    note = find_note(image)
-    if note is None:
+    port = find_port(image)
+    if port is None:
         return None
-    try:
-        port = unpack(note)
-    except PortFormatError as error:
-        raise PortError(f"{path}: {error}; port it again") from None
     found = survey(path, content=_original(image, port))
     left = []
     for site in found.left:
         if any(patch.address <= site.address < patch.end and not patch.traps for patch in port.patches):
             name = site.text.partition(" ")[0]
-            found.replaced.append(
-                PortedSite(site.address, site.physical, Replacement(site.address, name), site.symbol, site.source))
+            found.replaced.append(PortedSite(site.address, site.physical, Replacement(site.address, name)))
         else:
             left.append(site)
     found.left = left

@@ -30,13 +30,11 @@ from dataclasses import dataclass, field
 from porter.binary.code import MAX_INSTRUCTION, CodeMap
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
-from porter.binary.opcodes import ONE_BYTE, TWO_BYTE, Action, prefix_length
+from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of, displacement
 
 _NO_FALL = frozenset(
     (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
 )
-_RELATIVE8 = frozenset((Action.BRANCH8, Action.JUMP8))
-_RELATIVE32 = frozenset((Action.BRANCH32, Action.JUMP32, Action.CALL))
 _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
 _DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
@@ -88,8 +86,8 @@ class Proof:
         return known
 
     def rests_on_guess(self, address: int) -> bool:
-        """Whether the instruction is among what a guess leads to at once."""
-        return any(address in self.reachable([guess]) for guess in self.guesses)
+        """Whether nothing but a guess leads to the instruction."""
+        return not self._is_rooted(address) and address in self.reachable(self.guesses)
 
     def reachable(self, starts: Iterable[int]) -> set[int]:
         """Instructions to which relative flow leads from `starts`, calls included, jumps by address not."""
@@ -116,23 +114,15 @@ class Proof:
         code = self._flow.map_at(address)
         return code if code and code.is_reached(address - code.region.base) else None
 
-    def _action(self, code: CodeMap, offset: int) -> tuple[Action, int]:
-        """What an instruction does to the flow, and where its opcode lies."""
-        at = offset + prefix_length(code.data, offset, code.length[offset])
-        action = ONE_BYTE[code.data[at]]
-        if action == Action.TWO_BYTE:
-            return Action(TWO_BYTE[code.data[at + 1]]), at
-        return Action(action), at
+    @staticmethod
+    def _action(code: CodeMap, offset: int) -> tuple[Action, int]:
+        return action_of(code.data, offset, code.length[offset])
 
-    def _target(self, code: CodeMap, offset: int, action: Action) -> int | None:
+    @staticmethod
+    def _target(code: CodeMap, offset: int, action: Action) -> int | None:
         after = offset + code.length[offset]
-        if action in _RELATIVE8:
-            displacement = code.data[after - 1] - (256 if code.data[after - 1] & 0x80 else 0)
-        elif action in _RELATIVE32:
-            displacement = int.from_bytes(code.data[after - 4 : after], "little")
-        else:
-            return None
-        return (code.region.base + after + displacement) & 0xFFFF_FFFF
+        by = displacement(code.data, after, action)
+        return None if by is None else (code.region.base + after + by) & 0xFFFF_FFFF
 
     @staticmethod
     def _is_indirect_jump(code: CodeMap, action: Action, opcode: int) -> bool:
@@ -309,11 +299,11 @@ class Proof:
             action, at = self._action(code, offset)
             found.variables = found.variables or self._names_variable(code, at, offset + code.length[offset])
             target = self._target(code, offset, action)
-            if action in _RELATIVE32 and target is not None:
+            if action in RELATIVE32 and target is not None:
                 found.targets.add(target)
             if self._is_indirect_jump(code, action, at):
                 pending += [case for case in self._cases.get(address, ()) if start <= case < end]
-            if target is not None and (action in _RELATIVE8 or start <= target < end) and action != Action.CALL:
+            if target is not None and (action in RELATIVE8 or start <= target < end) and action != Action.CALL:
                 pending.append(target)
             behind = address + code.length[offset]
             if self._falls_through(code, offset):
@@ -336,7 +326,7 @@ class Proof:
             offset = address - code.region.base
             action, _ = self._action(code, offset)
             target = self._target(code, offset, action)
-            if target is not None and action in _RELATIVE32:
+            if target is not None and action in RELATIVE32:
                 found.add(target)
             if not self._falls_through(code, offset) or action in (Action.BRANCH8, Action.BRANCH32):
                 break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from hypercalls.binary_port import NOTE_OWNER, NOTE_TYPE
+from hypercalls.binary_port import as_note
 from porter.elf.port import Ported
 from porter.errors import PortError
 
@@ -34,7 +34,7 @@ def elf_file(ported: Ported) -> bytes:
         raise PortError(f"{image.path}: no room for one more program header beside {count}")
     headers = bytes(content[phoff : phoff + entry_size * count])
     _align(content)
-    note_at, note = len(content), _note(ported.port.pack())
+    note_at, note = len(content), as_note(ported.port)
     content += note
     _align(content)
     struct.pack_into("<I", content, _E_PHOFF, len(content))
@@ -50,12 +50,6 @@ def _file_offset(ported: Ported, address: int, size: int) -> int:
         if offset >= 0 and offset + size <= segment.file_size:
             return segment.offset + offset
     raise PortError(f"{ported.image.path}: its code at {address:#x} is in no segment; link it again")
-
-
-def _note(description: bytes) -> bytes:
-    owner = NOTE_OWNER.ljust(-(-len(NOTE_OWNER) // 4) * 4, b"\0")
-    head = struct.pack("<III", len(NOTE_OWNER), len(description), NOTE_TYPE)
-    return head + owner + description.ljust(-(-len(description) // 4) * 4, b"\0")
 
 
 def _align(content: bytearray) -> None:

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from hypervisor.cli import port
-from hypervisor.trace.profile import kernel, trapped
+from hypervisor.trace.profile import trapped
 from hypervisor.trace.reader import open_trace
 from porter.check import check
 from porter.profile import Access, Place, told, with_gates
@@ -104,7 +104,7 @@ def test_hot_accesses_become_gates(source: Path, monitor: Path, built: str) -> N
     again = open_trace(traced(source.parent / "second"))
     assert [place.times for place in trapped(again)] == [50]
     assert check([source.parent / "second" / "k.elf"]).inputs[0].ported["device_access"] == 3
-    assert kernel(again) == source.parent / "second" / "k.elf"
+    assert Path(again.header.kernel) == source.parent / "second" / "k.elf"
 
 
 def test_the_same_profile_again_tells_the_same(source: Path, monitor: Path) -> None:

@@ -36,7 +36,8 @@ def test_a_ported_binary_does_what_the_source_port_does(
     run = ring3("port", source, "-o", target)
     assert run.returncode == 1, run.stderr  # what is behind its `ud2` may be data
     assert ring3("run", target).stdout == expected
-    assert ring3("run", "--port", source).stdout == expected
+    inside = ring3("run", "--port", source)
+    assert inside.stdout == expected and b"instructions of" in inside.stderr and b"were not ported" in inside.stderr
     assert source.read_bytes() == before
     assert ring3("run", "--slide", target).stdout == expected
 
@@ -138,6 +139,16 @@ def test_ported_already(tmp_path: Path) -> None:
     assert run.returncode == 2 and "no ported kernel" in run.stderr.decode() and other.read_text() == "mine"
     run = ring3("port", good, "-o", good)
     assert run.returncode == 2 and "is the kernel itself" in run.stderr.decode()
+
+
+def test_what_takes_no_ported_binary_says_so(count: Path, tmp_path: Path) -> None:
+    target = tmp_path / "ported.elf"
+    assert ring3("port", count, "-o", target).returncode == 1
+    for option in (("--unported",), ("--coverage", tmp_path / "coverage"), ("--port",)):
+        run = ring3("run", target, *option)
+        assert run.returncode == 2 and not run.stdout, option
+        assert run.stderr.count(b"\n") == 1 and b"ported" in run.stderr and str(target).encode() in run.stderr
+    assert not (tmp_path / "coverage").exists()
 
 
 def test_a_damaged_note_is_refused(count: Path, tmp_path: Path) -> None:
