@@ -5,15 +5,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.dwarf.ranges import RangeEntry
-from elftools.elf.elffile import ELFFile
 
 from debuginfo.damage import DAMAGE
 from debuginfo.lines import file_names
+from debuginfo.units import Units
 
 _SCOPES = frozenset({"DW_TAG_subprogram", "DW_TAG_lexical_block", "DW_TAG_inlined_subroutine"})
 _MOST_REFERENCES = 8  # from an inlined copy to the declaration that has its name
@@ -43,27 +44,31 @@ class _Function:
 
 
 class Inlines:
-    """Look-up of `address -> inlined functions`. Functions are found at once, what was inlined into them when somebody
-    asks."""
+    """Look-up of `address -> inlined functions`. A unit is read when somebody asks about an address in it, and what was
+    inlined into a function when somebody asks about that."""
 
-    def __init__(self, elf: ELFFile) -> None:
-        self._functions: list[_Function] = []
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self._functions: dict[int, _Functions] = {}  # by offset of the unit
         self._read: dict[int, list[Inlined]] = {}  # by offset of the function's DIE
-        try:
-            if elf.has_dwarf_info(strict=True):
-                self._functions = sorted(_functions(elf.get_dwarf_info()), key=lambda one: one.first)
-        except DAMAGE:
-            self._functions = []
-        self._firsts = [one.first for one in self._functions]
-        self._longest = max((one.last - one.first for one in self._functions), default=0)
 
     def find(self, address: int) -> list[Inlined]:
         """Those that hold `address`, the innermost first."""
-        low = bisect.bisect_left(self._firsts, address - self._longest)
-        high = bisect.bisect_right(self._firsts, address)
-        found = {one for function in self._functions[low:high] if address < function.last
+        found = {one for unit in chain(self._units.at(address), self._units.unlisted)
+                 for function in self._of(unit).at(address)
                  for one in self._inlined(function) if one.first <= address < one.last}  # fmt: skip
         return sorted(found, key=lambda one: -one.depth)
+
+    def _of(self, unit: CompileUnit) -> _Functions:
+        known = self._functions.get(unit.cu_offset)
+        if known is None:
+            try:
+                assert self._units.dwarf is not None
+                known = _Functions(sorted(_functions(self._units.dwarf, unit), key=lambda one: one.first))
+            except DAMAGE:
+                known = _Functions([])
+            self._functions[unit.cu_offset] = known
+        return known
 
     def _inlined(self, function: _Function) -> list[Inlined]:
         known = self._read.get(function.die.offset)
@@ -76,16 +81,30 @@ class Inlines:
         return known
 
 
-def _functions(dwarf: DWARFInfo) -> Iterator[_Function]:
-    for unit in dwarf.iter_CUs():
-        top = unit.get_top_DIE()
-        base = _value(top, "DW_AT_low_pc") or 0
-        program = dwarf.line_program_for_CU(unit)
-        files = file_names(program) if program else {}
-        for child in top.iter_children():
-            if child.tag == "DW_TAG_subprogram":
-                for first, last in _ranges(child, base):
-                    yield _Function(first, last, child, base, files)
+class _Functions:
+    """The functions of a unit, by rising `first`."""
+
+    def __init__(self, functions: list[_Function]) -> None:
+        self._functions = functions
+        self._firsts = [one.first for one in functions]
+        self._longest = max((one.last - one.first for one in functions), default=0)
+
+    def at(self, address: int) -> Iterator[_Function]:
+        """Those that hold `address`."""
+        low = bisect.bisect_left(self._firsts, address - self._longest)
+        high = bisect.bisect_right(self._firsts, address)
+        return (function for function in self._functions[low:high] if address < function.last)
+
+
+def _functions(dwarf: DWARFInfo, unit: CompileUnit) -> Iterator[_Function]:
+    top = unit.get_top_DIE()
+    base = _value(top, "DW_AT_low_pc") or 0
+    program = dwarf.line_program_for_CU(unit)
+    files = file_names(program) if program else {}
+    for child in top.iter_children():
+        if child.tag == "DW_TAG_subprogram":
+            for first, last in _ranges(child, base):
+                yield _Function(first, last, child, base, files)
 
 
 def _scopes(function: _Function, die: DIE, depth: int) -> Iterator[Inlined]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
+from itertools import chain
 
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.lineprogram import LineProgram
-from elftools.elf.elffile import ELFFile
 
 from debuginfo.damage import DAMAGE
+from debuginfo.units import Units
 
 
 @dataclass(frozen=True, order=True)
@@ -23,56 +24,29 @@ class _Row:
 class Lines:
     """Look-up of `address -> "file:line"`. Only the units that are asked about are read."""
 
-    def __init__(self, elf: ELFFile) -> None:
-        self._units: list[tuple[int, int, CompileUnit]] | None = None
+    def __init__(self, units: Units) -> None:
+        self._units = units
         self._rows: dict[int, list[_Row]] = {}
-        self._dwarf = None
-        try:
-            if elf.has_dwarf_info(strict=True):
-                self._dwarf = elf.get_dwarf_info()
-        except DAMAGE:  # only costs the line numbers
-            self._dwarf = None
 
     def find(self, address: int) -> tuple[str, int] | None:
         """File (as the compiler was given it) and line; None where the debug information says nothing."""
-        if self._dwarf is None:
-            return None
         try:
             return self._find(address)
-        except DAMAGE:
+        except DAMAGE:  # only costs the line numbers
             return None
 
     def _find(self, address: int) -> tuple[str, int] | None:
-        if self._units is None:
-            self._units = self._ranges()
-        for low, high, unit in self._units:
-            if low <= address < high:
-                rows = self._unit_rows(unit)
-                index = bisect.bisect_right(rows, address, key=lambda row: row.address) - 1
-                if index >= 0 and not rows[index].end:
-                    return rows[index].file, rows[index].line
+        for unit in chain(self._units.at(address), self._units.unlisted):
+            rows = self._unit_rows(unit)
+            index = bisect.bisect_right(rows, address, key=lambda row: row.address) - 1
+            if index >= 0 and not rows[index].end:
+                return rows[index].file, rows[index].line
         return None
-
-    def _ranges(self) -> list[tuple[int, int, CompileUnit]]:
-        assert self._dwarf is not None
-        out = []
-        listed = set()
-        ranges = self._dwarf.get_aranges()
-        for entry in ranges.entries if ranges else ():
-            unit = self._dwarf.get_CU_at(entry.info_offset)
-            listed.add(entry.info_offset)
-            out.append((entry.begin_addr, entry.begin_addr + entry.length, unit))
-        for unit in self._dwarf.iter_CUs():
-            if unit.cu_offset not in listed:
-                rows = self._unit_rows(unit)
-                if rows:
-                    out.append((rows[0].address, rows[-1].address + 1, unit))
-        return out
 
     def _unit_rows(self, unit: CompileUnit) -> list[_Row]:
         if unit.cu_offset not in self._rows:
-            assert self._dwarf is not None
-            program = self._dwarf.line_program_for_CU(unit)
+            assert self._units.dwarf is not None
+            program = self._units.dwarf.line_program_for_CU(unit)
             self._rows[unit.cu_offset] = _rows(program) if program else []
         return self._rows[unit.cu_offset]
 

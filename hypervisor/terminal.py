@@ -23,6 +23,6 @@ def duration(nanoseconds: float) -> str:
     """A time span with its unit, three digits or so: `412 ns`, `1.23 us`."""
     for size, unit in _UNITS:
         if nanoseconds >= size * 0.9995:  # what would be rounded up to the unit
-            texts = [f"{nanoseconds / size:.{digits}f}" for digits in (2, 1, 0)]
-            return f"{next((text for text in texts if len(text) <= 4), texts[-1])} {unit}"
+            value = nanoseconds / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
     return f"{nanoseconds:.0f} ns"

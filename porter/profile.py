@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from debuginfo.lines import Lines
+from debuginfo.units import Units
 from porter.asm_state import States
 from porter.binary.code import disassembler
 from porter.binary.image import Image, load
@@ -89,7 +90,7 @@ def find(profile: Profile, paths: Collection[str]) -> list[Place]:
         image = load(profile.kernel)
     except PortError as error:
         raise PortError(f"the kernel of the profile: {error}") from None
-    lines = Lines(image.elf)
+    lines = Lines(Units(image.elf))
     by_name: dict[str, list[str]] = {}
     for path in paths:
         by_name.setdefault(os.path.basename(path), []).append(path)

@@ -37,13 +37,15 @@ class CountedSites:
         """`unported`: those that do not trap by themselves are made to."""
         from debuginfo.inlines import Inlines
         from debuginfo.lines import Lines
+        from debuginfo.units import Units
         from hypercalls.sequences import COUNTED, SEQUENCES
         from porter.binary import survey
         from porter.binary.image import load
 
         found = survey(kernel, lines=False)  # of each place by `describe`, with what it was inlined into
         self._image = load(kernel)
-        self._lines, self._inlines = Lines(self._image.elf), Inlines(self._image.elf)
+        units = Units(self._image.elf)
+        self._lines, self._inlines = Lines(units), Inlines(units)
         self.sites: list[Site] = []
         self.sequences: list[tuple[int, int]] = []
         for ported in found.replaced:

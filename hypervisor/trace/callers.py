@@ -6,15 +6,19 @@ import io
 import zlib
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elftools.elf.elffile import ELFFile
 
 from debuginfo.damage import DAMAGE
 from debuginfo.inlines import Inlines
 from debuginfo.lines import Lines
-from debuginfo.unwind import Unwinder
+from debuginfo.units import Units
 from hypervisor.loaders.symbols import Symbols
 from hypervisor.trace.format import Header, TraceError
+
+if TYPE_CHECKING:
+    from debuginfo.unwind import Unwinder
 
 USER_RING = 3
 USER_CODE = "(user code)"
@@ -61,16 +65,22 @@ class Callers:
             return None
 
     @cached_property
+    def _units(self) -> Units | None:
+        return Units(self._elf) if self._elf else None
+
+    @cached_property
     def _lines(self) -> Lines | None:
-        return Lines(self._elf) if self._elf else None
+        return Lines(self._units) if self._units else None
 
     @cached_property
     def _inlines(self) -> Inlines | None:
-        return Inlines(self._elf) if self._elf else None
+        return Inlines(self._units) if self._units else None
 
     @cached_property
     def unwinder(self) -> Unwinder:
         """Backtraces for the kernel."""
+        from debuginfo.unwind import Unwinder
+
         return Unwinder(self._path)
 
     def symbol(self, cpl: int, eip: int) -> str:

@@ -22,11 +22,12 @@ from hypervisor.trace.callers import Callers
 from hypervisor.trace.chunks import RECORD, Chunk, ChunkFile
 from hypervisor.trace.columns import Columns
 from hypervisor.trace.devices import Devices
-from hypervisor.trace.expression import Node, parse
 from hypervisor.trace.format import Header, Mark, TraceError, unpack_header
 
 if TYPE_CHECKING:
     import pandas
+
+    from hypervisor.trace.expression import Node
 
 UNFINISHED = 0
 """`sequence` of a hypercall or exit that was in progress when the guest ended."""
@@ -161,13 +162,13 @@ class Trace:
         Stacks are left out unless they are asked for. Some thousand records at a time; their bytes are shared and not
         to be changed. TraceError for an expression that makes no sense.
         """
-        node = parse(where) if isinstance(where, str) else where
+        node = _node(where)
         for records in _joined(_Check(self).through(self._unpacked())):
             yield from self._chosen(records, node, stacks)
 
     def ordered(self, where: Node | str | None = None, stacks: bool = False) -> Iterator[Records]:
         """As `batches`, in the order in which things began. A stack comes before the record that it belongs to."""
-        node = parse(where) if isinstance(where, str) else where
+        node = _node(where)
         for records in _joined(_in_order(self._file)):
             yield from self._chosen(records[np.argsort(records["tsc"], kind="stable")], node, stacks)
 
@@ -208,6 +209,14 @@ class Trace:
     def records(self, where: Node | str | None = None, limit: int | None = None) -> Iterator[Record]:
         """Typed records for which `where` holds, at most `limit`, in the order in which they began."""
         return islice((record for part in self.ordered(where) for record in typed(part)), limit)
+
+
+def _node(where: Node | str | None) -> Node | None:
+    if not isinstance(where, str):
+        return where
+    from hypervisor.trace.grammar import parse  # which takes as long to import as to read 50,000 records
+
+    return parse(where)
 
 
 def typed(records: Records) -> Iterator[Record]:
@@ -301,7 +310,7 @@ def _in_order(file: ChunkFile) -> Iterator[Records]:
             if found is not None:
                 early.append((other, found[found["tsc"] < bounds[other]]))
         records = file.records(chunk)
-        here = [] if records is None else [records[records["tsc"] >= bounds[index]]]
+        here = [] if records is None else [_from(records, bounds[index])]
         rest = []
         for other, part in sorted(early, key=lambda found: found[0]):  # a stack stays in front of what it belongs to
             now = part["tsc"] < bounds[index + 1]
@@ -310,7 +319,12 @@ def _in_order(file: ChunkFile) -> Iterator[Records]:
                 rest.append((other, part[~now]))
         early = rest
         if here:
-            yield np.concatenate(here)
+            yield np.concatenate(here) if len(here) > 1 else here[0]
+
+
+def _from(records: Records, tsc: int) -> Records:
+    late = records["tsc"] >= tsc
+    return records if late.all() else records[late]
 
 
 def open_trace(path: Path | str, symbols: Path | str | None = None) -> Trace:

@@ -16,8 +16,9 @@ from hypercalls.structs import TRACE_FILTER, TRACE_KEPT, TraceKind
 from hypervisor.trace.chunks import RECORD
 from hypervisor.trace.columns import Columns
 from hypervisor.trace.devices import Devices
-from hypervisor.trace.expression import AllOf, AnyOf, Inverse, Named, Node, parse
+from hypervisor.trace.expression import AllOf, AnyOf, Inverse, Named, Node
 from hypervisor.trace.format import ALL_KINDS, TraceError
+from hypervisor.trace.grammar import parse
 from hypervisor.trace.selection import Selection
 from hypervisor.trace.terms import Caller, RingFilter
 

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-
-import capstone
+from typing import TYPE_CHECKING
 
 from hypercalls import by_number
 from hypercalls.structs import DeviceAccess, ExitReason, TraceFlag, TraceKind
@@ -21,6 +20,9 @@ from hypercalls.table import Arg, Hypercall
 from hypervisor.trace import names
 from hypervisor.trace.devices import Devices
 from hypervisor.trace.format import KIND_NAMES
+
+if TYPE_CHECKING:
+    import capstone
 
 _BYTES = {"u8": 1, "u16": 2, "u32": 4}
 _WIDTHS = {"al": 1, "ax": 2, "eax": 4}
@@ -116,6 +118,8 @@ def instruction(code: bytes) -> tuple[str, str]:
 
 @cache
 def _disassembler() -> capstone.Cs:
+    import capstone
+
     return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32)
 
 

@@ -33,7 +33,7 @@ def with_backtraces(trace: Trace, where: Node | str | None = None) -> Iterator[t
 
 def states_of(trace: Trace, where: Node | str | None = None) -> Iterator[tuple[Records, list[State | None]]]:
     """As `with_backtraces`, with the registers and the stack that were recorded."""
-    from hypervisor.trace.expression import parse
+    from hypervisor.trace.grammar import parse
 
     node = parse(where) if isinstance(where, str) else where
     rest: Records | None = None

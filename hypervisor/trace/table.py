@@ -1,4 +1,4 @@
-"""Many records decoded at once: texts, lines, JSON and columns, a hundred times faster than one by one.
+"""Many records decoded at once: texts, JSON and columns, a hundred times faster than one by one.
 
 Records of one shape (shapes.py) differ in numbers only: these are put into the shape's text, for all of its records
 together. What is costly to write, such as the name of a port, is written once for each value.
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypercalls.structs import TraceKind
-from hypervisor.terminal import duration
 from hypervisor.trace.format import KIND_NAMES
 from hypervisor.trace.shapes import SIZED, Shape, Slot, Style, payload_name, shape
 
@@ -72,7 +71,7 @@ def _by_payload(records: Records, where: NDArray[np.intp], size: int) -> Iterato
         yield text.tobytes(), where[at.ravel() == index]
 
 
-class _Memo(dict[int, str]):
+class Memo(dict[int, str]):
     """Texts of values, each made once."""
 
     def __init__(self, make: Callable[[int], str]) -> None:
@@ -92,9 +91,8 @@ class Decoder:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._devices = trace.devices
-        self._memos: dict[Slot, _Memo] = {}
-        self._places = _Memo(lambda key: trace.callers.describe(key >> 32, key & 0xFFFF_FFFF))
-        self._quoted = _Memo(lambda key: json.dumps(self._places[key]))
+        self._memos: dict[Slot, Memo] = {}
+        self._places = Memo(lambda key: trace.callers.describe(key >> 32, key & 0xFFFF_FFFF))
 
     def texts(self, records: Records) -> list[str]:
         """What each record says: `out8(port=0x03f8 [UART], value=0x41)`."""
@@ -133,7 +131,7 @@ class Decoder:
             return values
         memo = self._memos.get(slot)
         if memo is None:
-            memo = self._memos[slot] = _Memo(lambda value: slot.text(value, self._devices))
+            memo = self._memos[slot] = Memo(lambda value: slot.text(value, self._devices))
         return list(map(memo.__getitem__, values))
 
     def summaries(self, records: Records) -> list[str]:
@@ -151,7 +149,7 @@ class Decoder:
             if group.shape.kind == KIND_NAMES[TraceKind.HYPERCALL]:
                 yield group.name, group.where
 
-    # --- parts of a line -------------------------------------------------------------------------------
+    # --- where and when ---------------------------------------------------------------------------------
 
     def callers(self, records: Records) -> list[str]:
         """The place of each record."""
@@ -161,57 +159,22 @@ class Decoder:
     def functions(self, records: Records) -> list[str]:
         """The function that each record's caller is in."""
         symbol = self._trace.callers.symbol
-        memo = _Memo(lambda key: symbol(key >> 32, key & 0xFFFF_FFFF))
+        memo = Memo(lambda key: symbol(key >> 32, key & 0xFFFF_FFFF))
         keys = (records["cpl"].astype(np.uint64) << np.uint64(32) | records["eip"]).tolist()
         return list(map(memo.__getitem__, keys))
 
-    def times(self, records: Records) -> list[float]:
-        """Seconds since the recording began."""
-        header = self._trace.header
-        cycles = (records["tsc"].astype(np.int64) - np.int64(header.start_tsc)) / header.tsc_hz
-        return cycles.tolist()  # type: ignore[no-any-return]
+    def nanoseconds(self, records: Records) -> NDArray[np.int64]:
+        """Time since the recording began."""
+        cycles = records["tsc"].astype(np.int64) - np.int64(self._trace.header.start_tsc)
+        found: NDArray[np.int64] = np.rint(cycles * (1e9 / self._trace.header.tsc_hz)).astype(np.int64)
+        return found
 
-    def durations(self, records: Records) -> list[str]:
-        """How long each took, in words; empty for events."""
-        cycles = records["latency"]
-        ns = cycles * (1e9 / self._trace.header.tsc_hz)
-        # To four digits the texts are the same, and there are few of those.
-        scale = 10.0 ** np.maximum(np.floor(np.log10(np.maximum(ns, 1))) - 3, -1)
-        keys, at = np.unique(np.round(ns / scale) * scale, return_inverse=True)
-        words = np.array([duration(key) if key else "" for key in keys.tolist()], dtype=object)
-        found = words[at.ravel()]
-        found[cycles == LATENCY_MAX] = f">{duration(self._trace.nanoseconds(LATENCY_MAX))}"
-        found[(records["sequence"] == UNFINISHED) & (records["kind"] != TraceKind.MARK)] = "no end"
-        return found.tolist()  # type: ignore[no-any-return]
-
-    # --- whole lines ------------------------------------------------------------------------------------
-
-    def lines(self, records: Records) -> Iterator[str]:
-        """A line for people for each record: seconds, duration, ring, kind, what it was, where from."""
-        kinds = [f"{name:<9}" for name in map(KIND_NAMES.get, range(256)) if name is not None]
-        by_kind = dict(zip(KIND_NAMES, kinds, strict=True))
-        nested = ["", *("  " * depth for depth in range(1, 16))]
-        return map("%14.9f %8s %d %s %s%-58s %s".__mod__, zip(
-            self.times(records), self.durations(records), records["cpl"].tolist(),
-            [by_kind[kind] for kind in records["kind"].tolist()],
-            [nested[depth] for depth in (records["flags"] >> 4).tolist()],
-            self.texts(records), self.callers(records), strict=True))  # fmt: skip
-
-    def json_lines(self, records: Records) -> Iterator[str]:
-        """A JSON object for programs for each record; times in seconds and ns, null where there is none."""
+    def json_members(self, records: Records) -> list[str]:
+        """Kind, name, arguments and result of each record as members of a JSON object."""
         made: list[Any] = [""] * len(records)
         for group in groups(records):
             self._fill(made, group, self._json(group))
-        ended = (records["sequence"] != UNFINISHED) & (records["latency"] != 0)
-        ns = records["latency"] * (1e9 / self._trace.header.tsc_hz)
-        latencies = [f"{value:.1f}" if known else "null"
-                     for value, known in zip(ns.tolist(), ended.tolist(), strict=True)]  # fmt: skip
-        keys = (records["cpl"].astype(np.uint64) << np.uint64(32) | records["eip"]).tolist()
-        places = map(self._quoted.__getitem__, keys)
-        return map('{"time": %.9f, %s, "latency_ns": %s, "ring": %d, "nesting": %d, "eip": %d, "caller": %s, "cr3": %d}'
-                   .__mod__, zip(self.times(records), made, latencies, records["cpl"].tolist(),
-                                 (records["flags"] >> 4).tolist(), records["eip"].tolist(), places,
-                                 records["cr3"].tolist(), strict=True))  # fmt: skip
+        return made
 
     def _json(self, group: Group) -> list[str]:
         slots = group.shape.slots

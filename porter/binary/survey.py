@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from debuginfo.lines import Lines
+from debuginfo.units import Units
 from porter.binary.archive import is_archive, members
 from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
@@ -83,7 +84,7 @@ def survey(path: Path | str, lines: bool = True, content: bytes | None = None) -
     `lines`: look up source lines in DWARF. `content`: what the file holds, where it is no file of its own.
     """
     image = load(path, content)
-    return Surveyor(image, Lines(image.elf) if lines else None).run()
+    return Surveyor(image, Lines(Units(image.elf)) if lines else None).run()
 
 
 def survey_all(path: Path | str, lines: bool = True) -> Iterator[Survey]:

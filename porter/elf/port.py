@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from debuginfo.lines import Lines
+from debuginfo.units import Units
 from hypercalls.binary_port import BinaryPort, PortFormatError, from_note
 from porter.binary.code import CodeMap
 from porter.binary.image import Image
@@ -48,7 +49,7 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
     """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported."""
     check_portable(image)
     progress("finding the code", 0, 1)
-    surveyor = Surveyor(image, Lines(image.elf) if lines else None)
+    surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None)
     survey = surveyor.run()
     if survey.replaced:
         raise PortError(f"{image.path}: already ported, from its source ({len(survey.replaced)} "

@@ -33,7 +33,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 def opened(options: argparse.Namespace, path: Path | None = None) -> Trace:
     """The trace that the options name. TraceError where it cannot be read, or `--where` not understood."""
-    from hypervisor.trace.expression import parse
+    from hypervisor.trace.grammar import parse
     from hypervisor.trace.reader import open_trace
 
     if options.where is not None:

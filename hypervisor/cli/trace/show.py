@@ -53,18 +53,17 @@ def _add_diff(parser: Parser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from hypervisor.trace.table import Decoder
+    from hypervisor.trace.lines import LineWriter
 
     check_count("--limit", options.limit, "records")
     trace = opened(options)
-    decoder = Decoder(trace)
+    writer = LineWriter(trace)
     left = options.limit
     for records in trace.ordered(options.where):
         shown = records if left is None else records[:left]
         if not len(shown):
             break
-        lines = decoder.json_lines(shown) if options.json else decoder.lines(shown)
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(writer.json_lines(shown) if options.json else writer.lines(shown))
         left = None if left is None else left - len(shown)
     tell(options.file, trace.notices())
     return 0

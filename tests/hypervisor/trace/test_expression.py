@@ -8,8 +8,8 @@ import pytest
 
 from hypercalls import HYPERCALLS, by_name
 from hypercalls.structs import DeviceAccess, ExitReason, TraceKind
-from hypervisor.trace.expression import parse
 from hypervisor.trace.format import KIND_NAMES, TraceError
+from hypervisor.trace.grammar import parse
 from hypervisor.trace.reader import open_trace
 from tests.hypervisor.trace.traces import BEGIN, end, numbered, record, write
 
