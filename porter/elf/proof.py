@@ -38,6 +38,7 @@ _NO_FALL = frozenset(
 _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
 _DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
+_LEAPS, _LONGEST_LEAP = frozenset((*range(0x70, 0x80), 0xEB)), 2 + 0x7F  # Jcc and JMP by 8 bits, forwards
 _STORE = 0xC7  # mov $imm32, memory
 
 
@@ -307,8 +308,8 @@ class Proof:
                 pending.append(target)
             behind = address + code.length[offset]
             if self._falls_through(code, offset):
-                if any(source < start for source in self._flow.sources.get(behind, ())):
-                    found.runs_on = True  # from in front of `start` somebody comes over it
+                if self._is_leapt_to(start, behind):
+                    found.runs_on = True
                 else:
                     pending.append(behind)
         return found
@@ -320,8 +321,7 @@ class Proof:
             code = self._reached(address)
             if code is None or self._is_ambiguous(code, address - code.region.base):
                 break
-            from_front = any(source < start for source in self._flow.sources.get(address, ()))
-            if address != start and (from_front or self._is_rooted(address)):
+            if address != start and (self._is_leapt_to(start, address) or self._is_rooted(address)):
                 break
             offset = address - code.region.base
             action, _ = self._action(code, offset)
@@ -332,6 +332,22 @@ class Proof:
                 break
             address += code.length[offset]
         return found
+
+    def _is_leapt_to(self, start: int, address: int) -> bool:
+        """Whether somebody in front of `start` comes over it to `address`: code that was found, or a short jump in
+        bytes that are not known to be something else. Then what lies between may be data that it leaps over."""
+        if any(source < start for source in self._flow.sources.get(address, ())):
+            return True
+        code = self._flow.map_at(address)
+        if code is None:
+            return False
+        wanted = address - code.region.base
+        for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.region.base):
+            if code.data[at] in _LEAPS and at + 2 + code.data[at + 1] == wanted:
+                known = code.covering(at)
+                if known is None or not self._is_rooted(code.region.base + known):
+                    return True
+        return False
 
     def _end(self, start: int) -> int:
         """Where the next thing begins that something else than the code from `start` on names: no case of a switch."""

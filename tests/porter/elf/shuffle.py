@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,7 @@ def one(seed: int) -> Result:
                       len(missed))  # fmt: skip
 
 
-def several(seeds: range) -> Iterator[Result]:
+def several(seeds: Iterable[int]) -> Iterator[Result]:
     """The results of many seeds, by all processors."""
     with ProcessPoolExecutor() as pool:
         yield from pool.map(one, seeds, chunksize=8)

@@ -8,9 +8,11 @@ from tests.porter.elf.shuffle import several
 
 pytestmark = pytest.mark.usefixtures("monitor")
 
+_ONCE_WRONG = (100287,)  # data that a pointer names, in front of code to which only a leap in unknown bytes leads
+
 
 def test_shuffled_kernels_run_as_before() -> None:
-    results = list(several(range(1, 81)))
+    results = list(several([*range(1, 81), *_ONCE_WRONG]))
     assert [result for result in results if not result.is_right] == []
     assert sum(result.missed == 0 for result in results) >= 60  # of the others the port said that it was not sure
     assert sum(result.ported for result in results) > 0.85 * sum(result.sites for result in results)
