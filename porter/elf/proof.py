@@ -17,7 +17,8 @@ Code that only a pointer or a label names is proven by what it does, all of it t
   what rests on it.
 
 It must begin where a pointer, a label or unproven code leads, and what is seen ends where another one does: where code
-runs into what begins there, that says nothing, for data in front of a function does so, too.
+runs into what begins there, or into what others come to as well, that says nothing, for data in front of a function
+does so, too.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ _STORE = 0xC7  # mov $imm32, memory
 @dataclass
 class _Operands:
     """Of some code: the targets of its displacements of 32 bits, whether it names a variable, and whether it runs into
-    proven code."""
+    something else; `shared` are the places that others than itself come to."""
 
     targets: set[int] = field(default_factory=set)
+    shared: set[int] = field(default_factory=set)
     variables: bool = False
     runs_on: bool = False
 
@@ -266,7 +268,7 @@ class Proof:
         if not all(map(self._flow.map_at, found.targets)):
             return False  # it branches to where there is no code
         # Where it runs into something, only what it does before it has branched for the first time is its own.
-        targets = self._straight_targets(start, end) if found.runs_on else found.targets
+        targets = self._straight_targets(start, end, found.shared) if found.runs_on else found.targets
         if any(self._is_rooted(target) for target in targets if self._reached(target)):
             return True
         if any(self.is_proven(target) for target in sorted(targets) if self._reached(target)):
@@ -312,14 +314,16 @@ class Proof:
                     found.runs_on = True
                 else:
                     pending.append(behind)
+        found.shared = {one for one in seen if one != start and not seen.issuperset(self.before(one))}
+        found.runs_on = found.runs_on or bool(found.shared)
         return found
 
-    def _straight_targets(self, start: int, end: int) -> set[int]:
-        """The targets of displacements of 32 bits from `start` on, in a straight line."""
+    def _straight_targets(self, start: int, end: int, shared: set[int]) -> set[int]:
+        """The targets of displacements of 32 bits from `start` on, in a straight line to the first that is `shared`."""
         found, address = set[int](), start
         while start <= address < end:
             code = self._reached(address)
-            if code is None or self._is_ambiguous(code, address - code.region.base):
+            if code is None or address in shared or self._is_ambiguous(code, address - code.region.base):
                 break
             if address != start and (self._is_leapt_to(start, address) or self._is_rooted(address)):
                 break
