@@ -62,6 +62,30 @@ uint32_t original_eip(uint32_t eip)
 	return original ? original : eip;
 }
 
+static bool in_trampolines(uint32_t eip) { return eip - HOLE - TRAMPOLINES_OFFSET < TRAMPOLINES_SIZE; }
+
+static bool take_jump(void)
+{
+	struct fault keep = machine.fault;
+	struct instruction in;
+	bool found = decode(vcpu.eip, &in) && in.opcode_map == 0 && in.opcode == 0xe9 && in.length == 5;
+	uint32_t from = vcpu.eip, to = from + 5 + in.immediate;
+
+	machine.fault = keep;
+	if (!found || in_trampolines(from) == in_trampolines(to) || original_eip(from) != original_eip(to))
+		return false;
+	vcpu.eip = to;
+	return true;
+}
+
+/* The jumps into trampolines and out of them are no instructions of the guest: where one more of its own is to run, as
+ * behind sti, they have been taken. */
+void take_trampoline_jumps(void)
+{
+	if (control.places && in_kernel() && take_jump())
+		take_jump(); /* out of one, into the next */
+}
+
 /* Where the instruction that the guest knows by `eip`, in the present code segment, is to be run. */
 uint32_t trampoline_eip(uint32_t eip)
 {

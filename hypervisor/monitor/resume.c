@@ -51,6 +51,7 @@ static void deliver(void)
 		return;
 	if (machine.shadow) {
 		machine.shadow = false;
+		take_trampoline_jumps();
 		if (!machine.stepping && (machine.watching || !emulate_ordinary()))
 			step_one();
 	}

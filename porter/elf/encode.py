@@ -56,12 +56,11 @@ NO_RETURN = frozenset(
 )  # nothing of the trampoline runs behind them
 
 
-def withholds_interrupts(insn: CsInsn) -> bool:
-    """Whether no interrupt is taken between this instruction and the next one (SDM vol. 2, STI; vol. 3, 6.8.3)."""
+def loads_stack_segment(insn: CsInsn) -> bool:
+    """Whether neither interrupt nor debug trap comes between this instruction and the next one (SDM vol. 3, 6.8.3)."""
     loads = insn.id in (x86.X86_INS_MOV, x86.X86_INS_POP)
     target = insn.operands[0] if loads else None
-    loads_stack = target is not None and target.type == x86.X86_OP_REG and target.reg == x86.X86_REG_SS
-    return insn.id == x86.X86_INS_STI or loads_stack
+    return target is not None and target.type == x86.X86_OP_REG and target.reg == x86.X86_REG_SS
 
 
 def safe_halt() -> bytes:

@@ -25,7 +25,7 @@ from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
 from porter.binary.image import Image
 from porter.binary.sensitive import is_far
-from porter.elf.encode import IN_PLACE, NO_RETURN, replacement, safe_halt, withholds_interrupts
+from porter.elf.encode import IN_PLACE, NO_RETURN, loads_stack_segment, replacement, safe_halt
 
 BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
 _JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
@@ -64,7 +64,7 @@ class Unit:
     code: bytes
     relative: int | None = None
     ends: bool = False  # nothing runs behind it
-    withholds: bool = False  # interrupts, until the next instruction is over: so that must not be the jump back
+    withholds: bool = False  # all traps, until the next instruction is over: so that must not be the jump back
     sensitive: bool = False
 
 
@@ -248,7 +248,7 @@ class Patcher:
                 return None  # without its `sti` it would miss the interrupt that it waits for
             made = replacement(insn)
             ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
-            return Unit(insn.address, insn.size, made, None, ends, withholds_interrupts(insn), True) if made else None
+            return Unit(insn.address, insn.size, made, None, ends, loads_stack_segment(insn), True) if made else None
         if x86.X86_GRP_CALL in insn.groups:
             return self._call(insn)
         if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
