@@ -21,6 +21,9 @@ from hypervisor.trace.format import CHUNK_CHECKED, CHUNK_HEADER, CHUNK_MAGIC, CH
 
 RECORD = np.dtype(TRACE.ctype)
 """A record; its fields are those of hypercalls.structs.TRACE."""
+Records = NDArray[Any]
+"""Records as a NumPy array of RECORD."""
+_WHOLE = np.dtype(f"V{RECORD.itemsize}")
 
 # 14 million records a second of xv6's tests at a seventh of their size; level 3 is half as fast and saves nothing.
 _LEVEL = 1
@@ -45,6 +48,24 @@ def read_header(data: mmap.mmap | bytes, at: int) -> Chunk | None:
     if magic != CHUNK_MAGIC or not checked or not 0 < records <= CHUNK_RECORDS or not 0 < stored <= _MOST_STORED:
         return None
     return Chunk(at + CHUNK_HEADER.size, stored, records, crc, first, last)
+
+
+# NumPy moves structures a field at a time. As mere bytes they move ten to twenty times faster.
+
+
+def taken(records: Records, which: NDArray[Any] | list[int]) -> Records:
+    """`records[which]`, for a mask or indices."""
+    return records.view(_WHOLE)[which].view(RECORD)
+
+
+def joined(parts: list[Records]) -> Records:
+    """`np.concatenate(parts)`. One part is not copied."""
+    return np.concatenate([part.view(_WHOLE) for part in parts]).view(RECORD) if len(parts) > 1 else parts[0]
+
+
+def copied(records: Records) -> Records:
+    """`records.copy()`"""
+    return records.view(_WHOLE).copy().view(RECORD)
 
 
 class Packer:
@@ -93,12 +114,12 @@ class ChunkFile:
             yield found
             at = found.at + found.stored
 
-    def records(self, chunk: Chunk) -> NDArray[Any] | None:
+    def records(self, chunk: Chunk) -> Records | None:
         """The records of `chunk`; None where it is damaged."""
         return unpack(self._zstd, chunk, self._data)
 
 
-def unpack(zstd: zstandard.ZstdDecompressor, chunk: Chunk, data: mmap.mmap | bytes) -> NDArray[Any] | None:
+def unpack(zstd: zstandard.ZstdDecompressor, chunk: Chunk, data: mmap.mmap | bytes) -> Records | None:
     """The records of a chunk of `data`; None where it is damaged."""
     stored = data[chunk.at : chunk.at + chunk.stored]
     size = chunk.records * TRACE_RECORD_SIZE

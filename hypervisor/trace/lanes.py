@@ -17,7 +17,8 @@ from hypervisor.trace.format import KIND_NAMES
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.chunks import Records
+    from hypervisor.trace.reader import Trace
 
 _BLOCKS, _PLAIN = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588", " .:-=+*#@"
 _NAME = 22  # columns of a lane's name

@@ -8,18 +8,17 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hypercalls.structs import TRACE, TraceFlag, TraceKind
 from hypervisor.trace import format
 from hypervisor.trace.callers import Callers
-from hypervisor.trace.chunks import RECORD, Chunk, ChunkFile
+from hypervisor.trace.chunks import RECORD, Chunk, ChunkFile, Records, joined, taken
 from hypervisor.trace.columns import Columns
 from hypervisor.trace.devices import Devices
 from hypervisor.trace.format import Header, Mark, TraceError, unpack_header
@@ -33,9 +32,6 @@ UNFINISHED = 0
 """`sequence` of a hypercall or exit that was in progress when the guest ended."""
 LATENCY_MAX = 0xFFFF_FFFF
 """`latency` of what took that many cycles or more."""
-
-Records = NDArray[Any]
-"""Records as a NumPy array whose fields are those of hypercalls.structs.TRACE."""
 
 _KINDS = np.zeros(256, bool)
 _KINDS[[kind.value for kind in TraceKind]] = True
@@ -107,8 +103,7 @@ class Trace:
     def condition(self) -> Condition:
         """How much could be read. The first time that is asked, all of the file is read."""
         if self._condition is None:
-            check = _Check(self)
-            for _ in check.through(self._unpacked()):
+            for _ in self._checked():
                 pass
         assert self._condition
         return self._condition
@@ -152,9 +147,15 @@ class Trace:
 
     # --- many at once -----------------------------------------------------------------------------------
 
-    def _unpacked(self) -> Iterator[tuple[Records | None, Chunk]]:
+    def _checked(self) -> Iterator[Records]:
+        """What can be read of each chunk. Who has come to the end knows the condition, too."""
+        check = _Check(self)
         for chunk in self._file.chunks:
-            yield self._file.records(chunk), chunk
+            records = self._file.records(chunk)
+            check.look(records)
+            if records is not None:
+                yield records
+        check.finish()
 
     def batches(self, where: Node | str | None = None, stacks: bool = False) -> Iterator[Records]:
         """All records for which `where` holds, in the order of the file, that in which things ended.
@@ -163,21 +164,22 @@ class Trace:
         to be changed. TraceError for an expression that makes no sense.
         """
         node = _node(where)
-        for records in _joined(_Check(self).through(self._unpacked())):
+        for records in _joined(self._checked()):
             yield from self._chosen(records, node, stacks)
 
     def ordered(self, where: Node | str | None = None, stacks: bool = False) -> Iterator[Records]:
         """As `batches`, in the order in which things began. A stack comes before the record that it belongs to."""
-        node = _node(where)
-        for records in _joined(_in_order(self._file)):
-            yield from self._chosen(records[np.argsort(records["tsc"], kind="stable")], node, stacks)
+        node, check = _node(where), _Check(self)
+        for records in _joined(_in_order(self._file, check.look)):
+            yield from self._chosen(taken(records, np.argsort(records["tsc"], kind="stable")), node, stacks)
+        check.finish()
 
     def _chosen(self, records: Records, where: Node | None, stacks: bool) -> Iterator[Records]:
         kinds = records["kind"]
         sane = _KINDS[kinds] if stacks else _KINDS[kinds] & (kinds != TraceKind.STACK)
-        found = records if sane.all() else records[sane]
+        found = records if sane.all() else taken(records, sane)
         if where is not None and len(found):
-            found = found[where.mask(self.columns(found))]
+            found = taken(found, where.mask(self.columns(found)))
         if len(found):
             yield found
 
@@ -188,7 +190,7 @@ class Trace:
     def to_numpy(self, where: Node | str | None = None) -> Records:
         """All records for which `where` holds as one array, 64 bytes each, in the order in which they began."""
         parts = list(self.ordered(where))
-        return np.concatenate(parts) if parts else np.empty(0, RECORD)
+        return joined(parts) if parts else np.empty(0, RECORD)
 
     def to_pandas(self, where: Node | str | None = None) -> pandas.DataFrame:
         """The same as a data frame, decoded as `ring3 trace list` shows it. TraceError where pandas is missing."""
@@ -234,24 +236,12 @@ class _Check:
         self._damaged = trace._file.damaged
         self._sequence: int | None = None
 
-    def through(self, unpacked: Iterable[tuple[Records | None, Chunk]]) -> Iterator[Records]:
-        """The records that can be read; what cannot, is counted."""
-        for records, _ in unpacked:
-            if records is None:
-                self._damaged += 1
-                self._sequence = None
-                continue
-            self._look(records)
-            yield records
-        chunks = self._trace._file.chunks
-        last = max((chunk.last_tsc for chunk in chunks), default=self._trace.header.start_tsc)
-        complete = self._boots > 0 and self._ends == self._boots and not self._trace._file.cut
-        if self._trace.header.keep:  # what was at the beginning has been forgotten
-            complete = self._ends > 0 and not self._trace._file.cut
-        self._trace._condition = Condition(self._records, self._lost, self._damaged, max(int(self._boots), 1),
-                                           bool(complete), last)  # fmt: skip
-
-    def _look(self, records: Records) -> None:
+    def look(self, records: Records | None) -> None:
+        """The next chunk's records, None where they cannot be read."""
+        if records is None:
+            self._damaged += 1
+            self._sequence = None
+            return
         kinds = records["kind"]
         sane = _KINDS[kinds]
         if not sane.all():
@@ -270,6 +260,16 @@ class _Check:
             self._damaged += int(((steps != 1) & (counted[1:] != 0) & (counted[:-1] != 0)).sum())
             self._sequence = int(counted[-1])
 
+    def finish(self) -> None:
+        """All chunks were looked at: tell the trace."""
+        chunks = self._trace._file.chunks
+        last = max((chunk.last_tsc for chunk in chunks), default=self._trace.header.start_tsc)
+        complete = self._boots > 0 and self._ends == self._boots and not self._trace._file.cut
+        if self._trace.header.keep:  # what was at the beginning has been forgotten
+            complete = self._ends > 0 and not self._trace._file.cut
+        self._trace._condition = Condition(self._records, self._lost, self._damaged, max(int(self._boots), 1),
+                                           bool(complete), last)  # fmt: skip
+
     def _mark(self, record: Any) -> None:
         number = int(record["args"][0]) | int(record["args"][1]) << 32
         kind = record["kind"]
@@ -286,14 +286,14 @@ def _joined(parts: Iterable[Records]) -> Iterator[Records]:
         waiting.append(part)
         count += len(part)
         if count >= format.CHUNK_RECORDS:
-            yield np.concatenate(waiting) if len(waiting) > 1 else part
+            yield joined(waiting)
             waiting, count = [], 0
     if waiting:
-        yield np.concatenate(waiting)
+        yield joined(waiting)
 
 
-def _in_order(file: ChunkFile) -> Iterator[Records]:
-    """All records, so that none of an array began before one of the arrays before it.
+def _in_order(file: ChunkFile, look: Callable[[Records | None], None]) -> Iterator[Records]:
+    """All records, so that none of an array began before one of the arrays before it. `look` sees each chunk's once.
 
     What ends late began early: of each chunk's records, those that began before the chunks before it ended belong to
     an earlier place. They are few, one for each operation that was in progress where the chunks meet, so they are
@@ -308,23 +308,24 @@ def _in_order(file: ChunkFile) -> Iterator[Records]:
             other = late.pop(0)[1]
             found = file.records(file.chunks[other])
             if found is not None:
-                early.append((other, found[found["tsc"] < bounds[other]]))
+                early.append((other, taken(found, found["tsc"] < bounds[other])))
         records = file.records(chunk)
+        look(records)
         here = [] if records is None else [_from(records, bounds[index])]
         rest = []
         for other, part in sorted(early, key=lambda found: found[0]):  # a stack stays in front of what it belongs to
             now = part["tsc"] < bounds[index + 1]
-            here.append(part[now])
+            here.append(taken(part, now))
             if not now.all():
-                rest.append((other, part[~now]))
+                rest.append((other, taken(part, ~now)))
         early = rest
         if here:
-            yield np.concatenate(here) if len(here) > 1 else here[0]
+            yield joined(here)
 
 
 def _from(records: Records, tsc: int) -> Records:
     late = records["tsc"] >= tsc
-    return records if late.all() else records[late]
+    return records if late.all() else taken(records, late)
 
 
 def open_trace(path: Path | str, symbols: Path | str | None = None) -> Trace:

@@ -11,10 +11,11 @@ import numpy as np
 from debuginfo.unwind import Backtrace, State
 from hypercalls.structs import TRACE_STACK, TraceKind
 from hypervisor.trace.callers import USER_RING
+from hypervisor.trace.chunks import Records, joined, taken
 
 if TYPE_CHECKING:
     from hypervisor.trace.expression import Node
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.reader import Trace
 
 _HEAD = struct.Struct("<6I")  # EBX, ESI, EDI, EBP, base of SS, bytes of stack (hypercalls.structs.TRACE_STACK)
 _FIRST_WORD = TRACE_STACK.offset("words") // 4
@@ -38,13 +39,13 @@ def states_of(trace: Trace, where: Node | str | None = None) -> Iterator[tuple[R
     node = parse(where) if isinstance(where, str) else where
     rest: Records | None = None
     for batch in trace.ordered(stacks=True):
-        records = batch if rest is None else np.concatenate((rest, batch))
+        records = batch if rest is None else joined([rest, batch])
         real = np.flatnonzero(records["kind"] != TraceKind.STACK)
         end = int(real[-1]) + 1 if len(real) else 0
         rest = records[end:]  # stacks whose record comes next
         first = np.concatenate(([0], real[:-1] + 1)) if len(real) else real
         kernel = records["cpl"][real] != USER_RING
-        wanted = kernel & node.mask(trace.columns(records[real])) if node else kernel
+        wanted = kernel & node.mask(trace.columns(taken(records, real))) if node else kernel
         chosen, begins = real[wanted], first[wanted]
         words = records.view(np.uint32).reshape(len(records), -1)[:, _FIRST_WORD:]
         eips, esps = records["eip"][chosen].tolist(), records["esp"][chosen].tolist()
@@ -54,7 +55,7 @@ def states_of(trace: Trace, where: Node | str | None = None) -> Iterator[tuple[R
             data = words[begin:index].tobytes() if sane else b""
             found.append(_state(eip, esp, data) if sane else None)
         if len(chosen):
-            yield records[chosen], found
+            yield taken(records, chosen), found
 
 
 def _state(eip: int, esp: int, data: bytes) -> State:

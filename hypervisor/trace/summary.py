@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hypercalls.structs import DeviceAccess, TraceKind
 from hypervisor.trace import names
 from hypervisor.trace.callers import USER_RING
+from hypervisor.trace.chunks import Records, taken
 from hypervisor.trace.columns import NONE
 from hypervisor.trace.format import KIND_NAMES
 from hypervisor.trace.histogram import Histogram, Histograms
@@ -21,7 +22,7 @@ from hypervisor.trace.table import LATENCY_MAX, UNFINISHED
 from hypervisor.trace.titles import TITLES
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.reader import Trace
 
 _TIMED = frozenset({TraceKind.HYPERCALL, TraceKind.EXIT, TraceKind.EMULATED, TraceKind.TLB_FILL, TraceKind.IDLE})
 """Kinds whose records tell a latency; the others are events."""
@@ -124,13 +125,14 @@ class Summary:
         ):  # fmt: skip
             mask = kinds == kind
             if mask.any():
-                adder(records[mask])
+                adder(taken(records, mask))
         self._cells["process"].add(records["cr3"].astype(np.int64), records, lambda cr3: f"CR3 {cr3:#010x}", False)
 
     def _by_kind(self, kinds: NDArray[np.uint8], records: Records) -> None:
         timed = np.isin(kinds, list(_TIMED))
         for mask, has_latency in ((timed, True), (~timed, False)):
-            self._cells["kind"].add(kinds[mask].astype(np.int64), records[mask], KIND_NAMES.__getitem__, has_latency)
+            chosen = taken(records, mask)
+            self._cells["kind"].add(chosen["kind"].astype(np.int64), chosen, KIND_NAMES.__getitem__, has_latency)
 
     def _calls(self, records: Records) -> None:
         numbers = records["number"].astype(np.int64)

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypercalls.structs import TraceKind
+from hypervisor.trace.chunks import Records, taken
 from hypervisor.trace.format import KIND_NAMES
 from hypervisor.trace.shapes import SIZED, Shape, Slot, Style, payload_name, shape
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.reader import Trace
 
 UNFINISHED, LATENCY_MAX = 0, 0xFFFF_FFFF
 _PAYLOAD = 28  # bytes: `args` and `operand`
@@ -64,8 +65,8 @@ def groups(records: Records) -> Iterator[Group]:
 
 
 def _by_payload(records: Records, where: NDArray[np.intp], size: int) -> Iterator[tuple[bytes, NDArray[np.intp]]]:
-    chosen = records[where]
-    whole = np.concatenate((chosen["args"], chosen["operand"]), axis=1).view(np.uint8).reshape(len(where), _PAYLOAD)
+    some = taken(records, where)
+    whole = np.concatenate((some["args"], some["operand"]), axis=1).view(np.uint8).reshape(len(where), _PAYLOAD)
     texts, at = np.unique(np.ascontiguousarray(whole[:, :size]).view(f"V{size}").ravel(), return_inverse=True)
     for index, text in enumerate(texts):
         yield text.tobytes(), where[at.ravel() == index]

@@ -15,7 +15,8 @@ from hypervisor.trace.stacks import with_backtraces
 from hypervisor.trace.table import LATENCY_MAX, UNFINISHED
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.chunks import Records
+    from hypervisor.trace.reader import Trace
 
 CUT = "(stack cut off)"
 

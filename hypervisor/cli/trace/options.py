@@ -33,10 +33,11 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 def opened(options: argparse.Namespace, path: Path | None = None) -> Trace:
     """The trace that the options name. TraceError where it cannot be read, or `--where` not understood."""
-    from hypervisor.trace.grammar import parse
     from hypervisor.trace.reader import open_trace
 
     if options.where is not None:
+        from hypervisor.trace.grammar import parse  # which takes as long to import as to read 50,000 records
+
         parse(options.where)
     return open_trace(path or options.file, options.symbols)
 

@@ -20,7 +20,8 @@ from hypervisor.trace.format import KIND_NAMES
 from hypervisor.trace.shapes import Source, shape
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.chunks import Records
+    from hypervisor.trace.reader import Trace
 
 MAGIC = 0xC1FC1FC1  # of each packet
 HEADER = np.dtype([("magic", "<u4"), ("stream_id", "<u4"), ("timestamp_begin", "<u8"), ("timestamp_end", "<u8"),

@@ -15,7 +15,8 @@ from hypervisor.trace.format import KIND_NAMES, TraceError
 from hypervisor.trace.table import LATENCY_MAX, UNFINISHED, Decoder
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.chunks import Records
+    from hypervisor.trace.reader import Trace
 
 _MEMORY = "150MB"  # of the database; what does not fit goes to its file
 _SCHEMA = """

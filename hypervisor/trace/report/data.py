@@ -17,7 +17,8 @@ from hypervisor.trace.table import LATENCY_MAX, UNFINISHED, Decoder
 from hypervisor.trace.tree import Node, folded, tree
 
 if TYPE_CHECKING:
-    from hypervisor.trace.reader import Records, Trace
+    from hypervisor.trace.chunks import Records
+    from hypervisor.trace.reader import Trace
 
 RECORDS_MOST = 1_000_000  # shown one by one; of more, every second or third...
 BINS = 4096  # of the whole time, for pictures of more records than can be told apart

@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor.cli.main import COMMANDS
 from tests.hypervisor.cli.commands import refusal, ring3
+from tests.hypervisor.trace.traces import BEGIN, end, numbered, record, write
 from tests.samples.kernels import environment
 
 
@@ -64,3 +65,14 @@ def test_starting_does_not_import_what_other_commands_need() -> None:
            "('elftools', 'capstone', 'lark', 'rich', 'argparse')])"  # fmt: skip
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(), check=True)
     assert run.stdout == b"\n"
+
+
+def test_only_who_chooses_records_waits_for_the_grammar(tmp_path: Path) -> None:
+    """Importing lark takes as long as reading 50,000 records."""
+    trace = write(tmp_path, BEGIN, numbered(record()), end(9, 1))
+    code = "import sys, hypervisor.cli.main as ring3; status = ring3.main(); " \
+           "print('lark' in sys.modules, status)"  # fmt: skip
+    for choice, loaded in ([], b"False 0"), (["--where", "ring == 0"], b"True 0"):
+        arguments = [sys.executable, "-c", code, "trace", "list", str(trace), *choice]
+        run = subprocess.run(arguments, capture_output=True, env=environment(), check=True)
+        assert run.stdout.splitlines()[-1] == loaded

@@ -104,11 +104,12 @@ def test_a_damaged_region_is_left_out_and_told(tmp_path: Path) -> None:
         data[at] ^= 0x55
         path = tmp_path / "trace"
         path.write_bytes(whole[0] + whole[1] + bytes(data) + whole[3] + whole[4])
-        trace = open_trace(path)
+        trace, other = open_trace(path), open_trace(path)
         if 36 <= at < 40:
             continue  # these say nothing
         assert [record.sequence for record in trace] == [1, 2, 3, 4, 9, 10, 11, 12], at
         assert any("damaged" in notice for notice in trace.notices())
+        assert trace.condition == other.condition, at  # once from reading in order, once from looking
 
 
 def test_rubbish_behind_the_header_is_told(tmp_path: Path) -> None:
