@@ -51,7 +51,7 @@ class Bar:
         progress = self._started()
         for task in progress.task_ids:
             progress.remove_task(task)
-        progress.update(progress.add_task(what, total=total), completed=done)
+        progress.add_task(what, total=total, completed=done)
         progress.refresh()
 
     def _started(self) -> Progress:

@@ -7,17 +7,18 @@ One `CodeMap` per region holds two byte arrays: the instruction length at every 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import IntEnum
 
+import numpy as np
 from capstone import CS_ARCH_X86, CS_MODE_16, CS_MODE_32, Cs, CsInsn
+from numpy.typing import NDArray
 
 from porter.binary.image import Region
 
 MAX_INSTRUCTION = 15  # bytes; SDM volume 2, 2.3.11
 _CHUNK = 1024
 _UNDECODED, _BAD = 0, 0xFF
-_REACHED = re.compile(rb"[^\x00]")
+_MARKED = re.compile(rb"[^\x00]")
 
 
 class Evidence(IntEnum):
@@ -40,11 +41,16 @@ def disassembler(mode: int = CS_MODE_32) -> Cs:
     return handle
 
 
+# 1 for marks of reached instructions: what is asked of some bytes' marks, bytes.translate and find answer fastest.
+_IS_REACHED = bytes(0 < mark < Evidence.DATA for mark in range(256))
+
+
 class CodeMap:
     """Lengths and evidence for one region, by offset."""
 
     def __init__(self, region: Region) -> None:
         self.region, self.data, self.size = region, region.data, len(region.data)
+        self.base = region.base
         self.length = bytearray(self.size)
         self.evidence = bytearray(self.size)
         self._lengths = Cs(CS_ARCH_X86, CS_MODE_32)
@@ -62,6 +68,8 @@ class CodeMap:
         chunk = self.data[offset : offset + _CHUNK]
         at, length = offset, self.length
         for _, size, _, _ in self._lengths.disasm_lite(chunk, offset):
+            if length[at]:
+                return  # from here on it was read before
             length[at] = size
             at += size
         # An instruction cut off by the end of the chunk is not bad; it is decoded when asked for.
@@ -74,14 +82,13 @@ class CodeMap:
         return next(self._details.disasm(code, self.region.base + offset, 1), None)
 
     def is_reached(self, offset: int) -> bool:
-        return 0 < self.evidence[offset] < Evidence.DATA
+        return _IS_REACHED[self.evidence[offset]] != 0
 
     def covering(self, offset: int) -> int | None:
         """Offset of the reached instruction that covers a byte; None where none does."""
-        for start in range(offset, max(offset - MAX_INSTRUCTION, -1), -1):
-            if self.is_reached(start):
-                return start if start + self.length[start] > offset else None
-        return None
+        low = max(offset - MAX_INSTRUCTION + 1, 0)
+        start = low + self.evidence[low : offset + 1].translate(_IS_REACHED).rfind(1)
+        return start if start >= low and start + self.length[start] > offset else None
 
     def previous(self, offset: int) -> int | None:
         """Offset of the reached instruction that ends where `offset` begins."""
@@ -90,16 +97,31 @@ class CodeMap:
     def is_ambiguous(self, offset: int) -> bool:
         """Whether bytes of the reached instruction at `offset` were reached as another instruction's, too."""
         end = offset + self.length[offset]
-        if any(self.is_reached(at) for at in range(offset + 1, end)):
+        if 1 in self.evidence[offset + 1 : end].translate(_IS_REACHED):
             return True
-        before = range(max(offset - MAX_INSTRUCTION, 0), offset)
-        return any(self.is_reached(at) and at + self.length[at] > offset for at in before)
+        low = max(offset - MAX_INSTRUCTION, 0)
+        marks = self.evidence[low:offset].translate(_IS_REACHED)
+        sizes = zip(marks, self.length[low:offset], strict=True)
+        return any(mark and at + size > offset for at, (mark, size) in enumerate(sizes, low))
+
+    def ending_at(self, offset: int) -> list[int]:
+        """Offsets of the reached instructions that end there; several, where bytes were read in several ways."""
+        low = max(offset - MAX_INSTRUCTION, 0)
+        length, found = self.length, []
+        marks = self.evidence[low:offset].translate(_IS_REACHED)
+        at = marks.find(1)
+        while at >= 0:
+            start = low + at
+            if start + length[start] == offset:
+                found.append(start)
+            at = marks.find(1, at + 1)
+        return found
 
     def exclude(self, start: int, end: int, why: Evidence) -> None:
         """Mark bytes as no 32-bit code, except where instructions were reached."""
-        for offset in range(max(start, 0), min(end, self.size)):
-            if not self.evidence[offset]:
-                self.evidence[offset] = why
+        start, end = max(start, 0), min(end, self.size)
+        if start < end:
+            self.evidence[start:end] = self.evidence[start:end].replace(b"\0", bytes([why]))
 
     def include(self, offset: int) -> None:
         """Drop the DATA mark around `offset`: flow leads there after all."""
@@ -109,21 +131,42 @@ class CodeMap:
                 self.evidence[at] = Evidence.NONE
                 at += step
 
-    def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+    def next_mark(self, offset: int) -> int:
+        """Where the next byte is, from `offset` on, that has a mark; a place before it where that is far away."""
+        far = min(offset + _CHUNK, self.size)
+        found = _MARKED.search(self.evidence, offset, far)
+        return found.start() if found else far
+
+    def covered(self, start: int, end: int) -> NDArray[np.bool_]:
+        """Of each byte of [start, end) whether a reached instruction covers it."""
+        low = max(start - MAX_INSTRUCTION + 1, 0)
+        marks = np.frombuffer(self.evidence, np.uint8, end - low, low)
+        reached = np.flatnonzero((marks != Evidence.NONE) & (marks < Evidence.DATA))
+        sizes = np.frombuffer(self.length, np.uint8, end - low, low)[reached]
+        found = np.zeros(end - low + MAX_INSTRUCTION, bool)
+        for inside in range(MAX_INSTRUCTION):
+            found[reached[sizes > inside] + inside] = True
+        return found[start - low : end - low]
+
+    def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
         """Byte ranges of [start, end) that no reached instruction and no exclusion covers."""
+        taken = self.covered(start, end) | (np.frombuffer(self.evidence, np.uint8, end - start, start) != 0)
+        edges = np.flatnonzero(np.diff(taken, prepend=True, append=True)) + start
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def next_gap(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first of `gaps`, found without looking at all of them."""
         at = start
         covering = self.covering(start) if start < self.size else None
         if covering is not None:
             at = covering + self.length[covering]
         while at < end:
             mark = self.evidence[at]
-            if mark:
-                at += 1 if mark >= Evidence.DATA else self.length[at]
-                continue
-            found = _REACHED.search(self.evidence, at, end)
-            stop = found.start() if found else end
-            yield at, stop
-            at = stop
+            if not mark:
+                found = _MARKED.search(self.evidence, at, end)
+                return at, found.start() if found else end
+            at += 1 if mark >= Evidence.DATA else self.length[at]
+        return None
 
 
 def real_mode_disassembler() -> Cs:

@@ -12,7 +12,7 @@ from capstone import x86
 
 from porter.binary.boot_header import find_boot_headers
 from porter.binary.code import CodeMap, Evidence
-from porter.binary.flow import Flow
+from porter.binary.flow import Flow, Progress, no_progress
 from porter.binary.image import Image, SymbolKind
 from porter.binary.plausible import Trial, looks_like_data
 from porter.binary.real_mode import RealModeCode, find_real_mode
@@ -43,7 +43,9 @@ class Discovery:
     paging, or without NX, runs what is there, and kernels have start-up code in sections without SHF_EXECINSTR.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, progress: Progress = no_progress) -> None:
+        self._progress = progress
+        self._padding: dict[bytes, bool] = {}  # instructions: whether gaps are filled with them
         self._discover(image)
         while entered := self._entered_data():
             self._discover(self.image.with_code(entered))
@@ -56,7 +58,7 @@ class Discovery:
 
     def _discover(self, image: Image) -> None:
         self.image = image
-        self.flow = Flow(image)
+        self.flow = Flow(image, self._progress)
         self.real_mode: list[RealModeCode] = find_real_mode(image)
         for block in self.real_mode:
             self.flow.exclude(block.start, block.end, Evidence.REAL_MODE)
@@ -149,18 +151,18 @@ class Discovery:
             self._fill_gaps(code, 0, code.size, Evidence.ADJACENT)
 
     def _fill_gaps(self, code: CodeMap, start: int, end: int, evidence: Evidence) -> None:
-        at = start
-        while (gap := next(code.gaps(at, end), None)) is not None:
-            at = self._try_gap(code, *gap, evidence)
+        for at, stop in code.gaps(start, end):
+            while (gap := code.next_gap(at, stop)) is not None:  # what was found meanwhile may have filled it
+                at = self._try_gap(code, *gap, evidence)
 
     def _try_gap(self, code: CodeMap, start: int, end: int, evidence: Evidence) -> int:
         """Follow the gap if it is code; returns the offset at which to look for the next one."""
         at = start
         while at < end:
-            insn = code.instruction(at)
-            if insn is None or not is_padding(insn.bytes, insn.insn_name()):
+            size = code.decode(at)
+            if not size or not self._fills_up(code, at, size):
                 break
-            at += insn.size
+            at += size
         if at >= end:
             return end
         if self._is_entered(code.region.base + at):
@@ -169,6 +171,14 @@ class Discovery:
             self.flow.follow([code.region.base + at], evidence)
             return at
         return end
+
+    def _fills_up(self, code: CodeMap, at: int, size: int) -> bool:
+        instruction = code.data[at : at + size]
+        known = self._padding.get(instruction)
+        if known is None:
+            insn = code.instruction(at)
+            known = self._padding[instruction] = insn is not None and is_padding(instruction, insn.insn_name())
+        return known
 
     def _follow_references(self) -> None:
         """Pointers in data (descriptor and handler tables) and in code, where no symbol says more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.image import Image
@@ -19,7 +19,16 @@ from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_
 
 _SOURCES_KEPT = 4  # of one target: enough to find a way to it that is beyond doubt
 _TABLE_LIMIT = 4096  # entries of one switch table
+_TELL_EACH = 10_000  # bytes
 _MAY_NOT_RETURN = (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL, Action.FAR_JUMP)
+
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is."""
+
+
+def no_progress(_done: int, _all: int) -> None:
+    """Nobody looks."""
 
 
 def _signed8(value: int) -> int:
@@ -27,12 +36,17 @@ def _signed8(value: int) -> int:
 
 
 class Flow:
-    """The walk, and what it finds: `candidates` (addresses that may be sensitive) and `references`."""
+    """The walk, and what it finds: `candidates` (addresses that may be sensitive) and `references`.
 
-    def __init__(self, image: Image) -> None:
-        self.image = image
+    `progress` is called with how many bytes were found to be code, and how many there are."""
+
+    def __init__(self, image: Image, progress: Progress = no_progress) -> None:
+        self.image, self._progress = image, progress
+        self._found = self._told = 0  # bytes
+        self._bytes = sum(len(region.data) for region in image.code)
         self.maps = [CodeMap(region) for region in image.code]
         self._bases = [code.region.base for code in self.maps]
+        self._ends = [code.region.end for code in self.maps]
         self.candidates: list[tuple[CodeMap, int]] = []
         # Code addresses that appear as immediate or displacement: the instructions that have them.
         self.references: defaultdict[int, list[tuple[CodeMap, int]]] = defaultdict(list)
@@ -53,9 +67,9 @@ class Flow:
             self.exclude(symbol.address, symbol.address + symbol.size, Evidence.DATA)
 
     def map_at(self, address: int) -> CodeMap | None:
+        """The code that holds `address`; None where none does."""
         index = bisect.bisect_right(self._bases, address) - 1
-        code = self.maps[index] if index >= 0 else None
-        return code if code and address < code.region.end else None
+        return self.maps[index] if index >= 0 and address < self._ends[index] else None
 
     def exclude(self, start: int, end: int, why: Evidence) -> None:
         code = self.map_at(start)
@@ -78,28 +92,32 @@ class Flow:
             offset = address - code.region.base
             if code.evidence[offset] == Evidence.DATA:
                 code.include(offset)
-            self._run(code, offset, evidence)
+            self._found += self._run(code, offset, evidence) - offset
+            if self._found - self._told > _TELL_EACH:
+                self._told = self._found
+                self._progress(self._found, self._bytes)
 
     def _function_end(self, address: int) -> int | None:
         index = bisect.bisect_right(self._function_starts, address) - 1
         return self._functions[index][1] if index >= 0 and address < self._functions[index][1] else None
 
-    def _run(self, code: CodeMap, offset: int, evidence: Evidence) -> None:
+    def _run(self, code: CodeMap, offset: int, evidence: Evidence) -> int:
+        """Walk in a straight line to where the flow ends, or is known; the offset of that."""
         data, size, length, marks = code.data, code.size, code.length, code.evidence
-        base, high_bytes = code.region.base, self._high_bytes
+        base, high_bytes = code.base, self._high_bytes
         function_end = self._function_end(base + offset)
         constants: dict[int, tuple[int, int]] = {}  # register -> (offset of the load, value)
         doubtful = False  # doubtful: flow may not have come back from the last instruction
         while offset < size and not marks[offset]:
             if doubtful and self._ends_here(base + offset, function_end):
-                return
+                return offset
             doubtful = False
             step = length[offset]
             if step in (0, 0xFF):
                 step = code.decode(offset)
                 if not step:
                     self.undecodable.add(base + offset)
-                    return
+                    return offset
             marks[offset] = evidence
             after = offset + step
             if step >= 5 and high_bytes[data[after - 1]]:
@@ -107,27 +125,28 @@ class Flow:
                 if self.map_at(value):
                     self.references[value].append((code, offset))
             action = ONE_BYTE[data[offset]]
-            if action:
+            if action is not Action.PLAIN:
                 at = offset
-                if action == Action.PREFIX:
+                if action is Action.PREFIX:
                     at += prefix_length(data, offset, step)
                     action = ONE_BYTE[data[at]]
-                if action == Action.TWO_BYTE:
+                if action is Action.TWO_BYTE:
                     at += 1
                     action = TWO_BYTE[data[at]]
-                if action == Action.CONSTANT:
+                if action is Action.CONSTANT:
                     if step - (at - offset) == 5:
                         constants[data[at] & 7] = offset, int.from_bytes(data[at + 1 : at + 5], "little")
-                elif action == Action.ADDRESS:
+                elif action is Action.ADDRESS:
                     if data[at + 1] & 0xC7 == 5:  # lea disp32, reg
                         register = data[at + 1] >> 3 & 7
                         constants[register] = offset, int.from_bytes(data[at + 2 : at + 6], "little")
-                elif action:
-                    target = self._targets(code, offset, at, after, Action(action), constants)
+                elif action is not Action.PLAIN:
+                    target = self._targets(code, offset, at, after, action, constants)
                     if not target:
-                        return
+                        return after
                     doubtful = action in _MAY_NOT_RETURN
             offset = after
+        return offset
 
     def _ends_here(self, address: int, function_end: int | None) -> bool:
         """True if what lies behind a call (INT, HLT, jump to a task) is not its continuation: it did not return."""

@@ -37,12 +37,12 @@ class Action(IntEnum):
     UNDEFINED = 18  # ends the run
 
 
-def _table(**rows: tuple[int, ...] | range) -> bytes:
-    out = bytearray(256)
+def _table(**rows: tuple[int, ...] | range) -> tuple[Action, ...]:
+    out = [Action.PLAIN] * 256
     for name, opcodes in rows.items():
         for opcode in opcodes:
             out[opcode] = Action[name]
-    return bytes(out)
+    return tuple(out)
 
 
 ONE_BYTE = _table(
@@ -104,11 +104,14 @@ RELATIVE32 = frozenset((Action.BRANCH32, Action.JUMP32, Action.CALL))
 
 def action_of(data: bytes, offset: int, size: int) -> tuple[Action, int]:
     """What the instruction at `offset` of `size` bytes asks of code discovery, and where its opcode begins."""
-    at = offset + prefix_length(data, offset, size)
+    at = offset
     action = ONE_BYTE[data[at]]
-    if action == Action.TWO_BYTE and at + 1 < len(data):
-        return Action(TWO_BYTE[data[at + 1]]), at
-    return Action(action), at
+    if action is Action.PREFIX:
+        at += prefix_length(data, offset, size)
+        action = ONE_BYTE[data[at]]
+    if action is Action.TWO_BYTE and at + 1 < len(data):
+        action = TWO_BYTE[data[at + 1]]
+    return action, at
 
 
 def displacement(data: bytes, end: int, action: Action) -> int | None:
@@ -134,8 +137,4 @@ _MAY_BE_SENSITIVE = frozenset(
 
 def may_be_sensitive(data: bytes, offset: int, size: int) -> bool:
     """False only for instructions that need not be classified."""
-    at = offset + prefix_length(data, offset, size)
-    action = Action(ONE_BYTE[data[at]])
-    if action == Action.TWO_BYTE:
-        action = Action(TWO_BYTE[data[at + 1]])
-    return action in _MAY_BE_SENSITIVE
+    return action_of(data, offset, size)[0] in _MAY_BE_SENSITIVE

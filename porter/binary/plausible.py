@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
+from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, RELATIVE8, Action, action_of, displacement
 
 if TYPE_CHECKING:
+    from porter.binary.code import CodeMap
     from porter.binary.flow import Flow
     from porter.binary.image import Image
 
@@ -22,8 +23,13 @@ _TEXT_HEAD = re.compile(rb"[\t\n\r\x1b\x20-\x7e]{8}")
 _TEXT_LIMIT = 256  # bytes of a string that follows a call
 _PEEK = 16
 _CALL = 0xE8
-_LIMIT = 4096  # instructions of one trial
-_ENDS = (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
+# Data does not pass for so many instructions of one trial, unless it is the same over and over: with few first bytes.
+_LIMIT, _FEW_OPCODES = 4096, 16
+_ZEROS = 2  # bytes of `add %al,(%eax)`, as which zeros read
+_ENDS = frozenset(
+    (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
+)
+_MAY_NOT_RETURN = frozenset((Action.CALL, Action.HALT, Action.INTERRUPT))
 
 
 def looks_like_text(image: Image, address: int) -> bool:
@@ -46,6 +52,11 @@ class Trial:
 
     def __init__(self, flow: Flow, symbol_addresses: frozenset[int]) -> None:
         self._flow, self._symbols = flow, symbol_addresses
+        self._named: dict[int, bytearray] = {}  # by region: 1 where a symbol is
+        for address in symbol_addresses:
+            code = flow.map_at(address)
+            if code:
+                self._named.setdefault(code.base, bytearray(code.size))[address - code.base] = 1
 
     def is_code(self, start: int) -> bool:
         """True if all that is reachable from `start`, and is not yet known, can be code."""
@@ -59,63 +70,76 @@ class Trial:
             if self._runs(begin, seen, targets, after_calls):
                 pending += [(target, behind_call) for target in targets]
                 pending += [(address, True) for address in after_calls]
-            elif not behind_call or len(seen) > _LIMIT:
+            elif not behind_call:
                 return False  # but a call may not come back, and have anything behind it
+            if len(seen) > _LIMIT:
+                return self._is_varied(seen)
         return True
+
+    def _is_varied(self, seen: set[int]) -> bool:
+        found = set()
+        for address in seen:
+            code = self._flow.map_at(address)
+            if code is not None:
+                found.add(code.data[address - code.base])
+        return len(found) > _FEW_OPCODES
 
     def _runs(self, start: int, seen: set[int], targets: list[int], after_calls: list[int]) -> bool:
         """Walk from `start` to a call or the end of the flow; False where that cannot be code."""
-        address: int | None = start
-        while address is not None and address not in seen:
-            if self._flow.is_reached(address):
+        code = self._flow.map_at(start)
+        if code is None:
+            return False
+        base, data, named = code.base, code.data, self._named.get(code.base)
+        offset = start - base
+        if code.covering(offset) not in (None, offset):
+            return False
+        mark = offset  # no byte of the code between here and there is known to be anything
+        while base + offset not in seen:
+            if offset >= code.size:
+                return self._runs(base + offset, seen, targets, after_calls)  # in the next region, if there is one
+            if offset >= mark:
+                if code.evidence[offset]:
+                    return code.is_reached(offset)
+                mark = code.next_mark(offset)
+            if len(seen) > _LIMIT:
                 break
-            seen.add(address)
-            step = self._step(address, targets)
-            if step is None or len(seen) > _LIMIT:
+            seen.add(base + offset)
+            after = offset + code.decode(offset)
+            if after == offset or (after > mark and code.next_mark(offset) < after):
                 return False
-            if step[0] is not None and self._is_call(address):
-                after_calls.append(step[0])
-                break
-            (address,) = step
+            if named and named[offset + 1 : after].strip(b"\0"):
+                return False
+            if ONE_BYTE[data[offset]] is Action.PLAIN:
+                if data[offset] == 0 == data[offset + 1] and after - offset == _ZEROS:
+                    return False
+            else:
+                action, at = action_of(data, offset, after - offset)
+                if not self._may_lead(code, offset, after, action, at, targets):
+                    return False
+                if self._ends(code, after, action, at):
+                    break
+                if data[offset] == _CALL:
+                    after_calls.append(base + after)
+                    break
+            offset = after
         return True
 
-    def _is_call(self, address: int) -> bool:
-        code = self._flow.map_at(address)
-        return code is not None and code.data[address - code.region.base] == _CALL
+    def _may_lead(self, code: CodeMap, offset: int, after: int, action: Action, at: int, pending: list[int]) -> bool:
+        """Note where a branch or call, of which these are first byte, end and opcode, leads; False where it cannot."""
+        by = displacement(code.data, after, action)
+        if by is None:
+            return True
+        if action in RELATIVE8:
+            return self._target(code.base + after + by, action, pending)
+        if OPERAND_SIZE in code.data[offset:at]:
+            return False
+        return self._target(code.base + after + by & 0xFFFF_FFFF, action, pending)
 
-    def _step(self, address: int, pending: list[int]) -> tuple[int | None] | None:
-        """The address behind the instruction (None: flow ends), in a tuple; None if this cannot be code."""
-        flow = self._flow
-        code = flow.map_at(address)
-        if code is None:
-            return None
-        offset = address - code.region.base
-        size = code.decode(offset)
-        if not size or code.evidence[offset] or code.covering(offset) is not None:
-            return None
-        inside = range(offset + 1, offset + size)
-        if any(code.evidence[at] or code.region.base + at in self._symbols for at in inside):
-            return None
-        data, at, after = code.data, offset + prefix_length(code.data, offset, size), offset + size
-        if data[offset:after] == b"\x00\x00":
-            return None
-        action = Action(ONE_BYTE[data[at]])
-        if action == Action.TWO_BYTE:
-            action = Action(TWO_BYTE[data[at + 1]])
-        target = None
-        if action in (Action.BRANCH8, Action.JUMP8):
-            displacement = data[after - 1] - (256 if data[after - 1] & 0x80 else 0)
-            target = address + size + displacement
-        elif action in (Action.BRANCH32, Action.JUMP32, Action.CALL):
-            if OPERAND_SIZE in data[offset:at]:
-                return None
-            target = address + size + int.from_bytes(data[after - 4 : after], "little") & 0xFFFF_FFFF
-        if target is not None and not self._target(target, action, pending):
-            return None
-        ends = action in _ENDS or (action == Action.GROUP5 and data[at + 1] >> 3 & 7 in (4, 5))
-        if not ends and action in (Action.CALL, Action.HALT, Action.INTERRUPT):
-            ends = looks_like_text(flow.image, address + size)
-        return (None if ends else address + size,)
+    def _ends(self, code: CodeMap, after: int, action: Action, at: int) -> bool:
+        """Whether nothing runs behind an instruction."""
+        if action in _ENDS or (action is Action.GROUP5 and code.data[at + 1] >> 3 & 7 in (4, 5)):
+            return True
+        return action in _MAY_NOT_RETURN and looks_like_text(self._flow.image, code.base + after)
 
     def _target(self, target: int, action: Action, pending: list[int]) -> bool:
         """False if code cannot branch to `target`."""

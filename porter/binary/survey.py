@@ -14,6 +14,7 @@ from debuginfo.units import Units
 from porter.binary.archive import is_archive, members
 from porter.binary.code import CodeMap, Evidence, disassembler
 from porter.binary.discovery import Discovery
+from porter.binary.flow import Progress, no_progress
 from porter.binary.image import Image, NoCode, load, read
 from porter.binary.opcodes import may_be_sensitive
 from porter.binary.ported import Replacement, is_ported, replacements
@@ -117,8 +118,8 @@ def scan(path: Path | str) -> list[Site]:
 class Surveyor:
     """Surveys one image; `discovery` is the code that was found."""
 
-    def __init__(self, image: Image, lines: Lines | None) -> None:
-        self.discovery = Discovery(image)
+    def __init__(self, image: Image, lines: Lines | None, progress: Progress = no_progress) -> None:
+        self.discovery = Discovery(image, progress)
         self.image, self.lines = self.discovery.image, lines
         self._decoder = disassembler()
 

@@ -6,16 +6,16 @@ pointer to them: a word in memory, or an immediate, by link or by load address.
 
 from __future__ import annotations
 
-from array import array
+import numpy as np
 
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
 from porter.binary.opcodes import action_of, displacement
 
 
-def barriers(flow: Flow) -> set[int]:
-    """Link addresses at which a patch may begin, but which it may not cover otherwise."""
-    found = set(flow.sources) | entries(flow)
+def barriers(flow: Flow, entries: set[int]) -> set[int]:
+    """Link addresses at which a patch may begin, but which it may not cover otherwise; `entries` among them."""
+    found = set(flow.sources) | entries
     for code in flow.maps:
         found |= _swept(code)
     return found
@@ -41,11 +41,13 @@ def _pointers(flow: Flow) -> set[int]:
     low, high = min(start for start, _, _ in ranges), max(end for _, end, _ in ranges)
     for region in image.regions:
         first, code = -region.base % 4, flow.map_at(region.base)
-        data = region.data[first:]
-        words = array("I", data[: len(data) // 4 * 4])
-        for index, word in enumerate(words):
-            if low <= word < high and not (code and code.covering(first + 4 * index) is not None):
-                found.update(word + shift for start, end, shift in ranges if start <= word < end)
+        words = np.frombuffer(region.data, "<u4", (len(region.data) - first) // 4, first)
+        near = np.flatnonzero((low <= words) & (words < high))
+        if code is not None:
+            near = near[~code.covered(0, code.size)[first + 4 * near]]
+        named = words[near].astype(np.int64)
+        for start, end, shift in ranges:
+            found.update((named[(start <= named) & (named < end)] + shift).tolist())
     return found
 
 

@@ -14,7 +14,7 @@ Code that runs at its load address takes an indirect jump, which is longer, but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from capstone import CsInsn, x86
@@ -141,10 +141,7 @@ class Patcher:
                     else "nothing but the monitor does this form of it")  # fmt: skip
         low = insn.address in self._low
         need = _LOW_JUMP if low else _JUMP
-        best: list[Unit] | None = None
-        for units in self._ranges(code, offset, own, need):
-            if best is None or _weight(units) < _weight(best):
-                best = units
+        best = self._best_range(code, offset, own, need)
         if best is None:
             return f"no {need} bytes around it that nobody comes into"
         start, end = best[0].address, best[-1].address + best[-1].size
@@ -153,28 +150,36 @@ class Patcher:
             return "the trampolines' space is full"
         pad = max(need - (end - start), 0)
         size = end - start + pad
-        before = code.data[start - code.region.base :][:size]
+        before = code.data[start - code.base : start - code.base + size]
         jump = (b"\x2e\xff\x25" + room.to_bytes(4, "little") if low
                 else b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little"))  # fmt: skip
-        self._put(start, before, jump + bytes(code.data[start - code.region.base + need : end - code.region.base]))
+        self._put(start, before, jump + bytes(code.data[start - code.base + need : end - code.base]))
         return ""
 
-    def _ranges(self, code: CodeMap, offset: int, own: Unit, need: int) -> Iterator[list[Unit]]:
-        """Runs of instructions with the one at `offset` in them that a jump of `need` bytes fits over."""
+    def _best_range(self, code: CodeMap, offset: int, own: Unit, need: int) -> list[Unit] | None:
+        """The instructions with the one at `offset` in them that a jump of `need` bytes fits over, and that cost least;
+        None where it fits nowhere."""
+        best: list[Unit] | None = None
+        alone = not self._has_sensitive_neighbour(code, offset, own)
         for before in range(_MOST_NEIGHBOURS):
+            if alone and best is not None and before + 1 >= len(best):
+                break  # no other range has fewer instructions
             units = self._behind(code, offset, own, before)
             if units is None:
-                return
+                break
             first = units[0].address
             if first != own.address and not self._is_proven(first):
-                return
+                break
             at = offset + own.size
             for _ in range(_MOST_NEIGHBOURS):
                 length = units[-1].address + units[-1].size - first
                 if length >= need or (units[-1].ends and self._is_padded(code, at, need - length)):
                     one_place = not units[-1].withholds and (first in self._low) == (own.address in self._low)
                     if one_place and not self._is_entered(first, max(length, need)):
-                        yield units
+                        if best is None or _weight(units) < _weight(best):
+                            best = units
+                        if alone:
+                            break
                 if units[-1].ends or not self._is_free(code, at):
                     break
                 unit = self._unit(code, at)
@@ -182,6 +187,25 @@ class Patcher:
                     break
                 units = [*units, unit]
                 at += unit.size
+        return best
+
+    def _has_sensitive_neighbour(self, code: CodeMap, offset: int, own: Unit) -> bool:
+        """Whether any instruction is sensitive that may come into one range with that at `offset`."""
+        at = offset + own.size
+        for _ in range(_MOST_NEIGHBOURS):
+            if not (at < code.size and code.is_reached(at)):
+                break
+            if self._is_sensitive(code.base + at):
+                return True
+            at += code.length[at]
+        previous: int | None = offset
+        for _ in range(_MOST_NEIGHBOURS):
+            previous = code.previous(previous) if previous else None
+            if previous is None:
+                return False
+            if self._is_sensitive(code.base + previous):
+                return True
+        return False
 
     def _behind(self, code: CodeMap, offset: int, own: Unit, count: int) -> list[Unit] | None:
         """The instruction and `count` in front of it that may move with it; None where there are not so many."""
@@ -191,19 +215,19 @@ class Patcher:
                 return None
             previous = code.previous(at)
             unit = self._unit(code, previous) if previous is not None else None
-            if unit and unit.address + unit.size != code.region.base + at:
+            if unit and unit.address + unit.size != code.base + at:
                 return None
             if unit is None or unit.ends or self.is_covered(unit.address):
                 return None
             units.insert(0, unit)
-            at = unit.address - code.region.base
+            at = unit.address - code.base
         return units
 
     def _is_free(self, code: CodeMap, offset: int) -> bool:
         """Whether an instruction begins there that nobody comes to but from the one in front of it."""
         if not 0 <= offset < code.size:
             return False
-        address = code.region.base + offset
+        address = code.base + offset
         size = code.length[offset]
         return (code.is_reached(offset) and not self.is_covered(address)
                 and not any(at in self._barriers for at in range(address, address + size)))  # fmt: skip
@@ -216,12 +240,12 @@ class Patcher:
         """Whether `size` bytes behind the end of some code are what compilers fill up with, and nobody runs them."""
         at = offset
         while at < offset + size:
-            if at >= code.size or code.evidence[at] or self.is_covered(code.region.base + at):
+            if at >= code.size or code.evidence[at] or self.is_covered(code.base + at):
                 return False
             insn = code.instruction(at)
             if insn is None or not _is_fill(insn):
                 return False
-            if any(code.region.base + inside in self._barriers for inside in range(at, at + insn.size)):
+            if any(code.base + inside in self._barriers for inside in range(at, at + insn.size)):
                 return False
             at += insn.size
         return True
@@ -230,7 +254,7 @@ class Patcher:
 
     def _unit(self, code: CodeMap, offset: int) -> Unit | None:
         """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
-        address = code.region.base + offset
+        address = code.base + offset
         if address not in self._units:
             if len(self._units) > _MOST_UNITS:
                 self._units.clear()
@@ -319,14 +343,13 @@ class Patcher:
 
     def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
         """Two bytes are enough for a short jump to an island nearby, from where the long jump goes."""
-        if insn.address in self._low | self._mixed:
+        if insn.address in self._low or insn.address in self._mixed:
             return False
         own = self._unit(code, offset)
-        ranges = self._ranges(code, offset, own, _SHORT_JUMP) if own else iter(())
-        units = min(ranges, key=_weight, default=None)
+        units = self._best_range(code, offset, own, _SHORT_JUMP) if own else None
         if units is None:
             return False
-        start = units[0].address - code.region.base
+        start = units[0].address - code.base
         size = sum(unit.size for unit in units)
         after = start + _SHORT_JUMP
         at = self._padding_near(code, after) or self._made_near(code, after, range(start, start + size))
@@ -335,7 +358,7 @@ class Patcher:
         room = self._lay(units, low=False)
         if room is None:
             return False
-        island = code.region.base + at
+        island = code.base + at
         long = b"\xe9" + (room - island - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
         short = b"\xeb" + (at - after & 0xFF).to_bytes(1, "little")
         before = bytes(code.data[start : start + max(size, _SHORT_JUMP)])
@@ -359,7 +382,7 @@ class Patcher:
     def _made_near(self, code: CodeMap, after: int, used: range) -> int | None:
         """Room made in reach: other instructions move to a trampoline, and leave more bytes than the jump takes."""
         for at in range(max(after - _REACH + _JUMP, 0), min(after + _REACH - _JUMP, code.size)):
-            if at in used or not code.is_reached(at) or self.is_covered(code.region.base + at):
+            if at in used or not code.is_reached(at) or self.is_covered(code.base + at):
                 continue
             units = self._victims(code, at, used)
             room = self._lay(units, low=False) if units else None
@@ -373,14 +396,14 @@ class Patcher:
 
     def _victims(self, code: CodeMap, at: int, used: range) -> list[Unit] | None:
         """Instructions from `at` on that take twice a long jump, have nothing to do with privilege and may move."""
-        first, units, offset = code.region.base + at, list[Unit](), at
-        if not self._is_proven(first) or first in self._low | self._mixed:
+        first, units, offset = code.base + at, list[Unit](), at
+        if not self._is_proven(first) or first in self._low or first in self._mixed:
             return None
         while offset - at < 2 * _JUMP:
             if offset in used or (units and (units[-1].ends or not self._is_free(code, offset))):
                 return None
             unit = self._unit(code, offset)
-            if unit is None or unit.sensitive or self.is_covered(code.region.base + offset):
+            if unit is None or unit.sensitive or self.is_covered(code.base + offset):
                 return None
             units.append(unit)
             offset += unit.size

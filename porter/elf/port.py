@@ -48,20 +48,20 @@ def _nothing(_what: str, _done: int, _all: int) -> None:
 def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Ported:
     """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported."""
     check_portable(image)
-    progress("finding the code", 0, 1)
-    surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None)
+    surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None,
+                        lambda done, whole: progress("finding the code", done, whole))  # fmt: skip
     survey = surveyor.run()
     if survey.replaced:
         raise PortError(f"{image.path}: already ported, from its source ({len(survey.replaced)} "
                         "replacements); run it as it is")
     flow = surveyor.discovery.flow
-    progress("finding the code", 1, 1)
-    proof = Proof(flow, entries(flow))
+    entered = entries(flow)
+    proof = Proof(flow, entered)
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
     silent = {site.address for site in survey.left if not site.traps}
-    patcher = Patcher(surveyor.image, barriers(flow), sensitive.__contains__, silent.__contains__, proof.is_proven,
-                      low.only, low.mixed)
+    patcher = Patcher(surveyor.image, barriers(flow, entered), sensitive.__contains__, silent.__contains__,
+                      proof.is_proven, low.only, low.mixed)
     decisions: list[Decision] = []
     for number, site in enumerate(survey.left):
         progress("porting", number, len(survey.left))

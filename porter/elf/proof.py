@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from porter.binary.code import MAX_INSTRUCTION, CodeMap
+from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
 from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of, displacement
@@ -70,12 +70,15 @@ class Proof:
         self._memory = [(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
                         for segment in flow.image.elf.iter_segments("PT_LOAD")]  # fmt: skip
         self.guesses: set[int] = set()
-        self._rooted: dict[int, bool] = {}
+        self._followed: set[int] = set()  # those of which it is known what they lead to
+        self._behind_guesses: set[int] = set()
+        self._rooted = {code.base: bytearray(code.size) for code in flow.maps}  # 1 where an instruction is
         self._proven: dict[int, bool] = {}
         self._corroborated: dict[int, bool] = {}
         self._returns: dict[int, bool] = {}
         self._questions = 0  # that may still be asked
         self._asking = 0  # how many questions the present one has come from
+        self._follow_roots()
 
     def is_proven(self, address: int) -> bool:
         """Whether the reached instruction at a link address is code beyond doubt."""
@@ -90,7 +93,10 @@ class Proof:
 
     def rests_on_guess(self, address: int) -> bool:
         """Whether nothing but a guess leads to the instruction."""
-        return not self._is_rooted(address) and address in self.reachable(self.guesses)
+        if len(self._followed) < len(self.guesses):
+            self._behind_guesses |= self.reachable(self.guesses - self._followed)
+            self._followed = set(self.guesses)
+        return not self._is_rooted(address) and address in self._behind_guesses
 
     def reachable(self, starts: Iterable[int]) -> set[int]:
         """Instructions to which relative flow leads from `starts`, calls included, jumps by address not."""
@@ -101,8 +107,8 @@ class Proof:
             if address in seen or code is None:
                 continue
             seen.add(address)
-            offset = address - code.region.base
-            action, _ = self._action(code, offset)
+            offset = address - code.base
+            action, _ = action_of(code.data, offset, code.length[offset])
             target = self._target(code, offset, action)
             if target is not None:
                 pending.append(target)
@@ -115,27 +121,25 @@ class Proof:
     def _reached(self, address: int) -> CodeMap | None:
         """The code that holds the reached instruction at `address`; None where there is none."""
         code = self._flow.map_at(address)
-        return code if code and code.is_reached(address - code.region.base) else None
-
-    @staticmethod
-    def _action(code: CodeMap, offset: int) -> tuple[Action, int]:
-        return action_of(code.data, offset, code.length[offset])
+        return code if code and code.is_reached(address - code.base) else None
 
     @staticmethod
     def _target(code: CodeMap, offset: int, action: Action) -> int | None:
         after = offset + code.length[offset]
         by = displacement(code.data, after, action)
-        return None if by is None else (code.region.base + after + by) & 0xFFFF_FFFF
+        return None if by is None else (code.base + after + by) & 0xFFFF_FFFF
 
     @staticmethod
     def _is_indirect_jump(code: CodeMap, action: Action, opcode: int) -> bool:
-        return action == Action.GROUP5 and code.data[opcode + 1] >> 3 & 7 in (4, 5)
+        return action is Action.GROUP5 and code.data[opcode + 1] >> 3 & 7 in (4, 5)
 
     def _falls_through(self, code: CodeMap, offset: int) -> bool:
-        action, at = self._action(code, offset)
+        action, at = action_of(code.data, offset, code.length[offset])
+        if action is Action.PLAIN:
+            return True
         if action in _NO_FALL or self._is_indirect_jump(code, action, at):
             return False
-        if action != Action.CALL:
+        if action is not Action.CALL:
             return True
         target = self._target(code, offset, action)
         return target is None or self.comes_back(target)
@@ -152,36 +156,40 @@ class Proof:
         code = self._flow.map_at(address)
         if code is None:
             return
-        offset = address - code.region.base
-        for start in range(max(offset - MAX_INSTRUCTION, 0), offset):
-            if code.is_reached(start) and start + code.length[start] == offset and self._falls_through(code, start):
-                yield code.region.base + start
+        for start in code.ending_at(address - code.base):
+            if self._falls_through(code, start):
+                yield code.base + start
 
-    def _is_rooted(self, wanted: int) -> bool:
-        """Whether a way leads from a root to `wanted`."""
-        known = self._rooted.get(wanted)
-        if known is not None:
-            return known
-        came_from: dict[int, int] = {wanted: wanted}
-        pending = [wanted]
+    def _is_rooted(self, address: int) -> bool:
+        """Whether a way leads from a root to `address`."""
+        code = self._flow.map_at(address)
+        return code is not None and self._rooted[code.base][address - code.base] != 0
+
+    def _follow_roots(self) -> None:
+        """Mark all instructions to which ways lead from roots."""
+        pending = list(self._roots)
         while pending:
             address = pending.pop()
-            if address in self._roots or self._rooted.get(address):
-                return self._accept(address, came_from)
-            for one in self.before(address):
-                if one not in came_from and self._rooted.get(one) is not False:
-                    came_from[one] = address
-                    pending.append(one)
-        self._rooted.update(dict.fromkeys(came_from, False))
-        return False
+            code = self._flow.map_at(address)
+            if code is not None:
+                self._follow_root(code, address - code.base, pending)
 
-    def _accept(self, address: int, came_from: dict[int, int]) -> bool:
-        """All on the way from `address` to what was asked for is code."""
-        while True:
-            self._rooted[address] = True
-            if came_from[address] == address:
-                return True
-            address = came_from[address]
+    def _follow_root(self, code: CodeMap, offset: int, pending: list[int]) -> None:
+        base, data, length, rooted = code.base, code.data, code.length, self._rooted[code.base]
+        while not rooted[offset] and code.is_reached(offset):
+            rooted[offset] = 1
+            action, _ = action_of(data, offset, length[offset])
+            pending += self._cases.get(base + offset, ())
+            if action is not Action.PLAIN:
+                target = self._target(code, offset, action)
+                if target is not None:
+                    pending.append(target)
+                if not self._falls_through(code, offset):
+                    return
+            offset += length[offset]
+            if offset >= code.size:
+                pending.append(base + offset)
+                return
 
     def _heads(self, wanted: int) -> Iterator[int]:
         """Where ways to `wanted` begin, of which none begins at a root; the nearest first."""
@@ -225,16 +233,16 @@ class Proof:
             code = self._reached(address)
             if code is None:
                 return True  # elsewhere: nobody can tell
-            offset = address - code.region.base
-            action, at = self._action(code, offset)
+            offset = address - code.base
+            action, at = action_of(code.data, offset, code.length[offset])
             if action in _COMES_BACK or self._is_indirect_jump(code, action, at):
                 return True
             target = self._target(code, offset, action)
-            if action == Action.FAR_JUMP:
+            if action is Action.FAR_JUMP:
                 target = self._flow.image.resolve(int.from_bytes(code.data[at + 1 : at + 5], "little"))
                 if target is None:
                     return True  # to a task, which may come back
-            if action == Action.CALL and target is not None:
+            if action is Action.CALL and target is not None:
                 if not self.comes_back(target, depth + 1):
                     continue
             elif target is not None:
@@ -274,7 +282,7 @@ class Proof:
         if any(self.is_proven(target) for target in sorted(targets) if self._reached(target)):
             return True
         users = [(code, offset) for code, offset in self._flow.references.get(start, ())
-                 if self.is_proven(code.region.base + offset)]  # fmt: skip
+                 if self.is_proven(code.base + offset)]  # fmt: skip
         if found.runs_on or not users:
             return False
         if found.variables:
@@ -293,20 +301,20 @@ class Proof:
             code = self._reached(address)
             if address in seen or code is None:
                 continue
-            offset = address - code.region.base
+            offset = address - code.base
             if not start <= address < end or self._is_ambiguous(code, offset) or (
                     address != start and self._is_rooted(address)):
                 found.runs_on = True
                 continue
             seen.add(address)
-            action, at = self._action(code, offset)
+            action, at = action_of(code.data, offset, code.length[offset])
             found.variables = found.variables or self._names_variable(code, at, offset + code.length[offset])
             target = self._target(code, offset, action)
             if action in RELATIVE32 and target is not None:
                 found.targets.add(target)
             if self._is_indirect_jump(code, action, at):
                 pending += [case for case in self._cases.get(address, ()) if start <= case < end]
-            if target is not None and (action in RELATIVE8 or start <= target < end) and action != Action.CALL:
+            if target is not None and (action in RELATIVE8 or start <= target < end) and action is not Action.CALL:
                 pending.append(target)
             behind = address + code.length[offset]
             if self._falls_through(code, offset):
@@ -323,12 +331,12 @@ class Proof:
         found, address = set[int](), start
         while start <= address < end:
             code = self._reached(address)
-            if code is None or address in shared or self._is_ambiguous(code, address - code.region.base):
+            if code is None or address in shared or self._is_ambiguous(code, address - code.base):
                 break
             if address != start and (self._is_leapt_to(start, address) or self._is_rooted(address)):
                 break
-            offset = address - code.region.base
-            action, _ = self._action(code, offset)
+            offset = address - code.base
+            action, _ = action_of(code.data, offset, code.length[offset])
             target = self._target(code, offset, action)
             if target is not None and action in RELATIVE32:
                 found.add(target)
@@ -345,11 +353,11 @@ class Proof:
         code = self._flow.map_at(address)
         if code is None:
             return False
-        wanted = address - code.region.base
-        for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.region.base):
+        wanted = address - code.base
+        for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.base):
             if code.data[at] in _LEAPS and at + 2 + code.data[at + 1] == wanted:
                 known = code.covering(at)
-                if known is None or not self._is_rooted(code.region.base + known):
+                if known is None or not self._is_rooted(code.base + known):
                     return True
         return False
 
@@ -367,13 +375,14 @@ class Proof:
         code = self._reached(address)
         if code is None:
             return False
-        action, at = self._action(code, address - code.region.base)
+        offset = address - code.base
+        action, at = action_of(code.data, offset, code.length[offset])
         return self._is_indirect_jump(code, action, at)
 
     def _is_ambiguous(self, code: CodeMap, offset: int) -> bool:
         """Whether the bytes of an instruction were read in another way as well, or something leads into its middle: one
         of them is none."""
-        base = code.region.base
+        base = code.base
         for at in range(offset + 1, offset + code.length[offset]):
             if base + at in self._entries or base + at in self._flow.sources:
                 return True

@@ -126,6 +126,37 @@ def test_pointer_to_code_without_symbol(tmp_path: Path) -> None:
     assert (site.text, site.evidence) == ("cli", Evidence.REFERENCE)
 
 
+_VARIED = "".join(f"{name} %eax, %ecx; " for name in "add or adc sbb and sub xor cmp mov test".split())
+
+
+@pytest.mark.parametrize(("filling", "found"), [
+    (_VARIED + "jz 2f; inc %eax; dec %ecx; push %eax; pop %ecx; cltd; nop; 2: js 2b", True),
+    ("inc %eax", False), (".byte 0x74, 0x10", False),
+])  # fmt: skip
+def test_much_code_that_only_a_pointer_names(tmp_path: Path, filling: str, found: bool) -> None:
+    """More than is looked at to tell it from data: what decodes because it is the same all over says nothing."""
+    path = compiled.kernel(
+        tmp_path,
+        f"""
+        .globl start
+        start: mov vector, %eax
+               call *%eax
+               ret
+        .Lhidden: cli
+               .rept 5000
+               {filling}
+               .endr
+               ret
+        .data
+        vector: .long .Lhidden
+        """,
+    )
+    subprocess.run(["strip", path], check=True)
+    here = survey(path)
+    assert ("cli", Evidence.REFERENCE) in [(site.text, site.evidence) for site in here.left] or not found
+    assert found or Evidence.REFERENCE not in {site.evidence for site in here.left}
+
+
 def test_stripped_file(tmp_path: Path) -> None:
     source = """
     static int twice(int x) { __asm__ volatile("cli"); return 2 * x; }
