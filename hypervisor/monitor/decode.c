@@ -195,11 +195,49 @@ uint32_t replaced_at(uint32_t linear)
 	return pair_find(TRAPS_OFFSET, TRAPS_SIZE, control.trap_count, to.physical | (linear & PAGE_MASK));
 }
 
+static bool same(const uint8_t *one, const uint8_t *other, uint32_t size)
+{
+	while (size && *one == *other) {
+		one++;
+		other++;
+		size--;
+	}
+	return !size;
+}
+
+/* What the side table has for the HLT at `linear`, where the guest runs a copy of its kernel's code: it is the one with
+ * the same bytes around it. 0: none. */
+static uint32_t replaced_in_copy(const struct instruction *in, uint32_t linear)
+{
+	enum { AROUND = 8 };
+	const struct {
+		uint32_t physical, entry;
+	} *traps = (const void *)(state + TRAPS_OFFSET);
+	uint32_t count = control.trap_count < TRAPS_SIZE / 8 ? control.trap_count : TRAPS_SIZE / 8;
+	struct fault keep = machine.fault;
+	uint8_t before[AROUND];
+	bool readable = count && in->fetched > AROUND && guest_read(linear - AROUND, before, AROUND, 0);
+
+	machine.fault = keep;
+	for (uint32_t i = 0; readable && i < count; i++) {
+		uint32_t at = traps[i].physical;
+
+		if (at >= AROUND && is_ram(at - AROUND) && is_ram(at + AROUND) && same(ram + at, in->bytes, AROUND + 1) &&
+		    same(ram + at - AROUND, before, AROUND))
+			return traps[i].entry;
+	}
+	return 0;
+}
+
 /* An instruction whose first byte is HLT for the guest's CPU, as it was. */
 static void restore_original(struct instruction *in, uint32_t linear)
 {
-	uint32_t was = in->bytes[0] == 0xf4 ? replaced_at(linear) : 0;
+	if (in->bytes[0] != 0xf4)
+		return;
+	uint32_t was = replaced_at(linear);
 
+	if (!was)
+		was = replaced_in_copy(in, linear);
 	if (was)
 		in->bytes[0] = (uint8_t)was;
 }

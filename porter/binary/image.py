@@ -130,6 +130,11 @@ class Image:
         region = self.region_at(address)
         return region if region and region.executable else None
 
+    def is_linked_below(self, address: int) -> bool:
+        """Whether the code at a link address is loaded above it, as what does not run where it is loaded is."""
+        return any(0 <= address - segment.virtual < segment.file_size and segment.virtual < segment.physical
+                   for segment in self.segments)  # fmt: skip
+
     def resolve(self, address: int) -> int | None:
         """The link address of what is named by its link address or by its load address: code, if there is any.
 

@@ -120,8 +120,12 @@ class Patcher:
             return Choice("jump")
         if self._island(code, offset, insn):
             return Choice("island", why)
-        if self._is_silent(insn.address):
-            self._put(insn.address, bytes(insn.bytes[:1]), HLT)
+        return self.trap(insn.address, code.data[offset : offset + 1], why)
+
+    def trap(self, address: int, first: bytes, why: str) -> Choice:
+        """Let the instruction at `address`, whose first byte is given, trap; `why` nothing better is done."""
+        if self._is_silent(address):
+            self._put(address, first, HLT)
         return Choice("trap", why)
 
     # --- patches ------------------------------------------------------------------------------------------
@@ -323,7 +327,7 @@ class Patcher:
             room.code += unit.code
             if unit.relative is not None:
                 self._displacement(self._seen(unit.relative, low))
-        if not units[-1].ends:
+        if not units[-1].ends or units[-1].sensitive:  # a task that such a jump leaves goes on behind it
             behind = self._seen(units[-1].address + units[-1].size, low)
             room.places.append((len(room.code), behind))
             room.code += b"\xe9"

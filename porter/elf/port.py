@@ -67,14 +67,14 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
         progress("porting", number, len(survey.left))
         code = flow.map_at(site.address)
         assert code, "a site is in code"
-        decisions.append(_decide(site, patcher, code, proof))
+        decisions.append(_decide(site, surveyor.image, patcher, code, proof))
     progress("porting", len(survey.left), len(survey.left))
     room = patcher.room
     patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
     return Ported(surveyor.image, BinaryPort(bytes(room.code), tuple(room.places), patches), survey, decisions)
 
 
-def _decide(site: Site, patcher: Patcher, code: CodeMap, proof: Proof) -> Decision:
+def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof) -> Decision:
     if patcher.is_covered(site.address):
         return Decision(site, "ported", Choice("jump", "with the instruction in front of it"))
     if not proof.is_proven(site.address):
@@ -82,7 +82,12 @@ def _decide(site: Site, patcher: Patcher, code: CodeMap, proof: Proof) -> Decisi
         if not site.traps:
             return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
         return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
-    choice = patcher.patch(code, site.address - code.region.base)
+    offset = site.address - code.base
+    if image.is_linked_below(site.address):
+        why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
+        choice = patcher.trap(site.address, code.data[offset : offset + 1], why)
+    else:
+        choice = patcher.patch(code, offset)
     if proof.rests_on_guess(site.address):
         guess = "a guess: only that its address is stored in memory says that this is code"
         choice = Choice(choice.tactic, f"{choice.why}; {guess}" if choice.why else guess)

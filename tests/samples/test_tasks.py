@@ -18,9 +18,13 @@ FAULTS = """\
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--slide",)], ids=["plain", "slide"])
-def test_limits_and_types_of_segments(options: tuple[str, ...], sample_kernel: Callable[..., Path],
+@pytest.mark.parametrize(
+    ("ported", "options"), [(True, ()), (True, ("--slide",)), (False, ("--port",)), (False, ("--unported",))],
+    ids=["plain", "slide", "binary", "unported"],
+)  # fmt: skip
+def test_limits_and_types_of_segments(ported: bool, options: tuple[str, ...], sample_kernel: Callable[..., Path],
                                       monitor: Path) -> None:
+    """From its source, as a binary and unported: its programs run from copies of the kernel's code."""
     before, preemption, after = kernels.transcript("tasks").read_text().partition("tasks: preemption\n")
-    printed = kernels.run_in_ring3(sample_kernel("tasks", ported=True), "--append", "limits", *options)
+    printed = kernels.run_in_ring3(sample_kernel("tasks", ported), "--append", "limits", *options)
     assert printed == before + FAULTS + preemption + after
