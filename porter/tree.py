@@ -155,6 +155,9 @@ def _arguments() -> argparse.ArgumentParser:
                         help="a trace or a coverage file of the kernel: the places that trapped are named in the "
                              "report, and accesses to device memory in assembly sources, but NASM's, become gates; "
                              "give it at each port")
+    parser.add_argument("--guesses", action="store_true",
+                        help="of a linked kernel: port what looks like code, too, where nothing proves that it is "
+                             "(docs/porting-binaries.md)")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")
@@ -189,6 +192,8 @@ def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profi
             from porter.elf.main import port_file
 
             return port_file(options)
+        if options.guesses:
+            raise PortError(f"--guesses is for linked kernels, and {options.dir} is none")
         profile = read_profile(options.profile) if options.profile else None
         with interrupts.watched():
             try:

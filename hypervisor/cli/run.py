@@ -128,6 +128,7 @@ def _parser() -> Parser:
         "it (default: the kernel file's, with a number if that is taken)")  # fmt: skip
     add("--unported", action="store_true", help="emulate the sensitive instructions left in the kernel (slow)")
     add("--port", action="store_true", help="port the linked kernel in memory, as 'ring3 port KERNEL' does in a file")
+    add("--guesses", action="store_true", help="with --port: port what looks like code, too, where nothing proves it")
     add("--keyboard", action="store_true", help="type to the PC keyboard instead of the serial port")
     add("--display", action="store_true",
         help="show the guest's VGA screen on the terminal, with its keyboard and mouse; Ctrl-A s shows the serial line")
@@ -163,6 +164,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         raise RingError(f"--timeout {options.timeout:g} is no time; give seconds above 0, up to {_LONGEST:.0e}")
     if (options.gdb_go or options.break_on) and not options.gdb:
         raise RingError(f"--{'gdb-go' if options.gdb_go else 'break-on'} needs --gdb PORT")
+    if options.guesses and not options.port:
+        raise RingError("--guesses says how --port is to port; give both")
     if options.port and (options.unported or options.coverage):
         raise RingError(f"--port and --{'unported' if options.unported else 'coverage'} exclude each other")
     return DomainConfig(
@@ -187,13 +190,13 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         trace=recording_config(options, options.trace, "--trace-"),
         gdb=GdbConfig.parse(options.gdb, options.gdb_go, Events.parse(options.break_on)) if options.gdb else None,
         traps=traps(options.kernel) if options.unported else (),
-        port=_port(options.kernel) if options.port else None,
+        port=_port(options.kernel, options.guesses) if options.port else None,
     )
 
 
-def _port(kernel: Path) -> BinaryPort:
+def _port(kernel: Path, guesses: bool) -> BinaryPort:
     """The kernel, ported in memory. Tells where it may run wrong."""
-    port, refused = binary_port(kernel)
+    port, refused = binary_port(kernel, guesses)
     if refused:
         _tell(f"{refused} instructions of {kernel} were not ported, since nothing proves that they are code; "
               f"'ring3 port {kernel} --dry-run' names them")

@@ -18,12 +18,15 @@ def traps(kernel: Path) -> tuple[tuple[int, int], ...]:
     )
 
 
-def binary_port(kernel: Path) -> tuple[BinaryPort, int]:
-    """What makes a ported kernel of a linked one, in memory, and how many places may run wrong. Raises PortError."""
+def binary_port(kernel: Path, guesses: bool) -> tuple[BinaryPort, int]:
+    """What makes a ported kernel of a linked one, in memory, and how many places may run wrong. Raises PortError.
+
+    `guesses`: port all that looks like code, not only what is proven to be.
+    """
     from porter.binary.image import load
     from porter.elf.port import port
 
-    ported = port(load(kernel), lines=False)
+    ported = port(load(kernel), lines=False, guesses=guesses)
     return ported.port, sum(decision.treatment == "refused" for decision in ported.decisions)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from capstone import CS_ARCH_X86, CS_MODE_16, CS_MODE_32, Cs, CsInsn
@@ -147,6 +148,12 @@ class CodeMap:
         for inside in range(MAX_INSTRUCTION):
             found[reached[sizes > inside] + inside] = True
         return found[start - low : end - low]
+
+    def reached(self, offsets: NDArray[Any]) -> NDArray[np.bool_]:
+        """Of each offset whether a reached instruction begins there."""
+        marks = np.frombuffer(self.evidence, np.uint8)[offsets]
+        found: NDArray[np.bool_] = (marks != Evidence.NONE) & (marks < Evidence.DATA)
+        return found
 
     def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
         """Byte ranges of [start, end) that no reached instruction and no exclusion covers."""

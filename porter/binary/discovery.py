@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from capstone import x86
 
 from porter.binary.boot_header import find_boot_headers
 from porter.binary.code import CodeMap, Evidence
 from porter.binary.flow import Flow, Progress, no_progress
-from porter.binary.image import Image, SymbolKind
+from porter.binary.image import Image, Region, SymbolKind
 from porter.binary.plausible import Trial, looks_like_data
 from porter.binary.real_mode import RealModeCode, find_real_mode
 
@@ -181,17 +182,30 @@ class Discovery:
         return known
 
     def _follow_references(self) -> None:
-        """Pointers in data (descriptor and handler tables) and in code, where no symbol says more."""
-        low = min(region.base for region in self.image.code)
-        high = max(region.end for region in self.image.code)
+        """Pointers in data (descriptor and handler tables) and in code, where no symbol says more; then those in what
+        is left of the code's regions, which may be tables, too."""
         pointers = set(self.flow.references)
         for region in self.image.regions:
             if not region.executable:
-                aligned = region.data[-region.base % 4 :]
-                words = memoryview(aligned)[: len(aligned) // 4 * 4].cast("I")
-                pointers.update(word for word in words if low <= word < high)
+                pointers |= self._pointers(region)
         for address in sorted(pointers):
             self._follow_if_code(address, Evidence.REFERENCE)
+        while found := {pointer for code in self.flow.maps for pointer in self._pointers(code.region, code)} - pointers:
+            pointers |= found
+            for address in sorted(found):
+                self._follow_if_code(address, Evidence.REFERENCE)
+
+    def _pointers(self, region: Region, code: CodeMap | None = None) -> set[int]:
+        """Aligned words that may be addresses of code; in a region of `code` of those that are not known to be code."""
+        low = min(region.base for region in self.image.code)
+        high = max(region.end for region in self.image.code)
+        first = -region.base % 4
+        words = np.frombuffer(region.data, "<u4", max(len(region.data) - first, 0) // 4, first)
+        near = (low <= words) & (words < high)
+        if code is not None:
+            at = first + 4 * np.flatnonzero(near)
+            return set(words[(at[~code.covered(0, code.size)[at]] - first) // 4].tolist())
+        return set(words[near].tolist())
 
 
 def is_padding(code: bytes, name: str) -> bool:

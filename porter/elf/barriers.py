@@ -1,7 +1,7 @@
 """Where somebody may come to: places that no patch may have in its middle.
 
 That are targets of branches and calls, also of code that is only guessed at, symbols, and whatever has the look of a
-pointer to them: a word in memory, or an immediate, by link or by load address.
+pointer to them: a word in memory, or an immediate, by link or by load address, or counted from where it stands.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy as np
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
 from porter.binary.opcodes import action_of, displacement
+
+_TABLE_STEP = 16  # bytes from one relative pointer of a table to the next, at most
 
 
 def barriers(flow: Flow, entries: set[int]) -> set[int]:
@@ -48,6 +50,33 @@ def _pointers(flow: Flow) -> set[int]:
         named = words[near].astype(np.int64)
         for start, end, shift in ranges:
             found.update((named[(start <= named) & (named < end)] + shift).tolist())
+    return found
+
+
+def relative_pointers(flow: Flow) -> set[int]:
+    """Instructions that words in memory name that count from where they stand, as tables of exceptions and of places
+    that a kernel patches itself have them, packed or not. One word alone says nothing: small numbers in data near code
+    look so, too."""
+    found = set[int]()
+    for region in flow.image.regions:
+        code = flow.map_at(region.base)
+        data = ~code.covered(0, code.size) if code else None
+        places, targets = [], []
+        for first in range(4):
+            words = np.frombuffer(region.data, "<u4", max(len(region.data) - first, 0) // 4, first)
+            stands = first + 4 * np.arange(len(words))
+            named = stands + region.base + words & 0xFFFF_FFFF
+            inside = np.zeros(len(words), bool)
+            for other in flow.maps:
+                near = np.flatnonzero((other.base <= named) & (named < other.base + other.size))
+                inside[near] = other.reached(named[near] - other.base)
+            if data is not None:
+                inside &= data[stands]
+            places.append(stands[inside])
+            targets.append(named[inside])
+        order = np.argsort(place := np.concatenate(places))
+        alone = np.diff(place[order], prepend=-_TABLE_STEP, append=len(region.data) + _TABLE_STEP) > _TABLE_STEP
+        found.update(np.concatenate(targets)[order][~(alone[:-1] & alone[1:])].tolist())
     return found
 
 

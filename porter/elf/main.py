@@ -32,7 +32,7 @@ def port_file(options: argparse.Namespace) -> int:
     with interrupts.watched(), ExitStack() as stack:
         stack.callback(bar.close)
         _check_output(options)
-        ported = port(load(options.dir), progress=bar.show)
+        ported = port(load(options.dir), progress=bar.show, guesses=options.guesses)
         report = binary_report(ported, str(options.output) if options.output else None)
         written = _write(options, ported, report)
     print_binary(report, sys.stdout, str(written.get("page", "")))

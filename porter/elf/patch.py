@@ -90,13 +90,14 @@ def _weight(units: list[Unit]) -> int:
 
 
 class Patcher:
-    """Finds places for jumps in one image. `is_sensitive`, `is_silent` (wrong without a trap) and `is_proven` tell
-    of a link address."""
+    """Finds places for jumps in one image. No patch covers one of `barriers` but with its beginning, and what is at one
+    of `kept` only moves where it is what the patch is for. `is_sensitive`, `is_silent` (wrong without a trap) and
+    `is_proven` tell of a link address."""
 
-    def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool],
+    def __init__(self, image: Image, barriers: set[int], kept: set[int], is_sensitive: Callable[[int], bool],
                  is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int],
                  mixed: set[int]) -> None:  # fmt: skip
-        self._image, self._barriers = image, barriers
+        self._image, self._barriers, self._kept = image, barriers, kept
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
         self._low, self._mixed = low, mixed
         self.room = Room()
@@ -221,7 +222,7 @@ class Patcher:
             unit = self._unit(code, previous) if previous is not None else None
             if unit and unit.address + unit.size != code.base + at:
                 return None
-            if unit is None or unit.ends or self.is_covered(unit.address):
+            if unit is None or unit.ends or self.is_covered(unit.address) or unit.address in self._kept:
                 return None
             units.insert(0, unit)
             at = unit.address - code.base
@@ -401,7 +402,7 @@ class Patcher:
     def _victims(self, code: CodeMap, at: int, used: range) -> list[Unit] | None:
         """Instructions from `at` on that take twice a long jump, have nothing to do with privilege and may move."""
         first, units, offset = code.base + at, list[Unit](), at
-        if not self._is_proven(first) or first in self._low or first in self._mixed:
+        if not self._is_proven(first) or first in self._low or first in self._mixed or first in self._kept:
             return None
         while offset - at < 2 * _JUMP:
             if offset in used or (units and (units[-1].ends or not self._is_free(code, offset))):

@@ -12,11 +12,15 @@ from hypercalls.binary_port import BinaryPort, PortFormatError, from_note
 from porter.binary.code import CodeMap
 from porter.binary.image import Image
 from porter.binary.survey import Site, Survey, Surveyor
-from porter.elf.barriers import barriers, entries
+from porter.elf.barriers import barriers, entries, relative_pointers
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
 from porter.elf.proof import Proof
 from porter.errors import PortError
+
+# Classes of what tables of exceptions name because it may fault, and no kernel patches: where it faults, the kernel is
+# told where it was.
+_MAY_FAULT = frozenset(("segment loads", "far transfers", "MSRs"))
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -45,8 +49,11 @@ def _nothing(_what: str, _done: int, _all: int) -> None:
     pass
 
 
-def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Ported:
-    """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported."""
+def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesses: bool = False) -> Ported:
+    """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported.
+
+    `guesses`: port all that was found to look like code, not only what is proven to be code.
+    """
     check_portable(image)
     surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None,
                         lambda done, whole: progress("finding the code", done, whole))  # fmt: skip
@@ -60,36 +67,43 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing) -> Por
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
     silent = {site.address for site in survey.left if not site.traps}
-    patcher = Patcher(surveyor.image, barriers(flow, entered), sensitive.__contains__, silent.__contains__,
-                      proof.is_proven, low.only, low.mixed)
+    is_code = flow.is_reached if guesses else proof.is_proven
+    kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
+    patcher = Patcher(surveyor.image, barriers(flow, entered) | kept, kept, sensitive.__contains__,
+                      silent.__contains__, is_code, low.only, low.mixed)
     decisions: list[Decision] = []
     for number, site in enumerate(survey.left):
         progress("porting", number, len(survey.left))
         code = flow.map_at(site.address)
         assert code, "a site is in code"
-        decisions.append(_decide(site, surveyor.image, patcher, code, proof))
+        decisions.append(_decide(site, surveyor.image, patcher, code, proof, guesses))
     progress("porting", len(survey.left), len(survey.left))
     room = patcher.room
     patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
     return Ported(surveyor.image, BinaryPort(bytes(room.code), tuple(room.places), patches), survey, decisions)
 
 
-def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof) -> Decision:
+def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof, guesses: bool) -> Decision:
     if patcher.is_covered(site.address):
         return Decision(site, "ported", Choice("jump", "with the instruction in front of it"))
+    guess = ""
     if not proof.is_proven(site.address):
         why = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
-        if not site.traps:
+        if guesses:
+            guess = f"a guess: {why}"
+        elif not site.traps:
             return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
-        return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
+        else:
+            return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
     offset = site.address - code.base
     if image.is_linked_below(site.address):
         why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
         choice = patcher.trap(site.address, code.data[offset : offset + 1], why)
     else:
         choice = patcher.patch(code, offset)
-    if proof.rests_on_guess(site.address):
+    if not guess and proof.rests_on_guess(site.address):
         guess = "a guess: only that its address is stored in memory says that this is code"
+    if guess:
         choice = Choice(choice.tactic, f"{choice.why}; {guess}" if choice.why else guess)
     return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,22 @@ def test_ported_source_prints_the_same(sample: str, sample_kernel: Build, tmp_pa
     kernel = kernels.make(sample, tmp_path / "build", ported=False, tree=kernels.port_tree(tmp_path / "ported"))
     assert play.in_ring3(sample, kernel) == on_pc(sample, sample_kernel)
     assert check(kernel).returncode == 0
+
+
+@pytest.mark.parametrize(("stripped", "options"), [
+    (False, ("--port",)), (False, ("--unported",)), (True, ("--port", "--guesses")), (True, ("--unported",)),
+])  # fmt: skip
+def test_the_binary_prints_the_same(sample: str, sample_kernel: Build, tmp_path: Path, monitor: Path, stripped: bool,
+                                    options: tuple[str, ...]) -> None:
+    """Without its source. micro's programs are ported, for their `sysenter` would enter the host."""
+    built = sample_kernel(sample, ported=False)
+    kernel = shutil.copytree(built.parent, tmp_path / "binary") / built.name  # with modules and disk beside it
+    if sample == "micro":
+        shutil.copytree(sample_kernel(sample, ported=True).parent, kernel.parent, dirs_exist_ok=True)
+        shutil.copy(built, kernel)
+    if stripped:
+        subprocess.run(["strip", kernel], check=True)
+    assert play.in_ring3(sample, kernel, *options) == kernels.transcript(sample).read_text()
 
 
 def test_ported_twice_at_once(sample: str, sample_kernel: Build, monitor: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from porter.binary.image import load
+from porter.elf.port import port
 from tests.hypervisor.cli.commands import ring3
 from tests.porter.compiled import kernel
 
@@ -170,6 +172,65 @@ def test_unsure_code_is_refused_and_named(tmp_path: Path) -> None:
     run = ring3("port", good, "-o", target)
     assert run.returncode == 1 and b"runs silently wrong" in run.stdout
     assert target.exists()
+
+
+def test_guesses_are_ported_where_asked_for(tmp_path: Path) -> None:
+    """A function that only a table names runs right, and the report says what that rests on."""
+    source = """
+	.globl start
+	.type start, @function
+start:	cli
+	movl $stack, %esp
+	call *table
+	movw $0x2000, %ax
+	movw $0x604, %dx
+	outw %ax, %dx
+1:	jmp 1b
+	.byte 1, 2, 3
+.Lflags: sti
+	pushfl
+	cli
+	popl %eax
+	shrl $9, %eax
+	andb $1, %al
+	addb $'0', %al
+	movw $0x3f8, %dx
+	outb %al, %dx
+	ret
+	.data
+table:	.long .Lflags
+	.fill 256
+stack:
+"""
+    script = "ENTRY(start) SECTIONS { . = 0x100000; .text : { *(.text) } .data : { *(.data) } }"
+    good, target = kernel(tmp_path, source, script=script), tmp_path / "ported.elf"
+    subprocess.run(["strip", good], check=True)
+    assert ring3("port", good, "-o", target, "--guesses").returncode == 0
+    reasons = [site["reason"] for site in json.loads((tmp_path / "ported.elf.json").read_text())["sites"]]
+    assert any("a guess: nothing proves that this is code (found by: reference)" in reason for reason in reasons)
+    for arguments in ((target,), ("--port", "--guesses", good)):
+        assert ring3("run", *arguments, "--timeout", "10").stdout == b"1", arguments
+
+
+def test_guesses_are_about_binaries(count: Path, tmp_path: Path) -> None:
+    for arguments, word in ((("run", "--guesses", count), b"--port"),
+                            (("port", "--guesses", tmp_path, "--dry-run"), b"linked kernels")):
+        run = ring3(*arguments)
+        assert run.returncode == 2 and word in run.stderr
+
+
+def test_what_tables_of_distances_name_is_not_covered(tmp_path: Path) -> None:
+    """As those that a kernel patches itself by: the places stay where they are."""
+    source = ("\t.globl start\n\t.type start, @function\nstart:\tcli\n.Lone:\tnopl 8(%eax)\n"
+              "\tsti\n.Ltwo:\tnopl 8(%eax)\n1:\tjmp 1b\n")
+    table = "\t.data\n\t.long .Lone - ., .Ltwo - .\n"
+    patches = {}
+    for name, text in (("with", source + table), ("without", source)):
+        (tmp_path / name).mkdir()
+        found = port(load(kernel(tmp_path / name, text)))
+        patches[name] = [patch for patch in found.port.patches if not patch.traps]
+    assert all(b"\x0f\x1f" in patch.before for patch in patches["without"]) and patches["without"]
+    assert not any(b"\x0f\x1f" in patch.before for patch in patches["with"])
 
 
 def test_segments_with_a_base(tmp_path: Path) -> None:
