@@ -1,4 +1,4 @@
-"""Where a jump can stand in place of a sensitive instruction, and the trampoline that it goes to.
+"""Where a jump can stand in place of a sensitive instruction (``trampolines``: what it leads to).
 
 The jump takes more bytes than most sensitive instructions have, so it takes their neighbours' too, which move to the
 trampoline with them. Tactics, the first that fits:
@@ -15,57 +15,20 @@ Code that runs at its load address takes an indirect jump, which is longer, but 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from capstone import CsInsn, x86
+from capstone import CsInsn
 
-from hypercalls import layout
 from hypercalls.binary_port import HLT, Patch
 from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
 from porter.binary.image import Image
-from porter.binary.sensitive import is_far
-from porter.elf.encode import IN_PLACE, NO_RETURN, loads_stack_segment, replacement, safe_halt
+from porter.elf.encode import IN_PLACE
+from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit
 
-BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
 _JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
 _REACH = 127  # bytes of a short jump
-_MOST_NEIGHBOURS = 8
-_MOST_UNITS = 100_000  # remembered
-_STI = 0xFB
-# Never moved: they tell the address at which they stand, or have no form with a wide displacement.
-_FIXED = frozenset(
-    (x86.X86_INS_LCALL, x86.X86_INS_LOOP, x86.X86_INS_LOOPE, x86.X86_INS_LOOPNE, x86.X86_INS_JECXZ,
-     x86.X86_INS_JCXZ, x86.X86_INS_INT3, x86.X86_INS_INT1, x86.X86_INS_INTO, x86.X86_INS_INT, x86.X86_INS_UD2,
-     x86.X86_INS_XBEGIN, x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL)
-)  # fmt: skip
-
-
-@dataclass
-class Room:
-    """What is left of the trampolines' space, and what was put there."""
-
-    code: bytearray = field(default_factory=bytearray)
-    places: list[tuple[int, int]] = field(default_factory=list)
-
-    def is_full(self, size: int) -> bool:
-        """Whether `size` more bytes are too many."""
-        full_places = (len(self.places) + 2 * _MOST_NEIGHBOURS) * 8 > layout.PLACES_SIZE
-        return full_places or len(self.code) + size > layout.TRAMPOLINES_SIZE
-
-
-@dataclass(frozen=True)
-class Unit:
-    """An instruction of a range that moves: `code` stands for it, and where `relative` is set a displacement to that
-    address follows."""
-
-    address: int
-    size: int
-    code: bytes
-    relative: int | None = None
-    ends: bool = False  # nothing runs behind it
-    withholds: bool = False  # all traps, until the next instruction is over: so that must not be the jump back
-    sensitive: bool = False
+_MOST_NEIGHBOURS = MOST_MOVED // 2
 
 
 @dataclass(frozen=True)
@@ -97,13 +60,12 @@ class Patcher:
     def __init__(self, image: Image, barriers: set[int], kept: set[int], is_sensitive: Callable[[int], bool],
                  is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int],
                  mixed: set[int]) -> None:  # fmt: skip
-        self._image, self._barriers, self._kept = image, barriers, kept
+        self._barriers, self._kept = barriers, kept
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
         self._low, self._mixed = low, mixed
-        self.room = Room()
+        self.trampolines = Trampolines(image, barriers, is_sensitive, low)
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
-        self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
 
     def is_covered(self, address: int) -> bool:
         """Whether the instruction there has moved with another one's patch."""
@@ -140,7 +102,7 @@ class Patcher:
         """Put a jump over the instruction and its neighbours; '' if that is done, else why it cannot be."""
         if insn.address in self._mixed:
             return "it may run at its load address as well as where it is linked"
-        own = self._unit(code, offset)
+        own = self.trampolines.unit(code, offset)
         if own is None:
             return ("its bytes were taken for other instructions as well" if code.is_ambiguous(offset)
                     else "nothing but the monitor does this form of it")  # fmt: skip
@@ -150,7 +112,7 @@ class Patcher:
         if best is None:
             return f"no {need} bytes around it that nobody comes into"
         start, end = best[0].address, best[-1].address + best[-1].size
-        room = self._lay(best, low)
+        room = self.trampolines.lay(best, low)
         if room is None:
             return "the trampolines' space is full"
         pad = max(need - (end - start), 0)
@@ -187,7 +149,7 @@ class Patcher:
                             break
                 if units[-1].ends or not self._is_free(code, at):
                     break
-                unit = self._unit(code, at)
+                unit = self.trampolines.unit(code, at)
                 if unit is None:
                     break
                 units = [*units, unit]
@@ -219,7 +181,7 @@ class Patcher:
             if not self._is_free(code, at):
                 return None
             previous = code.previous(at)
-            unit = self._unit(code, previous) if previous is not None else None
+            unit = self.trampolines.unit(code, previous) if previous is not None else None
             if unit and unit.address + unit.size != code.base + at:
                 return None
             if unit is None or unit.ends or self.is_covered(unit.address) or unit.address in self._kept:
@@ -255,102 +217,13 @@ class Patcher:
             at += insn.size
         return True
 
-    # --- trampolines --------------------------------------------------------------------------------------
-
-    def _unit(self, code: CodeMap, offset: int) -> Unit | None:
-        """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
-        address = code.base + offset
-        if address not in self._units:
-            if len(self._units) > _MOST_UNITS:
-                self._units.clear()
-            self._units[address] = self._make_unit(code, offset)
-        return self._units[address]
-
-    def _make_unit(self, code: CodeMap, offset: int) -> Unit | None:
-        insn = code.instruction(offset)
-        if insn is None or code.is_ambiguous(offset):
-            return None
-        if self._is_sensitive(insn.address):
-            if insn.id == x86.X86_INS_STI and code.data[offset + insn.size : offset + insn.size + 1] == HLT:
-                return self._safe_halt(code, offset, insn)
-            if insn.id == x86.X86_INS_HLT and offset and code.data[offset - 1] == _STI and code.is_reached(offset - 1):
-                return None  # without its `sti` it would miss the interrupt that it waits for
-            made = replacement(insn)
-            ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
-            return Unit(insn.address, insn.size, made, None, ends, loads_stack_segment(insn), True) if made else None
-        if x86.X86_GRP_CALL in insn.groups:
-            return self._call(insn)
-        if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
-            return None
-        if x86.X86_GRP_JUMP in insn.groups and insn.operands[0].type == x86.X86_OP_IMM:
-            if insn.prefix[2]:
-                return None
-            target, opcode = insn.operands[0].imm & 0xFFFF_FFFF, insn.opcode
-            if insn.id == x86.X86_INS_JMP:
-                return Unit(insn.address, insn.size, b"\xe9", target, ends=True)
-            condition = (opcode[1] if opcode[0] == 0x0F else opcode[0]) & 0xF
-            return Unit(insn.address, insn.size, bytes([0x0F, 0x80 | condition]), target)
-        ends = x86.X86_GRP_JUMP in insn.groups or x86.X86_GRP_RET in insn.groups
-        return Unit(insn.address, insn.size, bytes(insn.bytes), ends=ends)
-
-    def _call(self, insn: CsInsn) -> Unit | None:
-        """A call: the address behind it is pushed as it was, and the function comes back there, not here."""
-        operand, behind = insn.operands[0], insn.address + insn.size
-        if insn.id != x86.X86_INS_CALL or insn.prefix[2]:
-            return None
-        if insn.address in self._low:
-            behind = self._seen(behind, low=True)
-        push = b"\x68" + behind.to_bytes(4, "little")
-        if operand.type == x86.X86_OP_IMM:
-            return Unit(insn.address, insn.size, push + b"\xe9", operand.imm & 0xFFFF_FFFF, ends=True)
-        if operand.type == x86.X86_OP_REG and operand.reg != x86.X86_REG_ESP and insn.opcode[0] == 0xFF:
-            return Unit(insn.address, insn.size, push + bytes([0xFF, 0xE0 | insn.modrm & 7]), ends=True)
-        return None
-
-    def _safe_halt(self, code: CodeMap, offset: int, sti: CsInsn) -> Unit | None:
-        """`sti` and the `hlt` behind it as one; None where somebody comes to the `hlt` alone."""
-        halt = sti.address + sti.size
-        if halt in self._barriers or not code.is_reached(offset + sti.size):
-            return None
-        return Unit(sti.address, sti.size + 1, safe_halt(), sensitive=True)
-
-    def _lay(self, units: list[Unit], low: bool) -> int | None:
-        """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to
-        it. None where there is no room."""
-        room = self.room
-        if room.is_full(sum(len(unit.code) + 4 for unit in units) + 16):
-            return None
-        named = BASE + len(room.code)
-        if low:
-            room.code += (named + 4).to_bytes(4, "little")
-        for unit in units:
-            room.places.append((len(room.code), self._seen(unit.address, low)))
-            room.code += unit.code
-            if unit.relative is not None:
-                self._displacement(self._seen(unit.relative, low))
-        if not units[-1].ends or units[-1].sensitive:  # a task that such a jump leaves goes on behind it
-            behind = self._seen(units[-1].address + units[-1].size, low)
-            room.places.append((len(room.code), behind))
-            room.code += b"\xe9"
-            self._displacement(behind)
-        return named
-
-    def _seen(self, address: int, low: bool) -> int:
-        """The address that the code has as it runs."""
-        physical = self._image.physical(address) if low else None
-        return address if physical is None else physical
-
-    def _displacement(self, target: int) -> None:
-        here = BASE + len(self.room.code) + 4
-        self.room.code += (target - here & 0xFFFF_FFFF).to_bytes(4, "little")
-
     # --- islands ------------------------------------------------------------------------------------------
 
     def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
         """Two bytes are enough for a short jump to an island nearby, from where the long jump goes."""
         if insn.address in self._low or insn.address in self._mixed:
             return False
-        own = self._unit(code, offset)
+        own = self.trampolines.unit(code, offset)
         units = self._best_range(code, offset, own, _SHORT_JUMP) if own else None
         if units is None:
             return False
@@ -360,7 +233,7 @@ class Patcher:
         at = self._padding_near(code, after) or self._made_near(code, after, range(start, start + size))
         if at is None:
             return False
-        room = self._lay(units, low=False)
+        room = self.trampolines.lay(units, low=False)
         if room is None:
             return False
         island = code.base + at
@@ -381,7 +254,7 @@ class Patcher:
     def _ends_code(self, code: CodeMap, offset: int) -> bool:
         """Whether a proven instruction that nothing falls out of ends there."""
         previous = code.previous(offset)
-        unit = self._unit(code, previous) if previous is not None else None
+        unit = self.trampolines.unit(code, previous) if previous is not None else None
         return unit is not None and unit.ends and self._is_proven(unit.address)
 
     def _made_near(self, code: CodeMap, after: int, used: range) -> int | None:
@@ -390,7 +263,7 @@ class Patcher:
             if at in used or not code.is_reached(at) or self.is_covered(code.base + at):
                 continue
             units = self._victims(code, at, used)
-            room = self._lay(units, low=False) if units else None
+            room = self.trampolines.lay(units, low=False) if units else None
             if units and room is not None:
                 size, address = sum(unit.size for unit in units), units[0].address
                 jump = b"\xe9" + (room - address - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
@@ -407,7 +280,7 @@ class Patcher:
         while offset - at < 2 * _JUMP:
             if offset in used or (units and (units[-1].ends or not self._is_free(code, offset))):
                 return None
-            unit = self._unit(code, offset)
+            unit = self.trampolines.unit(code, offset)
             if unit is None or unit.sensitive or self.is_covered(code.base + offset):
                 return None
             units.append(unit)

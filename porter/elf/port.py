@@ -78,9 +78,9 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesse
         assert code, "a site is in code"
         decisions.append(_decide(site, surveyor.image, patcher, code, proof, guesses))
     progress("porting", len(survey.left), len(survey.left))
-    room = patcher.room
     patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
-    return Ported(surveyor.image, BinaryPort(bytes(room.code), tuple(room.places), patches), survey, decisions)
+    laid, places = bytes(patcher.trampolines.code), tuple(patcher.trampolines.places)
+    return Ported(surveyor.image, BinaryPort(laid, places, patches), survey, decisions)
 
 
 def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof, guesses: bool) -> Decision:

@@ -1,0 +1,148 @@
+"""The code that jumps in a kernel lead to: what stands for the instructions that have moved there.
+
+Where it is laid the kernel's addresses are noted, so that nobody needs to know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capstone import CsInsn, x86
+
+from hypercalls import layout
+from hypercalls.binary_port import HLT
+from porter.binary.code import CodeMap
+from porter.binary.image import Image
+from porter.binary.sensitive import is_far
+from porter.elf.encode import NO_RETURN, loads_stack_segment, replacement, safe_halt
+
+BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
+MOST_MOVED = 16  # instructions of one trampoline
+_MOST_UNITS = 100_000  # remembered
+_STI = 0xFB
+# Never moved: they tell the address at which they stand, or have no form with a wide displacement.
+_FIXED = frozenset(
+    (x86.X86_INS_LCALL, x86.X86_INS_LOOP, x86.X86_INS_LOOPE, x86.X86_INS_LOOPNE, x86.X86_INS_JECXZ,
+     x86.X86_INS_JCXZ, x86.X86_INS_INT3, x86.X86_INS_INT1, x86.X86_INS_INTO, x86.X86_INS_INT, x86.X86_INS_UD2,
+     x86.X86_INS_XBEGIN, x86.X86_INS_SYSENTER, x86.X86_INS_SYSCALL)
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An instruction of a range that moves: `code` stands for it, and where `relative` is set a displacement to that
+    address follows."""
+
+    address: int
+    size: int
+    code: bytes
+    relative: int | None = None
+    ends: bool = False  # nothing runs behind it
+    withholds: bool = False  # all traps, until the next instruction is over: so that must not be the jump back
+    sensitive: bool = False
+
+
+class Trampolines:
+    """Those of one image: their `code`, and `places`, the offsets in it of what stands for the kernel's addresses.
+
+    `barriers`: link addresses to which somebody may come. `is_sensitive` tells of one, `low` are those of code that
+    runs at its load address only.
+    """
+
+    def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool], low: set[int]) -> None:
+        self._image, self._barriers, self._is_sensitive, self._low = image, barriers, is_sensitive, low
+        self.code = bytearray()
+        self.places: list[tuple[int, int]] = []
+        self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
+
+    def _is_full(self, size: int) -> bool:
+        """Whether `size` more bytes are too many."""
+        full_places = (len(self.places) + MOST_MOVED) * 8 > layout.PLACES_SIZE
+        return full_places or len(self.code) + size > layout.TRAMPOLINES_SIZE
+
+    def unit(self, code: CodeMap, offset: int) -> Unit | None:
+        """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
+        address = code.base + offset
+        if address not in self._units:
+            if len(self._units) > _MOST_UNITS:
+                self._units.clear()
+            self._units[address] = self._make_unit(code, offset)
+        return self._units[address]
+
+    def _make_unit(self, code: CodeMap, offset: int) -> Unit | None:
+        insn = code.instruction(offset)
+        if insn is None or code.is_ambiguous(offset):
+            return None
+        if self._is_sensitive(insn.address):
+            if insn.id == x86.X86_INS_STI and code.data[offset + insn.size : offset + insn.size + 1] == HLT:
+                return self._safe_halt(code, offset, insn)
+            if insn.id == x86.X86_INS_HLT and offset and code.data[offset - 1] == _STI and code.is_reached(offset - 1):
+                return None  # without its `sti` it would miss the interrupt that it waits for
+            made = replacement(insn)
+            ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
+            return Unit(insn.address, insn.size, made, None, ends, loads_stack_segment(insn), True) if made else None
+        if x86.X86_GRP_CALL in insn.groups:
+            return self._call(insn)
+        if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
+            return None
+        if x86.X86_GRP_JUMP in insn.groups and insn.operands[0].type == x86.X86_OP_IMM:
+            if insn.prefix[2]:
+                return None
+            target, opcode = insn.operands[0].imm & 0xFFFF_FFFF, insn.opcode
+            if insn.id == x86.X86_INS_JMP:
+                return Unit(insn.address, insn.size, b"\xe9", target, ends=True)
+            condition = (opcode[1] if opcode[0] == 0x0F else opcode[0]) & 0xF
+            return Unit(insn.address, insn.size, bytes([0x0F, 0x80 | condition]), target)
+        ends = x86.X86_GRP_JUMP in insn.groups or x86.X86_GRP_RET in insn.groups
+        return Unit(insn.address, insn.size, bytes(insn.bytes), ends=ends)
+
+    def _call(self, insn: CsInsn) -> Unit | None:
+        """A call: the address behind it is pushed as it was, and the function comes back there, not here."""
+        operand, behind = insn.operands[0], insn.address + insn.size
+        if insn.id != x86.X86_INS_CALL or insn.prefix[2]:
+            return None
+        if insn.address in self._low:
+            behind = self._seen(behind, low=True)
+        push = b"\x68" + behind.to_bytes(4, "little")
+        if operand.type == x86.X86_OP_IMM:
+            return Unit(insn.address, insn.size, push + b"\xe9", operand.imm & 0xFFFF_FFFF, ends=True)
+        if operand.type == x86.X86_OP_REG and operand.reg != x86.X86_REG_ESP and insn.opcode[0] == 0xFF:
+            return Unit(insn.address, insn.size, push + bytes([0xFF, 0xE0 | insn.modrm & 7]), ends=True)
+        return None
+
+    def _safe_halt(self, code: CodeMap, offset: int, sti: CsInsn) -> Unit | None:
+        """`sti` and the `hlt` behind it as one; None where somebody comes to the `hlt` alone."""
+        halt = sti.address + sti.size
+        if halt in self._barriers or not code.is_reached(offset + sti.size):
+            return None
+        return Unit(sti.address, sti.size + 1, safe_halt(), sensitive=True)
+
+    def lay(self, units: list[Unit], low: bool) -> int | None:
+        """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to
+        it. None where there is no room."""
+        if self._is_full(sum(len(unit.code) + 4 for unit in units) + 16):
+            return None
+        named = BASE + len(self.code)
+        if low:
+            self.code += (named + 4).to_bytes(4, "little")
+        for unit in units:
+            self.places.append((len(self.code), self._seen(unit.address, low)))
+            self.code += unit.code
+            if unit.relative is not None:
+                self._displacement(self._seen(unit.relative, low))
+        if not units[-1].ends or units[-1].sensitive:  # a task that such a jump leaves goes on behind it
+            behind = self._seen(units[-1].address + units[-1].size, low)
+            self.places.append((len(self.code), behind))
+            self.code += b"\xe9"
+            self._displacement(behind)
+        return named
+
+    def _seen(self, address: int, low: bool) -> int:
+        """The address that the code has as it runs."""
+        physical = self._image.physical(address) if low else None
+        return address if physical is None else physical
+
+    def _displacement(self, target: int) -> None:
+        here = BASE + len(self.code) + 4
+        self.code += (target - here & 0xFFFF_FFFF).to_bytes(4, "little")
