@@ -1,10 +1,11 @@
 """Builds shuffled kernels, ports them, and runs them before and after: also as a command.
 
-    python -m tests.porter.elf.shuffle COUNT [FIRST-SEED]
+    python -m tests.porter.elf.shuffle COUNT [FIRST-SEED] [--pc]
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -28,7 +30,7 @@ from porter.elf.write import elf_file
 from tests.porter.elf.shuffled import shuffled
 
 _MIB = 1 << 20
-_SECONDS = 2.0  # for a run that takes milliseconds
+_SECONDS, _PC_SECONDS = 2.0, 60.0  # for a run that takes milliseconds, and one that starts an emulator
 _LINK = ("ld", "-m", "elf_i386", "-n", "-z", "noexecstack", "-Ttext=0x100000", "-Tdata=0x110000", "-e", "start")
 
 
@@ -45,9 +47,13 @@ class Collect(NoConsole):
 
 @dataclass
 class Result:
-    """What came of one seed: its kernel's sums, before and after, and what the port changed that it must not."""
+    """What came of one seed: its kernel's sums, before and after, and what the port changed that it must not.
+
+    `pc`: its sums on an emulated PC, unported; None where nobody asked.
+    """
 
     seed: int
+    pc: bytes | None
     before: bytes
     after: bytes
     spoilt: list[int]
@@ -58,7 +64,8 @@ class Result:
     @property
     def is_right(self) -> bool:
         """Where it is not sure of code, a port need not run the same, for it says so; it must never spoil data."""
-        return not self.spoilt and (self.before == self.after or self.missed > 0) and b"\n" in self.before
+        same = self.pc in (None, self.before) and (self.before == self.after or self.missed > 0)
+        return same and not self.spoilt and b"\n" in self.before
 
 
 def build(seed: int, folder: Path) -> tuple[Path, Path, list[tuple[int, int]]]:
@@ -97,14 +104,22 @@ def run(config: DomainConfig) -> bytes:
     return bytes(console.text)
 
 
+def run_on_pc(kernel: Path) -> bytes:
+    """What it prints on an emulated PC until it turns that off."""
+    command = ["qemu-system-i386", "-kernel", str(kernel), "-m", "16", "-serial", "stdio", "-display", "none",
+               "-nodefaults", "-no-reboot"]  # fmt: skip
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PC_SECONDS, check=True)
+    return done.stdout
+
+
 def spoilt(ported: Ported, data: list[tuple[int, int]]) -> list[int]:
     """Addresses of data that the port has changed."""
     return [patch.address for patch in ported.port.patches for start, end in data
             if patch.address < end and start < patch.end]  # fmt: skip
 
 
-def one(seed: int) -> Result:
-    """Build, run, port and run the kernel of a seed."""
+def one(seed: int, pc: bool = False) -> Result:
+    """Build, run, port and run the kernel of a seed; `pc`: also on an emulated PC."""
     with tempfile.TemporaryDirectory() as name:
         whole, bare, data = build(seed, Path(name))
         kernel = bare if seed % 2 else whole
@@ -117,25 +132,32 @@ def one(seed: int) -> Result:
         target = Path(name) / "ported.elf"
         target.write_bytes(elf_file(ported))
         after = run(DomainConfig(target, memory=16 * _MIB))
-        return Result(seed, before, after, spoilt(ported, data), len(decisions), decisions.count("ported"),
+        on_pc = run_on_pc(whole) if pc else None
+        return Result(seed, on_pc, before, after, spoilt(ported, data), len(decisions), decisions.count("ported"),
                       len(missed))  # fmt: skip
 
 
-def several(seeds: Iterable[int]) -> Iterator[Result]:
+def several(seeds: Iterable[int], pc: bool = False) -> Iterator[Result]:
     """The results of many seeds, by all processors."""
     with ProcessPoolExecutor() as pool:
-        yield from pool.map(one, seeds, chunksize=8)
+        yield from pool.map(partial(one, pc=pc), seeds, chunksize=8)
 
 
 def main() -> int:
     """Run as many kernels as asked; the status tells whether all were right."""
-    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    parser = argparse.ArgumentParser(description="Port kernels whose code is shuffled with data, and run them.")
+    parser.add_argument("count", type=int, help="how many")
+    parser.add_argument("first", type=int, nargs="?", default=1, help="the first one's seed")
+    parser.add_argument("--pc", action="store_true", help="also run them unported on an emulated PC")
+    options = parser.parse_args()
+    count, first = options.count, options.first
     wrong = sites = ported = unsure = 0
-    for result in several(range(first, first + count)):
+    for result in several(range(first, first + count), options.pc):
         sites, ported, unsure = sites + result.sites, ported + result.ported, unsure + (result.missed > 0)
         if not result.is_right:
             wrong += 1
-            print(f"seed {result.seed}: before {result.before!r}, after {result.after!r}, spoilt {result.spoilt}")
+            print(f"seed {result.seed}: on a PC {result.pc!r}, before {result.before!r}, after {result.after!r}, "
+                  f"spoilt {result.spoilt}")  # fmt: skip
     print(f"{count} kernels, {wrong} wrong, {unsure} not sure of all code; {ported:,} of {sites:,} sites ported")
     return wrong > 0
 
