@@ -196,15 +196,17 @@ class Discovery:
                 self._follow_if_code(address, Evidence.REFERENCE)
 
     def _pointers(self, region: Region, code: CodeMap | None = None) -> set[int]:
-        """Aligned words that may be addresses of code; in a region of `code` of those that are not known to be code."""
+        """Aligned words that may be addresses of code; in a region of `code` of those that are not known to be code, be
+        it 16-bit code."""
         low = min(region.base for region in self.image.code)
         high = max(region.end for region in self.image.code)
         first = -region.base % 4
         words = np.frombuffer(region.data, "<u4", max(len(region.data) - first, 0) // 4, first)
         near = (low <= words) & (words < high)
         if code is not None:
-            at = first + 4 * np.flatnonzero(near)
-            return set(words[(at[~code.covered(0, code.size)[at]] - first) // 4].tolist())
+            marks = np.frombuffer(code.evidence, np.uint8)
+            known = code.covered(0, code.size) | (marks == Evidence.REAL_MODE) | (marks == Evidence.AFTER_REAL_MODE)
+            near &= ~known[first : first + 4 * len(words) : 4]
         return set(words[near].tolist())
 
 
