@@ -16,9 +16,9 @@ Code that only a pointer or a label names is proven by what it does, all of it t
 * proven code stores its address in memory, as it does those of functions and tasks. This is the weakest; `guesses` has
   what rests on it.
 
-It must begin where a pointer, a label or unproven code leads, and what is seen ends where another one does: where code
-runs into what begins there, or into what others come to as well, that says nothing, for data in front of a function
-does so, too.
+It must begin where a pointer or a label leads, or unproven code, in step with the code in front, and what is seen ends
+where another one does: where code runs into what begins there, or into what others come to as well, that says nothing,
+for data in front of a function does so, too.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
 _DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
 _LEAPS, _LONGEST_LEAP = frozenset((*range(0x70, 0x80), 0xEB)), 2 + 0x7F  # Jcc and JMP by 8 bits, forwards
+_MOST_BETWEEN = 64  # bytes of what is not known to be code
 _STORE = 0xC7  # mov $imm32, memory
 
 
@@ -270,7 +271,7 @@ class Proof:
     def _vouches(self, start: int) -> bool:
         end = self._end(start)
         from_elsewhere = any(not start <= source < end for source in self._flow.sources.get(start, ()))
-        if start not in self._entries and not from_elsewhere:
+        if start not in self._entries and not (from_elsewhere and self._is_aligned(start)):
             return False
         found = self._operands(start)
         if not all(map(self._flow.map_at, found.targets)):
@@ -291,6 +292,24 @@ class Proof:
             self.guesses.add(start)
             return True
         return False
+
+    def _is_aligned(self, start: int) -> bool:
+        """Whether reading on from where known code ends comes to `start`, and not into an instruction around it.
+
+        What only unproven code leads to may be the end of an instruction, and run into the next one by chance.
+        """
+        code = self._flow.map_at(start)
+        if code is None:
+            return False
+        end = at = start - code.base
+        while at and end - at < _MOST_BETWEEN and code.covering(at - 1) is None:
+            at -= 1
+        while at < end:
+            size = code.decode(at)
+            if not size:
+                return False
+            at += size
+        return at == end
 
     def _operands(self, start: int) -> _Operands:
         """What is to be seen from `start` to where something else is known to begin."""
