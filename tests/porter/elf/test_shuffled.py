@@ -9,8 +9,8 @@ from tests.samples.kernels import have_pc
 
 pytestmark = pytest.mark.usefixtures("monitor")
 
-# Data that a pointer names, and that leads into code: to which only a leap in unknown bytes leads; into its middle; into
-# the middle of an instruction in front of a call.
+# Data that a pointer names, and that leads into code: to which only a leap in unknown bytes leads; into its middle;
+# into the middle of an instruction in front of a call.
 _ONCE_WRONG = (100287, 104159, 121037)
 
 
