@@ -141,15 +141,14 @@ class CodeMap:
     def covered(self, start: int, end: int) -> NDArray[np.bool_]:
         """Of each byte of [start, end) whether a reached instruction covers it."""
         low = max(start - MAX_INSTRUCTION + 1, 0)
-        marks = np.frombuffer(self.evidence, np.uint8, end - low, low)
-        reached = np.flatnonzero((marks != Evidence.NONE) & (marks < Evidence.DATA))
-        sizes = np.frombuffer(self.length, np.uint8, end - low, low)[reached]
+        reached = np.flatnonzero(self.reached(slice(low, end)))
+        sizes = np.frombuffer(self.length, np.uint8)[low:end][reached]
         found = np.zeros(end - low + MAX_INSTRUCTION, bool)
         for inside in range(MAX_INSTRUCTION):
             found[reached[sizes > inside] + inside] = True
         return found[start - low : end - low]
 
-    def reached(self, offsets: NDArray[Any]) -> NDArray[np.bool_]:
+    def reached(self, offsets: NDArray[Any] | slice) -> NDArray[np.bool_]:
         """Of each offset whether a reached instruction begins there."""
         marks = np.frombuffer(self.evidence, np.uint8)[offsets]
         found: NDArray[np.bool_] = (marks != Evidence.NONE) & (marks < Evidence.DATA)
@@ -157,7 +156,7 @@ class CodeMap:
 
     def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
         """Byte ranges of [start, end) that no reached instruction and no exclusion covers."""
-        taken = self.covered(start, end) | (np.frombuffer(self.evidence, np.uint8, end - start, start) != 0)
+        taken = self.covered(start, end) | (np.frombuffer(self.evidence, np.uint8)[start:end] != 0)
         edges = np.flatnonzero(np.diff(taken, prepend=True, append=True)) + start
         return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 

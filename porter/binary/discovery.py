@@ -200,8 +200,8 @@ class Discovery:
         it 16-bit code."""
         low = min(region.base for region in self.image.code)
         high = max(region.end for region in self.image.code)
-        first = -region.base % 4
-        words = np.frombuffer(region.data, "<u4", max(len(region.data) - first, 0) // 4, first)
+        first = region.first_aligned
+        words = region.words(first)
         near = (low <= words) & (words < high)
         if code is not None:
             marks = np.frombuffer(code.evidence, np.uint8)

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
+from numpy.typing import NDArray
 
 from debuginfo.damage import DAMAGE
 from porter.errors import PortError
@@ -68,6 +70,16 @@ class Region:
     @property
     def end(self) -> int:
         return self.base + len(self.data)
+
+    def words(self, first: int) -> NDArray[np.uint32]:
+        """The words of 32 bits from offset `first` on, as many as there are: of a small region, none."""
+        data = self.data[first:]
+        return np.frombuffer(data[: len(data) // 4 * 4], "<u4")
+
+    @property
+    def first_aligned(self) -> int:
+        """Offset of the first word that is aligned, as compilers align pointers."""
+        return -self.base % 4
 
     def __contains__(self, address: int) -> bool:
         return self.base <= address < self.end

@@ -77,6 +77,7 @@ class Trial:
         return True
 
     def _is_varied(self, seen: set[int]) -> bool:
+        """Whether instructions at these addresses begin with so many bytes as those of code do."""
         found = set()
         for address in seen:
             code = self._flow.map_at(address)

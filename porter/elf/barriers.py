@@ -42,8 +42,8 @@ def _pointers(flow: Flow) -> set[int]:
                    if shift and segment.virtual <= region.base < segment.virtual + segment.file_size]  # fmt: skip
     low, high = min(start for start, _, _ in ranges), max(end for _, end, _ in ranges)
     for region in image.regions:
-        first, code = -region.base % 4, flow.map_at(region.base)
-        words = np.frombuffer(region.data, "<u4", (len(region.data) - first) // 4, first)
+        first, code = region.first_aligned, flow.map_at(region.base)
+        words = region.words(first)
         near = np.flatnonzero((low <= words) & (words < high))
         if code is not None:
             near = near[~code.covered(0, code.size)[first + 4 * near]]
@@ -63,7 +63,7 @@ def relative_pointers(flow: Flow) -> set[int]:
         data = ~code.covered(0, code.size) if code else None
         places, targets = [], []
         for first in range(4):
-            words = np.frombuffer(region.data, "<u4", max(len(region.data) - first, 0) // 4, first)
+            words = region.words(first)
             stands = first + 4 * np.arange(len(words))
             named = stands + region.base + words & 0xFFFF_FFFF
             inside = np.zeros(len(words), bool)

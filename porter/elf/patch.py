@@ -83,12 +83,12 @@ class Patcher:
             return Choice("jump")
         if self._island(code, offset, insn):
             return Choice("island", why)
-        return self.trap(insn.address, code.data[offset : offset + 1], why)
+        return self.trap(code, offset, why)
 
-    def trap(self, address: int, first: bytes, why: str) -> Choice:
-        """Let the instruction at `address`, whose first byte is given, trap; `why` nothing better is done."""
-        if self._is_silent(address):
-            self._put(address, first, HLT)
+    def trap(self, code: CodeMap, offset: int, why: str) -> Choice:
+        """Let the sensitive instruction at `offset` trap; `why` nothing better is done."""
+        if self._is_silent(code.base + offset):
+            self._put(code.base + offset, code.data[offset : offset + 1], HLT)
         return Choice("trap", why)
 
     # --- patches ------------------------------------------------------------------------------------------

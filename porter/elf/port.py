@@ -12,6 +12,7 @@ from hypercalls.binary_port import BinaryPort, PortFormatError, from_note
 from porter.binary.code import CodeMap
 from porter.binary.image import Image
 from porter.binary.survey import Site, Survey, Surveyor
+from porter.catalogue import BY_KEY
 from porter.elf.barriers import barriers, entries, relative_pointers
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
@@ -20,7 +21,7 @@ from porter.errors import PortError
 
 # Classes of what tables of exceptions name because it may fault, and no kernel patches: where it faults, the kernel is
 # told where it was.
-_MAY_FAULT = frozenset(("segment loads", "far transfers", "MSRs"))
+_MAY_FAULT = frozenset(BY_KEY[row].group for row in ("pop-sreg", "iret", "rdmsr"))
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -84,27 +85,24 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesse
 
 
 def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof, guesses: bool) -> Decision:
+    proven, guess = proof.is_proven(site.address), ""
+    if not proven:
+        guess = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
+    elif proof.rests_on_guess(site.address):
+        guess = "only that its address is stored in memory says that this is code"
     if patcher.is_covered(site.address):
-        return Decision(site, "ported", Choice("jump", "with the instruction in front of it"))
-    guess = ""
-    if not proof.is_proven(site.address):
-        why = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
-        if guesses:
-            guess = f"a guess: {why}"
-        elif not site.traps:
-            return Decision(site, "refused", Choice("none", f"{why}; if it is, it runs silently wrong"))
-        else:
-            return Decision(site, "left", Choice("trap", f"{why}; if it is, it traps and is emulated"))
-    offset = site.address - code.base
-    if image.is_linked_below(site.address):
+        choice = Choice("jump", "with the instruction in front of it")
+    elif not (proven or guesses):
+        if not site.traps:
+            return Decision(site, "refused", Choice("none", f"{guess}; if it is, it runs silently wrong"))
+        return Decision(site, "left", Choice("trap", f"{guess}; if it is, it traps and is emulated"))
+    elif image.is_linked_below(site.address):
         why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
-        choice = patcher.trap(site.address, code.data[offset : offset + 1], why)
+        choice = patcher.trap(code, site.address - code.base, why)
     else:
-        choice = patcher.patch(code, offset)
-    if not guess and proof.rests_on_guess(site.address):
-        guess = "a guess: only that its address is stored in memory says that this is code"
+        choice = patcher.patch(code, site.address - code.base)
     if guess:
-        choice = Choice(choice.tactic, f"{choice.why}; {guess}" if choice.why else guess)
+        choice = Choice(choice.tactic, f"{choice.why}; a guess: {guess}" if choice.why else f"a guess: {guess}")
     return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from porter.binary import survey
 from porter.binary.image import load
 from porter.elf.port import port
 from tests.hypervisor.cli.commands import ring3
@@ -207,7 +208,7 @@ stack:
     subprocess.run(["strip", good], check=True)
     assert ring3("port", good, "-o", target, "--guesses").returncode == 0
     reasons = [site["reason"] for site in json.loads((tmp_path / "ported.elf.json").read_text())["sites"]]
-    assert any("a guess: nothing proves that this is code (found by: reference)" in reason for reason in reasons)
+    assert sum("a guess: nothing proves that this is code (found by: reference)" in reason for reason in reasons) == 4
     for arguments in ((target,), ("--port", "--guesses", good)):
         assert ring3("run", *arguments, "--timeout", "10").stdout == b"1", arguments
 
@@ -219,18 +220,37 @@ def test_guesses_are_about_binaries(count: Path, tmp_path: Path) -> None:
         assert run.returncode == 2 and word in run.stderr
 
 
+def patched(folder: Path, source: str) -> list[bytes]:
+    """What stood where the port of a kernel has put its jumps."""
+    folder.mkdir()
+    return [patch.before for patch in port(load(kernel(folder, source))).port.patches if not patch.traps]
+
+
 def test_what_tables_of_distances_name_is_not_covered(tmp_path: Path) -> None:
     """As those that a kernel patches itself by: the places stay where they are."""
     source = ("\t.globl start\n\t.type start, @function\nstart:\tcli\n.Lone:\tnopl 8(%eax)\n"
               "\tsti\n.Ltwo:\tnopl 8(%eax)\n1:\tjmp 1b\n")
     table = "\t.data\n\t.long .Lone - ., .Ltwo - .\n"
-    patches = {}
-    for name, text in (("with", source + table), ("without", source)):
-        (tmp_path / name).mkdir()
-        found = port(load(kernel(tmp_path / name, text)))
-        patches[name] = [patch for patch in found.port.patches if not patch.traps]
-    assert all(b"\x0f\x1f" in patch.before for patch in patches["without"]) and patches["without"]
-    assert not any(b"\x0f\x1f" in patch.before for patch in patches["with"])
+    without, named = patched(tmp_path / "without", source), patched(tmp_path / "with", source + table)
+    assert without and all(b"\x0f\x1f" in before for before in without)
+    assert not any(b"\x0f\x1f" in before for before in named)
+
+
+def test_what_tables_of_exceptions_name_is_covered(tmp_path: Path) -> None:
+    """Segment loads in a row, each of which may fault, are one patch all the same."""
+    source = ("\t.globl start\n\t.type start, @function\nstart:\tpopl %es\n.Lone:\tpopl %ds\n.Ltwo:\tpopl %ds\n"
+              "\tnopl 8(%eax)\n1:\tjmp 1b\n\t.data\n\t.long .Lone - ., .Ltwo - .\n")
+    (before,) = patched(tmp_path / "kernel", source)
+    assert before.startswith(b"\x07\x1f\x1f")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_data_of_a_few_bytes(tmp_path: Path, size: int) -> None:
+    """Where no aligned word fits, nothing is a pointer."""
+    script = "ENTRY(start) SECTIONS { . = 0x100000; .text : { *(.text) } .data 0x110001 : SUBALIGN(1) { *(.data) } }"
+    path = kernel(tmp_path, f"{CODE}\t.data\n\t.fill {size}, 1, 7\n", script=script)
+    assert [site.text for site in survey(path).left] == ["cli", "pushfd"]
+    assert [decision.site.text for decision in port(load(path)).decisions] == ["cli", "pushfd"]
 
 
 def test_segments_with_a_base(tmp_path: Path) -> None:
