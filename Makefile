@@ -1,7 +1,8 @@
 # Everything is done in .venv, from a fresh clone with Python 3.11+, a C compiler and make:
 #
 #   make demo          port and run the sample kernels, and show what they asked of the hypervisor
-#   make test          run the tests (PYTEST="-k vtlb -x" adds arguments)
+#   make test          run the tests, as many at a time as there are CPUs, up to four (PYTEST="-k vtlb -x" adds arguments,
+#                      -n 0 runs one at a time)
 #   make fuzz          port COUNT (100000) random assembly statements of SEED (a new one each time) and judge them;
 #                      give each device ACCESSES (1000000) random ones
 #   make bench         measure, against this host and (where installed) QEMU and user-mode Linux
@@ -29,8 +30,10 @@ all: $(VENV)/ring3
 demo: $(VENV)/ring3 monitor
 	sh sample_kernels/demo.sh
 
+# A file's tests share what is costly to make, so they stay together.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test: $(VENV)/test monitor
-	$(BIN)/python -m pytest -q $(PYTEST)
+	$(BIN)/python -m pytest -q $(PARALLEL) $(PYTEST)
 
 COUNT := 100000
 ACCESSES := 1000000
