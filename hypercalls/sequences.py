@@ -21,6 +21,7 @@ from hypercalls.table import by_name
 
 GENERAL = {"ax": 0, "cx": 1, "dx": 2, "bx": 3, "bp": 5, "si": 6, "di": 7}  # SP is no register of the macros
 SEGMENTS = {"es": 0, "cs": 1, "ss": 2, "ds": 3, "fs": 4, "gs": 5}
+_SEGMENT_NAMES = {number: name for name, number in SEGMENTS.items()}
 _DATA = ("ds", "es", "fs", "gs")
 _EAX, _ECX = 0, 1
 _CS_PREFIX, _SS_PREFIX, _WORD_PREFIX = b"\x2e", b"\x36", b"\x66"
@@ -66,6 +67,15 @@ class Sequence:
     reg: int = 0
     segment: int = 0
     size: int = 4
+
+    @property
+    def name(self) -> str:
+        """What the instruction does, as the hypercall is called that does the same."""
+        if self.action in (Action.LOAD, Action.POP):
+            return f"load_{_SEGMENT_NAMES[self.segment]}"
+        if self.action in (Action.STORE, Action.PUSH):
+            return f"store_{_SEGMENT_NAMES[self.segment]}"
+        return f"read_cr{self.segment}" if self.action is Action.READ_CR else self.action.name.lower()
 
     @property
     def code(self) -> bytes:

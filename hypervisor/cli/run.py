@@ -166,8 +166,8 @@ def configuration(options: argparse.Namespace) -> DomainConfig:
         raise RingError(f"--{'gdb-go' if options.gdb_go else 'break-on'} needs --gdb PORT")
     if options.guesses and not options.port:
         raise RingError("--guesses says how --port is to port; give both")
-    if options.port and (options.unported or options.coverage):
-        raise RingError(f"--port and --{'unported' if options.unported else 'coverage'} exclude each other")
+    if options.port and options.unported:
+        raise RingError("--port and --unported exclude each other")
     return DomainConfig(
         kernel=options.kernel,
         memory=parse_size(options.memory),
@@ -207,7 +207,7 @@ def _covered(config: DomainConfig, options: argparse.Namespace) -> tuple[DomainC
     """`config` with what --coverage asks for, and who writes it down."""
     if not options.coverage:
         return config, None
-    found = CountedSites(options.kernel, options.unported)
+    found = CountedSites(options.kernel, options.unported, config.port)
     collector = Collector(options.coverage, options.kernel, found.sites, found.describe)
     return replace(config, counted=tuple(found.sequences)), collector
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypercalls.binary_port import BinaryPort
 from hypervisor.coverage.collect import Site
 from hypervisor.coverage.format import Place
+from hypervisor.loaders.ported import read_port
 
 
 def traps(kernel: Path) -> tuple[tuple[int, int], ...]:
@@ -33,19 +34,30 @@ def binary_port(kernel: Path, guesses: bool) -> tuple[BinaryPort, int]:
 class CountedSites:
     """A kernel's sites for coverage: those that are ported, and those that are left to trap. Raises PortError.
 
-    `sites` are the places; `sequences` (guest-physical address, number in sequences.SEQUENCES) of the inline ones.
+    `sites` are the places; `sequences` (guest-physical address, number in sequences.SEQUENCES) of the inline ones that
+    are in the kernel itself, not in a binary port's trampolines.
     """
 
-    def __init__(self, kernel: Path, unported: bool) -> None:
-        """`unported`: those that do not trap by themselves are made to."""
+    def __init__(self, kernel: Path, unported: bool, port: BinaryPort | None) -> None:
+        """`unported`: those that do not trap by themselves are made to. `port`: what becomes of the kernel in memory.
+        """
         from debuginfo.inlines import Inlines
         from debuginfo.lines import Lines
         from debuginfo.units import Units
         from hypercalls.sequences import COUNTED, SEQUENCES
         from porter.binary import survey
         from porter.binary.image import load
+        from porter.elf.ported_file import survey_ported, with_port
 
-        found = survey(kernel, lines=False)  # of each place by `describe`, with what it was inlined into
+        # Lines are those of each place by `describe`, with what it was inlined into.
+        found = survey_ported(kernel, lines=False)
+        if found:
+            port = read_port(kernel)
+        else:
+            found = survey(kernel, lines=False)
+            if port:
+                found = with_port(found, port)
+        halted = {patch.address for patch in port.patches if patch.traps} if port else set()
         self._image = load(kernel)
         units = Units(self._image.elf)
         self._lines, self._inlines = Lines(units), Inlines(units)
@@ -56,11 +68,12 @@ class CountedSites:
             if one.gate is None:
                 if ported.physical is None or one.sequence is None or SEQUENCES[one.sequence].action not in COUNTED:
                     continue
-                self.sequences.append((ported.physical, one.sequence))
+                if port is None:
+                    self.sequences.append((ported.physical, one.sequence))
             form = "inline" if one.gate is None else "gate"
             self.sites.append(Site(self._place(ported.address, one.name, form), ported.physical))
         for left in found.left:
-            if left.traps or unported:
+            if left.traps or unported or left.address in halted:
                 self.sites.append(Site(self._place(left.address, left.text, "trap"), left.physical))
 
     def _place(self, address: int, operation: str, form: str) -> Place:

@@ -21,7 +21,9 @@ def heading(coverage: Coverage) -> str:
     total = forms(coverage)[-1]
     share = f" ({100 * total.ran / total.places:.1f} %)" if total.places else ""
     runs = f"{coverage.runs} run" + ("s" if coverage.runs != 1 else "")
-    return f"{coverage.kernel}: {total.ran:,} of {total.places:,} sites ran{share} in {runs}"
+    trapped = sum(place.form == "trap" and place.count > 0 for place in coverage.sites)
+    ported = f"; {100 * (1 - trapped / total.ran):.1f} % of these without a trap" if total.ran else ""
+    return f"{coverage.kernel}: {total.ran:,} of {total.places:,} sites ran{share} in {runs}{ported}"
 
 
 def notices(coverage: Coverage) -> list[str]:

@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypercalls import layout, sequences
-from hypercalls.binary_port import HLT
+from hypercalls.binary_port import HLT, BinaryPort
 from hypercalls.structs import TRACE_COVERAGE
 from hypervisor.errors import RingError
 from hypervisor.loaders.ported import put_port, read_port
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Place(NamedTuple):
-    """`entry` of the side table; 0: none."""
+    """`entry` of the side table; 0: none. Without `before`, nothing is replaced there."""
 
     physical: int
     before: bytes
@@ -39,13 +39,15 @@ def replace_code(domain: Domain) -> None:
     places += _ported(domain)
     for address, number in config.counted or ():
         code = sequences.SEQUENCES[number].code
-        places.append(_Place(address + distance, code, code[0] | (number + 1) << 8, sequences.covered(number)))
+        places.append(_Place(address + distance, code, _entry(number), sequences.covered(number)))
     if len(places) * 8 > layout.TRAPS_SIZE:
         raise RingError(f"{config.kernel} has {len(places)} instructions to replace, which are too many")
     places.sort()
     table = b"".join(struct.pack("<II", place.physical, place.entry) for place in places if place.entry)
     domain.shared.window(layout.TRAPS_OFFSET, layout.TRAPS_SIZE)[: len(table)] = table
     for place in places:
+        if not place.before:
+            continue
         if domain.memory.read(place.physical, len(place.before)) not in (place.before, place.after):
             raise RingError(
                 f"{config.kernel} is not loaded as its ELF program headers say, so its instructions cannot be "
@@ -57,16 +59,31 @@ def replace_code(domain: Domain) -> None:
         control.trace_mask |= 1 << TRACE_COVERAGE
 
 
+def _entry(number: int) -> int:
+    """What the side table has of a sequence that is counted."""
+    return sequences.SEQUENCES[number].code[0] | (number + 1) << 8
+
+
+def _counted(domain: Domain, port: BinaryPort) -> list[_Place]:
+    """What counts goes over the sequences in the trampolines; the side table knows them by their linear addresses."""
+    code, found = domain.shared.window(layout.TRAMPOLINES_FILE_OFFSET, len(port.code)), []
+    for offset, number in sequences.find_all(port.code):
+        if sequences.SEQUENCES[number].action in sequences.COUNTED:
+            over = sequences.covered(number)
+            code[offset : offset + len(over)] = over
+            found.append(_Place(layout.HOLE + layout.TRAMPOLINES_OFFSET + offset, b"", _entry(number), b""))
+    return found
+
+
 def _ported(domain: Domain) -> list[_Place]:
     """A binary port's patches, and what the instructions that are left to trap in them were."""
     config, distance = domain.config, domain.boot.image.distance
     port = config.port or read_port(config.kernel)
     if port is None:
         return []
-    if config.traps or config.counted is not None:
-        option = "--unported" if config.traps else "--coverage"
-        raise RingError(f"{config.kernel} was ported as a binary, which {option} cannot take; leave the option out, or "
-                        "give the kernel that it was made of")  # fmt: skip
+    if config.traps:
+        raise RingError(f"{config.kernel} was ported as a binary, which --unported cannot take; leave the option out, "
+                        "or give the kernel that it was made of")  # fmt: skip
 
     def physical(address: int) -> int:
         at = domain.symbols.loaded_at(address + distance)
@@ -76,6 +93,8 @@ def _ported(domain: Domain) -> list[_Place]:
 
     put_port(domain.shared, port, physical)
     found = []
+    if config.counted is not None:
+        found = _counted(domain, port)
     for patch in port.patches:
         at = physical(patch.address)
         found.append(_Place(at, patch.before, 0, patch.after))

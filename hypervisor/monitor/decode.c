@@ -188,6 +188,8 @@ uint32_t replaced_at(uint32_t linear)
 
 	if (!control.trap_count)
 		return 0;
+	if (in_trampolines(linear))
+		return vcpu.cpl < 3 ? pair_find(TRAPS_OFFSET, TRAPS_SIZE, control.trap_count, linear) : 0;
 	if (!translate(linear, 0, &to)) {
 		machine.fault = keep;
 		return 0;

@@ -235,6 +235,7 @@ void patches_follow_code_segment(void);
 uint32_t pair_find(uint64_t table, uint32_t size, uint32_t count, uint64_t key);
 uint32_t original_eip(uint32_t eip);
 uint32_t trampoline_eip(uint32_t eip);
+bool in_trampolines(uint32_t eip);
 void take_trampoline_jumps(void);
 const uint8_t *hole_bytes(uint32_t offset, uint32_t size);
 uint32_t replaced_at(uint32_t linear);

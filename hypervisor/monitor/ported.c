@@ -62,7 +62,7 @@ uint32_t original_eip(uint32_t eip)
 	return original ? original : eip;
 }
 
-static bool in_trampolines(uint32_t eip) { return eip - HOLE - TRAMPOLINES_OFFSET < TRAMPOLINES_SIZE; }
+bool in_trampolines(uint32_t eip) { return eip - HOLE - TRAMPOLINES_OFFSET < TRAMPOLINES_SIZE; }
 
 static bool take_jump(void)
 {

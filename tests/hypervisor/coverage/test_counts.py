@@ -111,6 +111,24 @@ def test_an_unported_kernel(sample_kernel: Callable[..., Path], tmp_path: Path) 
     assert {place.form for place in coverage.elsewhere if place.ring == 0} <= {"trap"}
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_binary_port(sample_kernel: Callable[..., Path], tmp_path: Path, in_memory: bool) -> None:
+    """Trampolines count as what they stand for, where that is, and what was left to trap does, too."""
+    path, kernel = tmp_path / "coverage.json", sample_kernel("count", ported=False)
+    options: tuple[str | Path, ...] = ("--port",)
+    if not in_memory:
+        assert ring3("port", kernel, "-o", tmp_path / "ported").returncode == 1
+        kernel, options = tmp_path / "ported", ()
+    run = ring3("run", kernel, *options, "--coverage", path)
+    assert run.returncode == 0, run.stderr
+    coverage, (gates, inline) = load(path), own_accounts(run.stdout.decode())
+    assert len(gates) == 23 and len(inline) == 11
+    assert gates.pop(("breakpoints", "int")) == 11  # INT3 needs no port: it raises its exception by itself
+    assert agrees(accounts(coverage.sites, "gate"), gates)
+    assert agrees(accounts(coverage.sites, "inline"), inline)
+    assert {place.form for place in coverage.elsewhere if place.ring == 0} <= {"trap"}
+
+
 def test_what_trapped_feeds_the_porter(sample_kernel: Callable[..., Path], tmp_path: Path) -> None:
     path, report = tmp_path / "coverage.json", tmp_path / "report.json"
     assert ring3("run", sample_kernel("count", ported=False), "--unported", "--coverage", path).returncode == 0
