@@ -6,7 +6,10 @@ pointer to them: a word in memory, or an immediate, by link or by load address, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
@@ -15,26 +18,36 @@ from porter.binary.opcodes import action_of, displacement
 _TABLE_STEP = 16  # bytes from one relative pointer of a table to the next, at most
 
 
-def barriers(flow: Flow, entries: set[int]) -> set[int]:
-    """Link addresses at which a patch may begin, but which it may not cover otherwise; `entries` among them."""
-    found = set(flow.sources) | entries
-    for code in flow.maps:
-        found |= _swept(code)
-    return found
+@dataclass(frozen=True)
+class Barriers:
+    """Link addresses at which a patch may begin, but which it may not cover otherwise.
+
+    `named`: those to which others may come than the branches in `flow`. `kept`: what is there does not move.
+    """
+
+    all: set[int]
+    named: set[int]
+    kept: set[int]
 
 
-def entries(flow: Flow) -> set[int]:
-    """Link addresses that the program, or its symbols, name."""
-    found = {*flow.references, *(symbol.address for symbol in flow.image.symbols), *_pointers(flow)}
+def barriers(flow: Flow, entries: set[int], kept: set[int]) -> Barriers:
+    """All barriers, `entries` and `kept` among them."""
+    named = entries.union(kept, *map(_swept, flow.maps))
+    return Barriers(named | set(flow.sources), named, kept)
+
+
+def entries(flow: Flow, words: dict[int, int]) -> set[int]:
+    """Link addresses that the program, or its symbols, name; `words` are its `pointers`."""
+    found = {*flow.references, *(symbol.address for symbol in flow.image.symbols), *words.values()}
     if flow.image.entry is not None:
         found.add(flow.image.entry)
     return found
 
 
-def _pointers(flow: Flow) -> set[int]:
-    """Words in memory that could be addresses of code, aligned as compilers align them. Of instructions' own bytes
-    `flow` has told."""
-    image, found = flow.image, set[int]()
+def pointers(flow: Flow) -> dict[int, int]:
+    """Words in memory that could be addresses of code, aligned as compilers align them: where they stand, and the link
+    address that they name. Of instructions' own bytes `flow` has told."""
+    image, found = flow.image, dict[int, int]()
     ranges = [(region.base, region.end, 0) for region in image.code]
     for segment in image.segments:
         shift = segment.virtual - segment.physical
@@ -47,21 +60,23 @@ def _pointers(flow: Flow) -> set[int]:
         near = np.flatnonzero((low <= words) & (words < high))
         if code is not None:
             near = near[~code.covered(0, code.size)[first + 4 * near]]
-        named = words[near].astype(np.int64)
+        named, stands = words[near].astype(np.int64), region.base + first + 4 * near
         for start, end, shift in ranges:
-            found.update((named[(start <= named) & (named < end)] + shift).tolist())
+            inside = (start <= named) & (named < end)
+            found.update(zip(stands[inside].tolist(), (named[inside] + shift).tolist(), strict=True))
     return found
 
 
 def relative_pointers(flow: Flow) -> set[int]:
     """Instructions that words in memory name that count from where they stand, as tables of exceptions and of places
-    that a kernel patches itself have them, packed or not. One word alone says nothing: small numbers in data near code
-    look so, too."""
+    that a kernel patches itself have them, packed or not. Three in a row, at equal distances, make a table; fewer say
+    nothing, for numbers in data near code look so, too, and nor do those that are all the same or all name one place,
+    as code in rows has them that nobody has read."""
     found = set[int]()
     for region in flow.image.regions:
         code = flow.map_at(region.base)
         data = ~code.covered(0, code.size) if code else None
-        places, targets = [], []
+        named_at = np.zeros(len(region.data), np.int64)
         for first in range(4):
             words = region.words(first)
             stands = first + 4 * np.arange(len(words))
@@ -72,11 +87,21 @@ def relative_pointers(flow: Flow) -> set[int]:
                 inside[near] = other.reached(named[near] - other.base)
             if data is not None:
                 inside &= data[stands]
-            places.append(stands[inside])
-            targets.append(named[inside])
-        order = np.argsort(place := np.concatenate(places))
-        alone = np.diff(place[order], prepend=-_TABLE_STEP, append=len(region.data) + _TABLE_STEP) > _TABLE_STEP
-        found.update(np.concatenate(targets)[order][~(alone[:-1] & alone[1:])].tolist())
+            named_at[stands[inside]] = named[inside]
+        found.update(named_at[_in_rows(named_at)].tolist())
+    return found
+
+
+def _in_rows(named: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of those that are set belong to three at equal distances, of different words that name different places."""
+    found = np.zeros(len(named), bool)
+    for step in range(4, _TABLE_STEP + 1):
+        one, two, three = named[: -2 * step], named[step:-step], named[2 * step :]
+        row = (one != 0) & (two != 0) & (three != 0)
+        for alike in (0, step):
+            row &= (two - one != alike) | (three - two != alike)
+        for first in (0, step, 2 * step):
+            found[first : first + len(row)] |= row
     return found
 
 

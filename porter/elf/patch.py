@@ -7,6 +7,8 @@ trampoline with them. Tactics, the first that fits:
 ``jump``       over it and whole instructions behind it, or before it, to which nobody comes otherwise
 ``island``     two bytes: a short jump to padding nearby that has room for the long one, or to room that is made by
                moving other instructions
+``redirect``   as ``jump``, over instructions to which others branch: those branches lead to the trampoline then, where
+               they stand, if they are long, or from trampolines of their own
 ``trap``       HLT over its first byte, or as it is where it traps by itself
 
 Code that runs at its load address takes an indirect jump, which is longer, but means the same wherever it stands.
@@ -14,7 +16,7 @@ Code that runs at its load address takes an indirect jump, which is longer, but 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from capstone import CsInsn
@@ -22,7 +24,9 @@ from capstone import CsInsn
 from hypercalls.binary_port import HLT, Patch
 from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
+from porter.binary.flow import Flow
 from porter.binary.image import Image
+from porter.elf.barriers import Barriers
 from porter.elf.encode import IN_PLACE
 from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit
 
@@ -47,23 +51,28 @@ def _is_fill(insn: CsInsn) -> bool:
     return any(code) and is_padding(code, insn.insn_name())
 
 
+def _nobody(_address: int) -> bool:
+    return False
+
+
 def _weight(units: list[Unit]) -> int:
     """How little is gained: each instruction that moves costs, each sensitive one needs no jump of its own."""
     return len(units) - 4 * sum(unit.sensitive for unit in units)
 
 
 class Patcher:
-    """Finds places for jumps in one image. No patch covers one of `barriers` but with its beginning, and what is at one
-    of `kept` only moves where it is what the patch is for. `is_sensitive`, `is_silent` (wrong without a trap) and
-    `is_proven` tell of a link address."""
+    """Finds places for jumps in one image. No patch covers one of `barriers` but with its beginning, or where nothing
+    but branches that can be redirected lead there; what is at one of `barriers.kept` only moves where it is what the
+    patch is for. `is_sensitive`, `is_silent` (wrong without a trap) and `is_proven` tell of a link address."""
 
-    def __init__(self, image: Image, barriers: set[int], kept: set[int], is_sensitive: Callable[[int], bool],
+    def __init__(self, image: Image, flow: Flow, barriers: Barriers, is_sensitive: Callable[[int], bool],
                  is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int],
                  mixed: set[int]) -> None:  # fmt: skip
-        self._barriers, self._kept = barriers, kept
+        self._flow = flow
+        self._barriers, self._named, self._kept = barriers.all, barriers.named, barriers.kept
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
         self._low, self._mixed = low, mixed
-        self.trampolines = Trampolines(image, barriers, is_sensitive, low)
+        self.trampolines = Trampolines(image, barriers.all, is_sensitive, low)
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
 
@@ -83,6 +92,8 @@ class Patcher:
             return Choice("jump")
         if self._island(code, offset, insn):
             return Choice("island", why)
+        if self._redirect(code, offset, insn):
+            return Choice("redirect", why)
         return self.trap(code, offset, why)
 
     def trap(self, code: CodeMap, offset: int, why: str) -> Choice:
@@ -111,27 +122,38 @@ class Patcher:
         best = self._best_range(code, offset, own, need)
         if best is None:
             return f"no {need} bytes around it that nobody comes into"
-        start, end = best[0].address, best[-1].address + best[-1].size
         room = self.trampolines.lay(best, low)
         if room is None:
             return "the trampolines' space is full"
-        pad = max(need - (end - start), 0)
-        size = end - start + pad
+        self._put_jump(best, room, low)
+        return ""
+
+    def _put_jump(self, units: list[Unit], room: int, low: bool) -> None:
+        """Put a jump to `room` over the instructions that have moved."""
+        code, need = self._flow.map_at(units[0].address), _LOW_JUMP if low else _JUMP
+        assert code, "they are code"
+        start, end = units[0].address, units[-1].address + units[-1].size
+        size = max(need, end - start)
         before = code.data[start - code.base : start - code.base + size]
         jump = (b"\x2e\xff\x25" + room.to_bytes(4, "little") if low
                 else b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little"))  # fmt: skip
         self._put(start, before, jump + bytes(code.data[start - code.base + need : end - code.base]))
-        return ""
 
     def _best_range(self, code: CodeMap, offset: int, own: Unit, need: int) -> list[Unit] | None:
         """The instructions with the one at `offset` in them that a jump of `need` bytes fits over, and that cost least;
         None where it fits nowhere."""
-        best: list[Unit] | None = None
         alone = not self._has_sensitive_neighbour(code, offset, own)
+        return min(self._ranges(code, offset, own, need, _nobody, alone), key=_weight, default=None)
+
+    def _ranges(self, code: CodeMap, offset: int, own: Unit, need: int, may_pass: Callable[[int], bool],
+                shortest: bool) -> Iterator[list[Unit]]:  # fmt: skip
+        """Instructions in a row with the one at `offset` in them that a jump of `need` bytes fits over. `may_pass`
+        tells of barriers that count for nothing; with `shortest`, none that has more instructions than another."""
+        fewest = _MOST_NEIGHBOURS + 1
         for before in range(_MOST_NEIGHBOURS):
-            if alone and best is not None and before + 1 >= len(best):
-                break  # no other range has fewer instructions
-            units = self._behind(code, offset, own, before)
+            if shortest and before + 1 >= fewest:
+                break
+            units = self._behind(code, offset, own, before, may_pass)
             if units is None:
                 break
             first = units[0].address
@@ -142,19 +164,18 @@ class Patcher:
                 length = units[-1].address + units[-1].size - first
                 if length >= need or (units[-1].ends and self._is_padded(code, at, need - length)):
                     one_place = not units[-1].withholds and (first in self._low) == (own.address in self._low)
-                    if one_place and not self._is_entered(first, max(length, need)):
-                        if best is None or _weight(units) < _weight(best):
-                            best = units
-                        if alone:
+                    if one_place and not self._is_entered(first, max(length, need), may_pass):
+                        fewest = min(fewest, len(units))
+                        yield units
+                        if shortest:
                             break
-                if units[-1].ends or not self._is_free(code, at):
+                if units[-1].ends or not self._is_free(code, at, may_pass):
                     break
                 unit = self.trampolines.unit(code, at)
                 if unit is None:
                     break
                 units = [*units, unit]
                 at += unit.size
-        return best
 
     def _has_sensitive_neighbour(self, code: CodeMap, offset: int, own: Unit) -> bool:
         """Whether any instruction is sensitive that may come into one range with that at `offset`."""
@@ -174,11 +195,12 @@ class Patcher:
                 return True
         return False
 
-    def _behind(self, code: CodeMap, offset: int, own: Unit, count: int) -> list[Unit] | None:
+    def _behind(self, code: CodeMap, offset: int, own: Unit, count: int,
+                may_pass: Callable[[int], bool]) -> list[Unit] | None:  # fmt: skip
         """The instruction and `count` in front of it that may move with it; None where there are not so many."""
         units, at = [own], offset
         for _ in range(count):
-            if not self._is_free(code, at):
+            if not self._is_free(code, at, may_pass):
                 return None
             previous = code.previous(at)
             unit = self.trampolines.unit(code, previous) if previous is not None else None
@@ -190,18 +212,18 @@ class Patcher:
             at = unit.address - code.base
         return units
 
-    def _is_free(self, code: CodeMap, offset: int) -> bool:
+    def _is_free(self, code: CodeMap, offset: int, may_pass: Callable[[int], bool]) -> bool:
         """Whether an instruction begins there that nobody comes to but from the one in front of it."""
         if not 0 <= offset < code.size:
             return False
         address = code.base + offset
         size = code.length[offset]
-        return (code.is_reached(offset) and not self.is_covered(address)
-                and not any(at in self._barriers for at in range(address, address + size)))  # fmt: skip
+        free = code.is_reached(offset) and not self.is_covered(address)
+        return free and not any(at in self._barriers and not may_pass(at) for at in range(address, address + size))
 
-    def _is_entered(self, address: int, size: int) -> bool:
+    def _is_entered(self, address: int, size: int, may_pass: Callable[[int], bool]) -> bool:
         """Whether somebody may come into the middle of these bytes."""
-        return any(at in self._barriers for at in range(address + 1, address + size))
+        return any(at in self._barriers and not may_pass(at) for at in range(address + 1, address + size))
 
     def _is_padded(self, code: CodeMap, offset: int, size: int) -> bool:
         """Whether `size` bytes behind the end of some code are what compilers fill up with, and nobody runs them."""
@@ -216,6 +238,81 @@ class Patcher:
                 return False
             at += insn.size
         return True
+
+    # --- redirected branches ------------------------------------------------------------------------------
+
+    def _redirect(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
+        """A jump over the instruction and neighbours to which branches lead, all of which can be led elsewhere."""
+        if insn.address in self._low or insn.address in self._mixed:
+            return False
+        own = self.trampolines.unit(code, offset)
+        if own is None:
+            return False
+        ranges = self._ranges(code, offset, own, _JUMP, self._is_only_branched_to, shortest=False)
+        return any(map(self._redirect_around, sorted(ranges, key=_weight)))
+
+    def _redirect_around(self, units: list[Unit]) -> bool:
+        """Put a jump over `units`, if all branches into them can be led elsewhere."""
+        start, end = units[0].address, units[-1].address + units[-1].size
+        entered = [at for at in range(start + 1, end) if at in self._barriers]
+        taken, long, moved = set(range(start, max(end, start + _JUMP))), dict[int, Unit](), list[list[Unit]]()
+        for source in {source for at in entered for source in self._flow.sources[at]}:
+            if source in taken or self.is_covered(source):
+                continue  # it is or will be in a trampoline
+            unit = self._unit_at(source)
+            if unit is None:
+                return False
+            if unit.size > _JUMP or (unit.size == _JUMP and unit.code[-1:] == b"\xe9"):
+                mine = range(source, source + unit.size)
+                long[source] = unit
+            else:
+                others = self._jump_over_branch(source, unit)
+                if others is None:
+                    return False
+                mine = range(others[0].address, max(others[-1].address + others[-1].size, others[0].address + _JUMP))
+                moved.append(others)
+            if not taken.isdisjoint(mine):
+                return False
+            taken.update(mine)
+        if not self.trampolines.has_room(units, *moved):
+            return False
+        for each in (units, *moved):
+            room = self.trampolines.lay(each, low=False)
+            assert room is not None, "there was room for all"
+            self._put_jump(each, room, low=False)
+        places = {at: self.trampolines.move(at) for at in entered}
+        for source, unit in long.items():
+            assert unit.relative is not None
+            self._lead(source, unit.size, places[unit.relative])
+        return True
+
+    def _is_only_branched_to(self, address: int) -> bool:
+        """Whether nothing but direct branches, which may be changed, leads to a barrier."""
+        if address in self._named:
+            return False
+        return all(self._is_branch_to(source, address) for source in self._flow.sources.get(address, ()))
+
+    def _is_branch_to(self, source: int, address: int) -> bool:
+        if source in self._kept or source in self._low or source in self._mixed or not self._is_proven(source):
+            return False
+        unit = self._unit_at(source)
+        return unit is not None and unit.relative == address
+
+    def _unit_at(self, address: int) -> Unit | None:
+        code = self._flow.map_at(address)
+        return self.trampolines.unit(code, address - code.base) if code else None
+
+    def _jump_over_branch(self, source: int, unit: Unit) -> list[Unit] | None:
+        """The instructions that move with a short branch; None where there is no room for a jump."""
+        code = self._flow.map_at(source)
+        return self._best_range(code, source - code.base, unit, _JUMP) if code else None
+
+    def _lead(self, branch: int, size: int, target: int) -> None:
+        """Change the displacement of a long branch in place."""
+        code = self._flow.map_at(branch)
+        assert code, "it is one of the flow's"
+        before = bytes(code.data[branch - code.base : branch - code.base + size])
+        self._put(branch, before, before[:-4] + (target - branch - size & 0xFFFF_FFFF).to_bytes(4, "little"))
 
     # --- islands ------------------------------------------------------------------------------------------
 
@@ -278,11 +375,11 @@ class Patcher:
         if not self._is_proven(first) or first in self._low or first in self._mixed or first in self._kept:
             return None
         while offset - at < 2 * _JUMP:
-            if offset in used or (units and (units[-1].ends or not self._is_free(code, offset))):
+            if offset in used or (units and (units[-1].ends or not self._is_free(code, offset, _nobody))):
                 return None
             unit = self.trampolines.unit(code, offset)
             if unit is None or unit.sensitive or self.is_covered(code.base + offset):
                 return None
             units.append(unit)
             offset += unit.size
-        return None if self._is_entered(first, offset - at) else units
+        return None if self._is_entered(first, offset - at, _nobody) else units

@@ -13,7 +13,7 @@ from porter.binary.code import CodeMap
 from porter.binary.image import Image
 from porter.binary.survey import Site, Survey, Surveyor
 from porter.catalogue import BY_KEY
-from porter.elf.barriers import barriers, entries, relative_pointers
+from porter.elf.barriers import barriers, entries, pointers, relative_pointers
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
 from porter.elf.proof import Proof
@@ -63,14 +63,15 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesse
         raise PortError(f"{image.path}: already ported, from its source ({len(survey.replaced)} "
                         "replacements); run it as it is")
     flow = surveyor.discovery.flow
-    entered = entries(flow)
-    proof = Proof(flow, entered)
+    words = pointers(flow)
+    entered = entries(flow, words)
+    proof = Proof(flow, entered, words)
     low = LowCode(flow, proof)
     sensitive = {site.address for site in survey.left}
     silent = {site.address for site in survey.left if not site.traps}
     is_code = flow.is_reached if guesses else proof.is_proven
     kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
-    patcher = Patcher(surveyor.image, barriers(flow, entered) | kept, kept, sensitive.__contains__,
+    patcher = Patcher(surveyor.image, flow, barriers(flow, entered, kept), sensitive.__contains__,
                       silent.__contains__, is_code, low.only, low.mixed)
     decisions: list[Decision] = []
     for number, site in enumerate(survey.left):
@@ -89,7 +90,7 @@ def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Pr
     if not proven:
         guess = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
     elif proof.rests_on_guess(site.address):
-        guess = "only that its address is stored in memory says that this is code"
+        guess = "only that its address is stored in memory, or stands in a table, says that this is code"
     if patcher.is_covered(site.address):
         choice = Choice("jump", "with the instruction in front of it")
     elif not (proven or guesses):

@@ -13,8 +13,11 @@ Code that only a pointer or a label names is proven by what it does, all of it t
 * it calls or jumps, by a displacement of 32 bits, to the beginning of a proven instruction, which data hits by chance
   in one of many millions of cases;
 * proven code has its address, and it has that of a variable;
-* proven code stores its address in memory, as it does those of functions and tasks. This is the weakest; `guesses` has
-  what rests on it.
+* proven code stores its address in memory, as it does those of functions and tasks;
+* its address stands in memory beside that of proven code, as in tables of functions, it begins as functions do that
+  make a frame, and ends where that is undone.
+
+The last two are the weakest; `guesses` has what rests on them.
 
 It must begin where a pointer or a label leads, or unproven code, in step with the code in front, and what is seen ends
 where another one does: where code runs into what begins there, or into what others come to as well, that says nothing,
@@ -31,36 +34,41 @@ from dataclasses import dataclass, field
 from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
-from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of, displacement
+from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of
+from porter.elf.steps import Steps, is_indirect_jump, target_of
 
-_NO_FALL = frozenset(
-    (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
-)
-_COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
-_DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
 _LEAPS, _LONGEST_LEAP = frozenset((*range(0x70, 0x80), 0xEB)), 2 + 0x7F  # Jcc and JMP by 8 bits, forwards
+_MOST_FILL = 3  # instructions behind a call that fill up to where the next code begins
 _MOST_BETWEEN = 64  # bytes of what is not known to be code
 _STORE = 0xC7  # mov $imm32, memory
+_FRAMES = (b"\x55\x89\xe5", b"\x55\x8b\xec")  # push %ebp; mov %esp, %ebp
+_UNFRAMES = b"\x5d\xc9"  # pop %ebp; leave
+_MOST_BEHIND_UNFRAME = 2  # instructions
 
 
 @dataclass
 class _Operands:
     """Of some code: the targets of its displacements of 32 bits, whether it names a variable, and whether it runs into
-    something else; `shared` are the places that others than itself come to."""
+    something else; `shared` are the places that others than itself come to, `returns` its returns."""
 
     targets: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
+    returns: set[int] = field(default_factory=set)
     variables: bool = False
     runs_on: bool = False
 
 
 class Proof:
-    """Answers for one image whose code was found by `flow`; `entries` are addresses that symbols and pointers name."""
+    """Answers for one image whose code was found by `flow`; `entries` are addresses that symbols and pointers name,
+    `words` those pointers that stand in data (``barriers``)."""
 
-    def __init__(self, flow: Flow, entries: set[int]) -> None:
-        self._flow, self._entries = flow, entries
+    def __init__(self, flow: Flow, entries: set[int], words: dict[int, int]) -> None:
+        self._flow, self._entries, self._steps = flow, entries, Steps(flow)
         self._sorted_entries = sorted(entries)
+        self._words, self._words_of = words, dict[int, list[int]]()
+        for at, named in words.items():
+            self._words_of.setdefault(named, []).append(at)
         self._cases: dict[int, list[int]] = {}
         for target, sources in flow.sources.items():
             for source in sources:
@@ -76,7 +84,6 @@ class Proof:
         self._rooted = {code.base: bytearray(code.size) for code in flow.maps}  # 1 where an instruction is
         self._proven: dict[int, bool] = {}
         self._corroborated: dict[int, bool] = {}
-        self._returns: dict[int, bool] = {}
         self._questions = 0  # that may still be asked
         self._asking = 0  # how many questions the present one has come from
         self._follow_roots()
@@ -104,46 +111,18 @@ class Proof:
         pending, seen = list(starts), set[int]()
         while pending:
             address = pending.pop()
-            code = self._reached(address)
+            code = self._steps.reached(address)
             if address in seen or code is None:
                 continue
             seen.add(address)
             offset = address - code.base
             action, _ = action_of(code.data, offset, code.length[offset])
-            target = self._target(code, offset, action)
+            target = target_of(code, offset, action)
             if target is not None:
                 pending.append(target)
-            if self._falls_through(code, offset):
+            if self._steps.falls_through(code, offset):
                 pending.append(address + code.length[offset])
         return seen
-
-    # --- instructions ---------------------------------------------------------------------------------------
-
-    def _reached(self, address: int) -> CodeMap | None:
-        """The code that holds the reached instruction at `address`; None where there is none."""
-        code = self._flow.map_at(address)
-        return code if code and code.is_reached(address - code.base) else None
-
-    @staticmethod
-    def _target(code: CodeMap, offset: int, action: Action) -> int | None:
-        after = offset + code.length[offset]
-        by = displacement(code.data, after, action)
-        return None if by is None else (code.base + after + by) & 0xFFFF_FFFF
-
-    @staticmethod
-    def _is_indirect_jump(code: CodeMap, action: Action, opcode: int) -> bool:
-        return action is Action.GROUP5 and code.data[opcode + 1] >> 3 & 7 in (4, 5)
-
-    def _falls_through(self, code: CodeMap, offset: int) -> bool:
-        action, at = action_of(code.data, offset, code.length[offset])
-        if action is Action.PLAIN:
-            return True
-        if action in _NO_FALL or self._is_indirect_jump(code, action, at):
-            return False
-        if action is not Action.CALL:
-            return True
-        target = self._target(code, offset, action)
-        return target is None or self.comes_back(target)
 
     # --- ways that lead to an instruction -----------------------------------------------------------------
 
@@ -158,7 +137,7 @@ class Proof:
         if code is None:
             return
         for start in code.ending_at(address - code.base):
-            if self._falls_through(code, start):
+            if self._steps.falls_through(code, start):
                 yield code.base + start
 
     def _is_rooted(self, address: int) -> bool:
@@ -182,10 +161,10 @@ class Proof:
             action, _ = action_of(data, offset, length[offset])
             pending += self._cases.get(base + offset, ())
             if action is not Action.PLAIN:
-                target = self._target(code, offset, action)
+                target = target_of(code, offset, action)
                 if target is not None:
                     pending.append(target)
-                if not self._falls_through(code, offset):
+                if not self._steps.falls_through(code, offset):
                     return
             offset += length[offset]
             if offset >= code.size:
@@ -206,51 +185,6 @@ class Proof:
                     pending.append(one)
         if not self._asking:
             self._proven.update(dict.fromkeys(seen, False))
-
-    # --- functions that come back -------------------------------------------------------------------------
-
-    def comes_back(self, function: int, depth: int = 0) -> bool:
-        """Whether some way through the function at this address leads to a return, or to where nobody can tell."""
-        known = self._returns.get(function)
-        if known is not None:
-            return known
-        if depth > _DEPTH_LIMIT:
-            return True  # those that never do are wrapped a few times, not so often
-        self._returns[function] = False  # while it is looked at: a way that comes by here again proves nothing
-        found = self._finds_return(function, depth)
-        self._returns[function] = found
-        return found
-
-    def _finds_return(self, function: int, depth: int) -> bool:
-        pending, seen = [function], {function}
-
-        def visit(address: int) -> None:
-            if address not in seen:
-                seen.add(address)
-                pending.append(address)
-
-        while pending:
-            address = pending.pop()
-            code = self._reached(address)
-            if code is None:
-                return True  # elsewhere: nobody can tell
-            offset = address - code.base
-            action, at = action_of(code.data, offset, code.length[offset])
-            if action in _COMES_BACK or self._is_indirect_jump(code, action, at):
-                return True
-            target = self._target(code, offset, action)
-            if action is Action.FAR_JUMP:
-                target = self._flow.image.resolve(int.from_bytes(code.data[at + 1 : at + 5], "little"))
-                if target is None:
-                    return True  # to a task, which may come back
-            if action is Action.CALL and target is not None:
-                if not self.comes_back(target, depth + 1):
-                    continue
-            elif target is not None:
-                visit(target)
-            if action not in _NO_FALL:
-                visit(address + code.length[offset])
-        return False
 
     # --- what unproven code does --------------------------------------------------------------------------
 
@@ -278,20 +212,43 @@ class Proof:
             return False  # it branches to where there is no code
         # Where it runs into something, only what it does before it has branched for the first time is its own.
         targets = self._straight_targets(start, end, found.shared) if found.runs_on else found.targets
-        if any(self._is_rooted(target) for target in targets if self._reached(target)):
+        if any(self._is_rooted(target) for target in targets if self._steps.reached(target)):
             return True
-        if any(self.is_proven(target) for target in sorted(targets) if self._reached(target)):
+        if any(self.is_proven(target) for target in sorted(targets) if self._steps.reached(target)):
             return True
         users = [(code, offset) for code, offset in self._flow.references.get(start, ())
                  if self.is_proven(code.base + offset)]  # fmt: skip
-        if found.runs_on or not users:
+        if found.runs_on:
             return False
-        if found.variables:
+        if users and found.variables:
             return True
-        if any(code.data[offset] == _STORE for code, offset in users):
+        is_stored = any(code.data[offset] == _STORE for code, offset in users)
+        if is_stored or (self._has_frame(start, found.returns) and self._stands_beside_proven(start)):
             self.guesses.add(start)
             return True
         return False
+
+    def _has_frame(self, start: int, returns: set[int]) -> bool:
+        """Whether the code from `start` on makes a frame, and undoes it before each of its `returns`."""
+        code = self._flow.map_at(start)
+        if code is None or not returns or not code.data.startswith(_FRAMES, start - code.base):
+            return False
+        return all(self._is_behind_unframe(code, address - code.base) for address in returns)
+
+    @staticmethod
+    def _is_behind_unframe(code: CodeMap, offset: int) -> bool:
+        """Whether one of the last instructions in front undoes a frame: compilers put some in between."""
+        before = code.previous(offset)
+        for _ in range(_MOST_BEHIND_UNFRAME):
+            if before is None or code.data[before] in _UNFRAMES:
+                break
+            before = code.previous(before)
+        return before is not None and code.data[before] in _UNFRAMES
+
+    def _stands_beside_proven(self, start: int) -> bool:
+        """Whether a pointer to `start` stands beside one to something else that is proven."""
+        beside = {self._words.get(at + by, start) for at in self._words_of.get(start, ()) for by in (-4, 4)} - {start}
+        return any(map(self.is_proven, sorted(beside)))
 
     def _is_aligned(self, start: int) -> bool:
         """Whether reading on from where known code ends comes to `start`, and not into an instruction around it.
@@ -317,7 +274,7 @@ class Proof:
         end = self._end(start)
         while pending:
             address = pending.pop()
-            code = self._reached(address)
+            code = self._steps.reached(address)
             if address in seen or code is None:
                 continue
             offset = address - code.base
@@ -327,39 +284,57 @@ class Proof:
                 continue
             seen.add(address)
             action, at = action_of(code.data, offset, code.length[offset])
+            if action is Action.RETURN:
+                found.returns.add(address)
             found.variables = found.variables or self._names_variable(code, at, offset + code.length[offset])
-            target = self._target(code, offset, action)
+            target = target_of(code, offset, action)
             if action in RELATIVE32 and target is not None:
                 found.targets.add(target)
-            if self._is_indirect_jump(code, action, at):
+            if is_indirect_jump(code, action, at):
                 pending += [case for case in self._cases.get(address, ()) if start <= case < end]
             if target is not None and (action in RELATIVE8 or start <= target < end) and action is not Action.CALL:
                 pending.append(target)
             behind = address + code.length[offset]
-            if self._falls_through(code, offset):
+            if self._steps.falls_through(code, offset):
                 if self._is_leapt_to(start, behind):
                     found.runs_on = True
                 else:
                     pending.append(behind)
-        found.shared = {one for one in seen if one != start and not seen.issuperset(self.before(one))}
+        found.shared = {one for one in seen
+                        if one != start and any(not self._is_own(before, seen) for before in self.before(one))}
         found.runs_on = found.runs_on or bool(found.shared)
         return found
+
+    def _is_own(self, address: int, seen: set[int]) -> bool:
+        """Whether the instruction at `address` is one of `seen`, or nobody comes to it and it stands behind them: what
+        compilers fill up with behind a call that does not come back."""
+        for _ in range(_MOST_FILL):
+            if address in seen:
+                return True
+            code = self._flow.map_at(address)
+            if code is None or address in self._entries or address in self._flow.sources:
+                return False
+            before = code.previous(address - code.base)
+            if before is None or before + code.length[before] != address - code.base:
+                return False
+            address = code.base + before
+        return False
 
     def _straight_targets(self, start: int, end: int, shared: set[int]) -> set[int]:
         """The targets of displacements of 32 bits from `start` on, in a straight line to the first that is `shared`."""
         found, address = set[int](), start
         while start <= address < end:
-            code = self._reached(address)
+            code = self._steps.reached(address)
             if code is None or address in shared or self._is_ambiguous(code, address - code.base):
                 break
             if address != start and (self._is_leapt_to(start, address) or self._is_rooted(address)):
                 break
             offset = address - code.base
             action, _ = action_of(code.data, offset, code.length[offset])
-            target = self._target(code, offset, action)
+            target = target_of(code, offset, action)
             if target is not None and action in RELATIVE32:
                 found.add(target)
-            if not self._falls_through(code, offset) or action in (Action.BRANCH8, Action.BRANCH32):
+            if not self._steps.falls_through(code, offset) or action in (Action.BRANCH8, Action.BRANCH32):
                 break
             address += code.length[offset]
         return found
@@ -376,7 +351,7 @@ class Proof:
         for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.base):
             if code.data[at] in _LEAPS and at + 2 + code.data[at + 1] == wanted:
                 known = code.covering(at)
-                if known is None or not self._is_rooted(code.base + known):
+                if known is None or not self.is_proven(code.base + known):
                     return True
         return False
 
@@ -391,12 +366,12 @@ class Proof:
         return 1 << 32
 
     def _is_switch(self, address: int) -> bool:
-        code = self._reached(address)
+        code = self._steps.reached(address)
         if code is None:
             return False
         offset = address - code.base
         action, at = action_of(code.data, offset, code.length[offset])
-        return self._is_indirect_jump(code, action, at)
+        return is_indirect_jump(code, action, at)
 
     def _is_ambiguous(self, code: CodeMap, offset: int) -> bool:
         """Whether the bytes of an instruction were read in another way as well, or something leads into its middle: one

@@ -55,11 +55,14 @@ class Trampolines:
         self.code = bytearray()
         self.places: list[tuple[int, int]] = []
         self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
+        self._moved: dict[int, int] = {}  # where an address is laid that has no other place any more
+        self._displacements: list[tuple[int, int]] = []  # offset of each, and the address that it leads to
 
-    def _is_full(self, size: int) -> bool:
-        """Whether `size` more bytes are too many."""
-        full_places = (len(self.places) + MOST_MOVED) * 8 > layout.PLACES_SIZE
-        return full_places or len(self.code) + size > layout.TRAMPOLINES_SIZE
+    def has_room(self, *trampolines: list[Unit]) -> bool:
+        """Whether there is room for all of these."""
+        size = sum(len(unit.code) + 4 for units in trampolines for unit in units) + 16 * len(trampolines)
+        full_places = (len(self.places) + MOST_MOVED * len(trampolines)) * 8 > layout.PLACES_SIZE
+        return not full_places and len(self.code) + size <= layout.TRAMPOLINES_SIZE
 
     def unit(self, code: CodeMap, offset: int) -> Unit | None:
         """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
@@ -121,7 +124,7 @@ class Trampolines:
     def lay(self, units: list[Unit], low: bool) -> int | None:
         """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to
         it. None where there is no room."""
-        if self._is_full(sum(len(unit.code) + 4 for unit in units) + 16):
+        if not self.has_room(units):
             return None
         named = BASE + len(self.code)
         if low:
@@ -138,11 +141,26 @@ class Trampolines:
             self._displacement(behind)
         return named
 
+    def move(self, address: int) -> int:
+        """Whoever branches to `address`, which has been laid, comes to its trampoline from now on; returns where that
+        is. What was laid before is corrected, too."""
+        offset = next(offset for offset, one in reversed(self.places) if one == address)
+        self._moved[address] = offset
+        for at, target in self._displacements:
+            if target == address:
+                self.code[at : at + 4] = self._distance(at, address)
+        return BASE + offset
+
     def _seen(self, address: int, low: bool) -> int:
         """The address that the code has as it runs."""
         physical = self._image.physical(address) if low else None
         return address if physical is None else physical
 
     def _displacement(self, target: int) -> None:
-        here = BASE + len(self.code) + 4
-        self.code += (target - here & 0xFFFF_FFFF).to_bytes(4, "little")
+        self._displacements.append((len(self.code), target))
+        self.code += self._distance(len(self.code), target)
+
+    def _distance(self, at: int, target: int) -> bytes:
+        """The displacement at offset `at` that leads to an address of the kernel, or to where that has moved."""
+        to = BASE + self._moved[target] if target in self._moved else target
+        return (to - (BASE + at + 4) & 0xFFFF_FFFF).to_bytes(4, "little")

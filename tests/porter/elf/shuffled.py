@@ -138,6 +138,8 @@ scratch: .fill 64, 1, 0x5a
 stack_end:
 """
 
+LATER = 300_000
+
 
 @dataclass
 class Shuffled:
@@ -277,8 +279,25 @@ def _no_return(make: _Maker) -> None:
     make.say(f"{over}:")
 
 
+def _out_of_line(make: _Maker) -> None:
+    """Others branch to something that is ported and to what is behind it, as compilers lay out what seldom runs."""
+    ported, behind, aside, end = (make.new(kind) for kind in ("ported", "behind", "aside", "end"))
+    register = make.register()
+    make.say(f"testl $1, %{register}", f"jnz {aside}", f"testl $2, %{register}", f"jz {behind}", f"{ported}:")
+    make.random.choice((_interrupt_flag, _ports, _flags))(make)
+    make.say(f"{behind}:")
+    _plain(make)
+    make.say(f"jmp {end}")
+    if make.random.random() < 0.5:
+        _blob(make)
+    make.say(f"{aside}:")
+    make.random.choice(_ALL)(make)
+    make.say(f"testl $4, %{register}", f"jz {behind}", f"jmp {ported}", f"{end}:")
+
+
 _SENSITIVE: list[Callable[[_Maker], None]] = [_flags, _interrupt_flag, _segment, _tables, _control, _ports, _interrupt]
 _ALL = [*_SENSITIVE, *_SENSITIVE, _plain, _plain, _plain, _fault, _branch, _branch, _switch, _no_return]
+_LATER = [*_ALL, _out_of_line, _out_of_line, _out_of_line]
 
 
 def _blob(make: _Maker, text: str = "") -> None:
@@ -304,7 +323,9 @@ def _blob(make: _Maker, text: str = "") -> None:
 
 
 def shuffled(seed: int) -> Shuffled:
-    """The kernel of a seed."""
+    """The kernel of a seed. From LATER on, kernels have more in them; the others stay as they have always been, for
+    some are kept for what they once showed."""
+    later = seed >= LATER
     make = _Maker(random.Random(seed))
     count = make.random.randint(3, 10)
     names = [f"function{number}" for number in range(count)]
@@ -322,11 +343,17 @@ def shuffled(seed: int) -> Shuffled:
         if make.random.random() < 0.5:
             make.say(f".balign {make.random.choice((4, 16))}, 0x90")
         make.say(f".type {name}, @function", f"{name}:")
+        framed = later and make.random.random() < 0.4
+        if framed:
+            make.say("pushl %ebp", "movl %esp, %ebp")
         for _ in range(make.random.randint(2, 12)):
-            make.random.choice(_ALL)(make)
-        make.say("cli", "ret")
+            make.random.choice(_LATER if later else _ALL)(make)
+        make.say("cli", *(("popl %ebp",) if framed else ()), "ret")
     ranges = "".join(f"\t.long {start}, {end} - {start}\n" for start, end in make.data)
     data = _DATA
     pointers = "\t.data\n\t.align 4\npointers:\n" + "".join(f"\t.long {name}\n" for name in names)
+    if later:  # a table of functions and their descriptions
+        described = [f"\t.long {make.random.choice(names)}, {make.random.choice(make.data)[0]}\n" for _ in make.data]
+        pointers += "".join(described)
     source = "\n".join([*make.lines, data, pointers, "\t.data\n\t.align 4\ndata_ranges:\n", ranges, "\t.long 0, 0\n"])
     return Shuffled(source, make.data, count)
