@@ -156,12 +156,17 @@ def _far_gate(name: str) -> tuple[str, ...]:
     return ("jmp .Lr3b\\@", f".Lr3a\\@: ljmp ${layout.HOST_CS64:#x},${address:#x}", ".Lr3b\\@: call .Lr3a\\@")
 
 
+def _interrupt(vector: str) -> tuple[str, ...]:
+    """A software interrupt. Kernels restart a system call by taking two bytes, those of `int`, off its return address:
+    there stands a jump to the beginning, which nobody comes to otherwise."""
+    return ".Lr3s\\@:", *_far_gate("int"), f"pushl {vector}", "jmp .Lr3s\\@"
+
+
 def _flow_macros() -> list[str]:
-    interrupt = _far_gate("int")
     return [
-        _macro("int", "vector:req", *interrupt, "pushl \\vector"),
-        _macro("int3", "", *interrupt, "pushl $3"),
-        _macro("into", "", "jno .Lr3o\\@", *interrupt, "pushl $4", ".Lr3o\\@:"),
+        _macro("int", "vector:req", *_interrupt("\\vector")),
+        _macro("int3", "", *_interrupt("$3")),
+        _macro("into", "", "jno .Lr3o\\@", *_interrupt("$4"), ".Lr3o\\@:"),
         _macro("ljmp", "sel:req,off:req", _gate("ljmp"), "pushl \\off", "pushl \\sel"),
         _macro("lcall", "sel:req,off:req", _gate("lcall"), "pushl \\off", "pushl \\sel"),
         _macro("lret_n", "n:req", _gate("lret_n"), "pushl \\n"),

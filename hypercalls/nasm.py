@@ -126,12 +126,16 @@ def _far_gate(name: str) -> tuple[str, ...]:
     return "jmp short %%b", f"%%a: jmp {layout.HOST_CS64:#x}:{address:#x}", "%%b: call %%a"
 
 
+def _interrupt(vector: str) -> tuple[str, ...]:
+    """As in ``gas``."""
+    return "%%s:", *_far_gate("int"), f"push dword {vector}", "jmp short %%s"
+
+
 def _flow() -> list[str]:
-    interrupt = _far_gate("int")
     return [
-        _macro("int", "1", *interrupt, "push dword %1"),
-        _macro("int3", "0", *interrupt, "push dword 3"),
-        _macro("into", "0", "jno %%o", *interrupt, "push dword 4", "%%o:"),
+        _macro("int", "1", *_interrupt("%1")),
+        _macro("int3", "0", *_interrupt("3")),
+        _macro("into", "0", "jno %%o", *_interrupt("4"), "%%o:"),
         _macro("ljmp", "2", _gate("ljmp"), "push dword %2", "push dword %1"),
         _macro("lcall", "2", _gate("lcall"), "push dword %2", "push dword %1"),
         _macro("lret_n", "1", _gate("lret_n"), "push dword %1"),

@@ -201,9 +201,22 @@ def _far_gate(name: str) -> tuple[Step, ...]:
 def _far_gates() -> Iterator[Sequence]:
     steps = _far_gate("int")
     # into: over it all where OF is clear. It stands first, for it ends as int does.
-    yield Sequence(Action.INT, (Step(b"\x71\x10"), *steps))
+    yield Sequence(Action.INT, (Step(b"\x71" + bytes([sum(len(step.code) for step in steps) + 4])), *steps))
     yield Sequence(Action.INT, steps)
     yield Sequence(Action.SYSENTER, _far_gate("sysenter"))
+
+
+def interrupt(vector: int) -> bytes:
+    """A software interrupt, whole: the sequence, the vector, and the jump by which a kernel restarts a system call."""
+    gate = b"".join(step.code for step in _far_gate("int")) + push(vector)
+    return gate + b"\xeb" + (-len(gate) - 2 & 0xFF).to_bytes(1, "little")
+
+
+def push(value: int) -> bytes:
+    """`push $value`: what carries an immediate behind a gate."""
+    if value < 0x80:
+        return bytes([0x6A, value])
+    return b"\x68" + value.to_bytes(4, "little")
 
 
 SEQUENCES: tuple[Sequence, ...] = (*_flags(), *_moves(), *_stack(), *_far_gates())

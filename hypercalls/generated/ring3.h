@@ -1475,25 +1475,31 @@
 .endm
 
 .macro r3_int vector:req
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	pushl \vector
+	jmp .Lr3s\@
 .endm
 
 .macro r3_int3
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	pushl $3
+	jmp .Lr3s\@
 .endm
 
 .macro r3_into
 	jno .Lr3o\@
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: ljmp $0x33,$0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	pushl $4
+	jmp .Lr3s\@
 	.Lr3o\@:
 .endm
 
@@ -3239,25 +3245,31 @@ __asm__(
 	".endm\n"
 	"\n"
 	".macro r3_int vector:req\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	pushl \\vector\n"
+	"	jmp .Lr3s\\@\n"
 	".endm\n"
 	"\n"
 	".macro r3_int3\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	pushl $3\n"
+	"	jmp .Lr3s\\@\n"
 	".endm\n"
 	"\n"
 	".macro r3_into\n"
 	"	jno .Lr3o\\@\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: ljmp $0x33,$0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	pushl $4\n"
+	"	jmp .Lr3s\\@\n"
 	"	.Lr3o\\@:\n"
 	".endm\n"
 	"\n"

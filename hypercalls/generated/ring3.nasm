@@ -1079,25 +1079,31 @@
 %endmacro
 
 %macro r3_int 1.nolist
+	%%s:
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
 	push dword %1
+	jmp short %%s
 %endmacro
 
 %macro r3_int3 0.nolist
+	%%s:
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
 	push dword 3
+	jmp short %%s
 %endmacro
 
 %macro r3_into 0.nolist
 	jno %%o
+	%%s:
 	jmp short %%b
 	%%a: jmp 0x33:0xfefe13a0
 	%%b: call %%a
 	push dword 4
+	jmp short %%s
 	%%o:
 %endmacro
 

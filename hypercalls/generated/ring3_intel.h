@@ -1658,25 +1658,31 @@
 .endm
 
 .macro r3i_int vector:vararg
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: jmp 0x33:0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	push offset \vector
+	jmp .Lr3s\@
 .endm
 
 .macro r3i_int3
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: jmp 0x33:0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	push 3
+	jmp .Lr3s\@
 .endm
 
 .macro r3i_into
 	jno .Lr3o\@
+	.Lr3s\@:
 	jmp .Lr3b\@
 	.Lr3a\@: jmp 0x33:0xfefe13a0
 	.Lr3b\@: call .Lr3a\@
 	push 4
+	jmp .Lr3s\@
 	.Lr3o\@:
 .endm
 
@@ -3605,25 +3611,31 @@ __asm__(
 	".endm\n"
 	"\n"
 	".macro r3i_int vector:vararg\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: jmp 0x33:0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	push offset \\vector\n"
+	"	jmp .Lr3s\\@\n"
 	".endm\n"
 	"\n"
 	".macro r3i_int3\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: jmp 0x33:0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	push 3\n"
+	"	jmp .Lr3s\\@\n"
 	".endm\n"
 	"\n"
 	".macro r3i_into\n"
 	"	jno .Lr3o\\@\n"
+	"	.Lr3s\\@:\n"
 	"	jmp .Lr3b\\@\n"
 	"	.Lr3a\\@: jmp 0x33:0xfefe13a0\n"
 	"	.Lr3b\\@: call .Lr3a\\@\n"
 	"	push 4\n"
+	"	jmp .Lr3s\\@\n"
 	"	.Lr3o\\@:\n"
 	".endm\n"
 	"\n"

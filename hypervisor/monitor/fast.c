@@ -65,23 +65,27 @@ static inline __attribute__((always_inline)) void enter(const struct known *cs, 
 	host_ss_lost = 1;
 }
 
-/* The guest's stack: return address of the gate. The vector is behind the gate, in a push. */
+/* The guest's stack: return address of the gate. The vector is behind the gate, in a push, and then a jump back. */
 FAST bool fast_int(void)
 {
 	enum { PUSH_IMM8 = 0x6a, PUSH_IMM32 = 0x68 };
+	enum { BACK8 = 0xeeeb, BACK32 = 0xebeb }; /* jmp by -18, by -21 (hypercall.c) */
 	uint32_t esp = vcpu.esp;
 
 	if (vcpu.cpl != 3 || vcpu.ss.base || vcpu.cs.base || !machine.user_limit || esp > machine.user_limit - 4)
 		return false;
 	uint32_t eip = load(esp);
 
-	if (eip > machine.user_limit - 8)
+	if (eip > machine.user_limit - 12)
 		return false;
 	uint32_t push = load(eip), vector = push >> 8 & 0xff;
 
-	if ((push & 0xff) != PUSH_IMM8 && (push & 0xff) != PUSH_IMM32)
+	if ((push & 0xff) == PUSH_IMM8)
+		eip += push >> 16 == BACK8 ? 4 : 2;
+	else if ((push & 0xff) == PUSH_IMM32)
+		eip += (load(eip + 5) & 0xffff) == BACK32 ? 7 : 5;
+	else
 		return false;
-	eip += (push & 0xff) == PUSH_IMM8 ? 2 : 5;
 	if (vector * 8 + 7 > vcpu.idt_limit)
 		return false;
 	uint32_t gate_low = load(vcpu.idt_base + vector * 8), gate_high = load(vcpu.idt_base + vector * 8 + 4);

@@ -158,10 +158,24 @@ static uint32_t interrupt_start(uint32_t eip)
 {
 	uint8_t jno[2];
 	struct fault keep = machine.fault;
-	bool into = guest_read(vcpu.cs.base + eip - 2, jno, 2, 0) && jno[0] == 0x71 && jno[1] == 0x10;
+	bool into = guest_read(vcpu.cs.base + eip - 2, jno, 2, 0) && jno[0] == 0x71 && jno[1] == FAR_GATE_BYTES + 4;
 
 	machine.fault = keep;
 	return into ? eip - 2 : eip;
+}
+
+/* Behind the vector of `int`, which begins at `push`, stands a jump back to its gate. The guest goes on behind that: a
+ * kernel that restarts a system call takes two bytes off EIP, and comes to the jump. */
+static void pass_restart(uint32_t push)
+{
+	uint8_t jump[2];
+	struct fault keep = machine.fault;
+	bool found = guest_read(vcpu.cs.base + vcpu.eip, jump, 2, vcpu.cpl == 3 ? ACCESS_USER : 0) && jump[0] == 0xeb &&
+		     jump[1] == (uint8_t)(push - FAR_GATE_BYTES - vcpu.eip - 2);
+
+	machine.fault = keep;
+	if (found)
+		vcpu.eip += 2;
 }
 
 static bool run(uint32_t number, bool traced)
@@ -174,7 +188,13 @@ static bool run(uint32_t number, bool traced)
 	recent->eip = original_eip(machine.instruction_eip);
 	if (number < 64 && number != HC_IRET)
 		return xen_call(number);
-	return collect(&call) && (traced ? traced_operation(&call) : operation_run(&call));
+	uint32_t eip = vcpu.eip;
+
+	if (!collect(&call))
+		return false;
+	if (number == HC_INT)
+		pass_restart(eip);
+	return traced ? traced_operation(&call) : operation_run(&call);
 }
 
 /* Serve hypercall `number` for the guest at vcpu.eip (behind the call). */

@@ -15,7 +15,7 @@ from porter.binary.code import CodeMap, Evidence
 from porter.binary.image import Image
 from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, prefix_length
 from porter.binary.plausible import looks_like_text
-from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer
+from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer, is_restart
 
 _SOURCES_KEPT = 4  # of one target: enough to find a way to it that is beyond doubt
 _TABLE_LIMIT = 4096  # entries of one switch table
@@ -166,6 +166,8 @@ class Flow:
         """Note the targets of one instruction (opcode at `at`); False where the flow ends with it."""
         data, base = code.data, code.region.base
         word = OPERAND_SIZE in data[offset:at]
+        if action is Action.JUMP8 and is_restart(data, at):
+            return True
         if action in (Action.BRANCH8, Action.JUMP8):
             self._lead(base + offset, (base + after + _signed8(data[after - 1])) & 0xFFFF_FFFF)
             return action == Action.BRANCH8

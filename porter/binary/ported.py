@@ -15,7 +15,7 @@ from typing import NamedTuple
 from capstone import CsInsn, x86
 
 from hypercalls import by_name, by_number, layout
-from hypercalls.sequences import SEQUENCES, find_all
+from hypercalls.sequences import SEQUENCES, find_all, interrupt, push
 from hypercalls.structs import SHARED
 from porter.binary.code import CodeMap
 from porter.binary.sensitive import SEGMENTS
@@ -53,6 +53,7 @@ ENDING_GATES = frozenset(
 )
 FAR_GATES = frozenset((by_name["ljmp"].number, by_name["lcall"].number))  # $offset, $selector follow in pushes
 
+_INTERRUPTS = [(whole, whole[: whole.index(push(vector))]) for vector in (0, 0x80) for whole in [interrupt(vector)]]
 _PART_OF_ANOTHER = "deliver_pending"  # the slow half of sti and popf, which are counted themselves
 
 
@@ -80,6 +81,12 @@ def gate_number(insn: CsInsn) -> int | None:
     elif insn.id == x86.X86_INS_CALL and insn.prefix[1] == GATE_SEGMENT:
         return gate_of_pointer(displacement(insn) or 0)
     return None
+
+
+def is_restart(data: bytes, jump: int) -> bool:
+    """Whether the short jump at offset `jump` is the end of a software interrupt (``sequences.interrupt``)."""
+    return any(jump + 2 >= len(whole) and data[jump + 2 - len(whole) : jump + 2][: len(start)] == start
+               and data[jump : jump + 2] == whole[-2:] for whole, start in _INTERRUPTS)  # fmt: skip
 
 
 def is_ported(code: CodeMap, offset: int, insn: CsInsn) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from capstone import CsInsn, x86
 
-from hypercalls.sequences import GENERAL, SEGMENTS, SEQUENCES, Action, gate
+from hypercalls.sequences import GENERAL, SEGMENTS, SEQUENCES, Action, gate, interrupt, push
 from hypercalls.table import by_name
 from porter.binary.opcodes import prefix_length
 from porter.binary.sensitive import is_far
@@ -16,7 +16,7 @@ from porter.binary.sensitive import is_far
 _PREFIX_WORD, _PREFIX_ADDRESS, _PREFIX_DS = 0x66, 0x67, 0x3E
 _SEGMENT_PREFIXES = frozenset((0x26, 0x2E, 0x36, _PREFIX_DS, 0x64, 0x65))
 _REP, _REPNE, _LOCK = 0xF3, 0xF2, 0xF0
-_NOP2 = b"\x66\x90"
+_NOP2, _NOP3 = b"\x66\x90", b"\x0f\x1f\x00"
 
 # Where several have the same operands (`into` is `int` behind a jump), the shortest.
 _SEQUENCES = {(one.action, one.reg, one.segment, one.size): one.code
@@ -49,8 +49,8 @@ _STRINGS = {
     x86.X86_INS_OUTSB: ("outs", 8), x86.X86_INS_OUTSW: ("outs", 16), x86.X86_INS_OUTSD: ("outs", 32),
 }  # fmt: skip
 _PORT_WIDTH = {x86.X86_REG_AL: 8, x86.X86_REG_AX: 16, x86.X86_REG_EAX: 32}
-# In place: as long as they are, and they do as little in a virtual CPU that has no cache of its own to keep.
-IN_PLACE = {x86.X86_INS_WBINVD: _NOP2, x86.X86_INS_INVD: _NOP2}
+# In place: as long as they are, and they do as little in a virtual CPU that has neither a cache to keep nor SMAP.
+IN_PLACE = {x86.X86_INS_WBINVD: _NOP2, x86.X86_INS_INVD: _NOP2, x86.X86_INS_CLAC: _NOP3, x86.X86_INS_STAC: _NOP3}
 NO_RETURN = frozenset(
     (x86.X86_INS_IRETD, x86.X86_INS_IRET, x86.X86_INS_SYSEXIT, x86.X86_INS_SYSRET, x86.X86_INS_RETF, x86.X86_INS_LJMP)
 )  # nothing of the trampoline runs behind them
@@ -116,20 +116,13 @@ def _flags(insn: CsInsn, word: bool) -> bytes | None:
     return None
 
 
-def _push(value: int) -> bytes:
-    """`push $value`: what carries an immediate behind a gate."""
-    if value < 0x80:
-        return bytes([0x6A, value])
-    return b"\x68" + value.to_bytes(4, "little")
-
-
 def _port(insn: CsInsn) -> bytes | None:
     reading = insn.id == x86.X86_INS_IN
     register, port = insn.operands if reading else reversed(insn.operands)
     name = f"{'in' if reading else 'out'}{_PORT_WIDTH[register.reg]}"
     if port.type == x86.X86_OP_REG:
         return gate(name)
-    return gate(f"{name}_imm") + _push(port.imm & 0xFF)
+    return gate(f"{name}_imm") + push(port.imm & 0xFF)
 
 
 def _string(insn: CsInsn, prefixes: frozenset[int]) -> bytes | None:
@@ -197,13 +190,13 @@ def _other(insn: CsInsn, word: bool) -> bytes | None:
         word = word or insn.id in _WORD_OPERAND
         return gate(_CARRIED2[insn.id]) + carrier(insn, word) + _register(insn.modrm >> 3 & 7, word)
     if insn.id == x86.X86_INS_INT:
-        return (_sequence(Action.INT) or b"") + _push(insn.operands[0].imm & 0xFF)
+        return interrupt(insn.operands[0].imm & 0xFF)
     if insn.id == x86.X86_INS_RETF and not word:
-        return gate("lret_n") + _push(insn.operands[0].imm & 0xFFFF) if insn.operands else gate("lret")
+        return gate("lret_n") + push(insn.operands[0].imm & 0xFFFF) if insn.operands else gate("lret")
     name = "ljmp" if insn.id == x86.X86_INS_LJMP else "lcall"
     if insn.id in (x86.X86_INS_LJMP, x86.X86_INS_LCALL) and not word and len(insn.operands) == 2:
         selector, offset = (operand.imm & 0xFFFF_FFFF for operand in insn.operands)
-        return gate(name) + _push(offset) + _push(selector & 0xFFFF)
+        return gate(name) + push(offset) + push(selector & 0xFFFF)
     if is_far(insn) and not word:
         return gate("lcall_mem" if insn.modrm >> 3 & 7 == 3 else "ljmp_mem") + carrier(insn)
     return None

@@ -8,7 +8,7 @@ import capstone
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from hypercalls.sequences import GENERAL, MAX_BYTES, MAX_STEPS, SEGMENTS, SEQUENCES, Action, Sequence
+from hypercalls.sequences import GENERAL, MAX_BYTES, MAX_STEPS, SEGMENTS, SEQUENCES, Action, Sequence, interrupt
 from tests.porter.toolchain import assemble, with_macros
 
 _NAMES = {number: name for name, number in GENERAL.items()}
@@ -44,10 +44,15 @@ def test_sequences_are_the_macros(action: Action, tmp_path: Path) -> None:
     for one in mine:
         begin, whole = whole[: len(one.code)], whole[len(one.code):]
         assert begin == one.code, macro(one)
-        if action is Action.INT:  # the vector is no part of it
-            assert whole[:2] == b"\x6a\x04"
-            whole = whole[2:]
+        if action is Action.INT:  # the vector and the jump back are no part of it
+            assert whole[:4] == b"\x6a\x04\xeb\xee"
+            whole = whole[4:]
     assert whole == b""
+
+
+@pytest.mark.parametrize("vector", [3, 0x40, 0x7F, 0x80, 0xFF])
+def test_software_interrupts_are_the_macro(vector: int, tmp_path: Path) -> None:
+    assert code(f"r3_int ${vector}", tmp_path) == interrupt(vector)
 
 
 def test_steps_are_instructions() -> None:

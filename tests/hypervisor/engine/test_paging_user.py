@@ -79,6 +79,44 @@ test:	call paging
     assert (said["string"], said["string.at"]) == (PF, 0)
 
 
+@pytest.mark.parametrize("vector", [0x50, 0x90])
+def test_a_kernel_restarts_a_system_call(machine: Machine, vector: int) -> None:
+    """As kernels do when a signal has come in between: they take the two bytes of `int` off EIP."""
+    said = machine(PAGING + f"""
+test:	call paging
+	gate {vector}, restart, 0xee00
+	movl %esp,trap_esp
+	movl $2f,trap_resume
+	user $1f
+1:	r3_int ${vector}
+	r3_int ${vector}
+	incl times_in_user
+	r3_int $0x40
+2:	movl $0,trap_resume
+	subl $stack_top-8192,trap_user_esp
+	say stack, trap_user_esp
+	say times, times
+	say times_in_user, times_in_user
+	movl $0,times
+	movl %esp,%ebx
+	r3_int ${vector}
+	subl %esp,%ebx
+	say inner_stack, %ebx
+	say inner_times, times
+	finish
+restart: incl times
+	testl $1,times
+	jz 1f
+	subl $2,(%esp)
+1:	r3_iret
+	.data
+times:	.long 0
+times_in_user: .long 0
+	.text
+""")
+    assert said == {"stack": 0, "times": 4, "times_in_user": 1, "inner_stack": 0, "inner_times": 2}
+
+
 @pytest.mark.parametrize(
     "use",
     ["movl BEYOND,%eax", "movl %eax,BEYOND", "addl %eax,BEYOND", "movl $BEYOND+8,%esp\n pushl %eax",
