@@ -158,6 +158,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--guesses", action="store_true",
                         help="of a linked kernel: port what looks like code, too, where nothing proves that it is "
                              "(docs/porting-binaries.md)")
+    parser.add_argument("--user", action="store_true",
+                        help="the linked file is no kernel, but a program that one runs in ring 3")
     parser.add_argument("--dry-run", action="store_true",
                         help="write no tree; a patch, report or page only where named")
     parser.add_argument("--patch", metavar="FILE", type=Path, help="where the patch goes (default OUT.patch)")
@@ -192,8 +194,9 @@ def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profi
             from porter.elf.main import port_file
 
             return port_file(options)
-        if options.guesses:
-            raise PortError(f"--guesses is for linked kernels, and {options.dir} is none")
+        for name in ("guesses", "user"):
+            if getattr(options, name):
+                raise PortError(f"--{name} is for linked files, and {options.dir} is none")
         profile = read_profile(options.profile) if options.profile else None
         with interrupts.watched():
             try:

@@ -130,9 +130,9 @@ class Image:
 
     @property
     def entry(self) -> int | None:
-        """The entry point as a link address; None where the file names none."""
+        """The entry point as a link address; None where the file names none: 0 is one if there is code."""
         address = int(self.elf.header["e_entry"])
-        return None if self.relocatable or not address else self.resolve(address)
+        return None if self.relocatable or not (address or self.code_at(0)) else self.resolve(address)
 
     def region_at(self, address: int) -> Region | None:
         index = bisect.bisect_right(self._bases, address) - 1

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from porter import interrupts
+from porter.binary import survey
 from porter.binary.image import load
 from porter.elf.port import Ported, find_port, port
 from porter.elf.report import binary_report
@@ -32,7 +33,7 @@ def port_file(options: argparse.Namespace) -> int:
     with interrupts.watched(), ExitStack() as stack:
         stack.callback(bar.close)
         _check_output(options)
-        ported = port(load(options.dir), progress=bar.show, guesses=options.guesses)
+        ported = port(load(options.dir), progress=bar.show, guesses=options.guesses, user=options.user)
         report = binary_report(ported, str(options.output) if options.output else None)
         written = _write(options, ported, report)
     print_binary(report, sys.stdout, str(written.get("page", "")))
@@ -46,18 +47,19 @@ def _check_output(options: argparse.Namespace) -> None:
     if out is None:
         return
     if out.exists() and out.samefile(options.dir):
-        raise PortError(f"{out}: is the kernel itself, which stays as it is: choose another file with -o")
+        raise PortError(f"{out}: is the file itself, which stays as it is: choose another file with -o")
     if out.is_dir():
         raise PortError(f"{out}: is a directory: name a file with -o")
     if not out.absolute().parent.is_dir():
         raise PortError(f"{out.absolute().parent}: no such directory: make it first")
     if out.exists() and not options.force and not _is_ported(out):
-        raise PortError(f"{out}: exists, and is no ported kernel: remove it, or give --force to replace it")
+        raise PortError(f"{out}: exists, and is no ported file: remove it, or give --force to replace it")
 
 
 def _is_ported(path: Path) -> bool:
     try:
-        return find_port(load(path)) is not None
+        image = load(path)
+        return find_port(image) is not None or bool(survey(path, lines=False).replaced)
     except PortError:
         return False
 
@@ -66,13 +68,13 @@ def _write(options: argparse.Namespace, ported: Ported, report: Report) -> dict[
     """Write what is wanted, all of it or nothing; the files by what they are."""
     out: Path | None = None if options.dry_run else options.output
     wanted = {
-        "kernel": out,
+        "program" if options.user else "kernel": out,
         "report": options.report or (out and out.with_name(f"{out.name}.json")),
         "page": options.html or (out and out.with_name(f"{out.name}.html")),
     }
     with pending() as files:
-        if wanted["kernel"]:
-            files.write(wanted["kernel"], elf_file(ported), like=options.dir)
+        if out:
+            files.write(out, elf_file(ported), like=options.dir)
         if wanted["report"]:
             files.write(wanted["report"], json_text(report).encode())
         if wanted["page"]:

@@ -28,9 +28,11 @@ from porter.binary.flow import Flow
 from porter.binary.image import Image
 from porter.elf.barriers import Barriers
 from porter.elf.encode import IN_PLACE
+from porter.elf.room import Room
 from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit
 
 _JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
+_NOP = b"\x90"
 _REACH = 127  # bytes of a short jump
 _MOST_NEIGHBOURS = MOST_MOVED // 2
 
@@ -63,16 +65,17 @@ def _weight(units: list[Unit]) -> int:
 class Patcher:
     """Finds places for jumps in one image. No patch covers one of `barriers` but with its beginning, or where nothing
     but branches that can be redirected lead there; what is at one of `barriers.kept` only moves where it is what the
-    patch is for. `is_sensitive`, `is_silent` (wrong without a trap) and `is_proven` tell of a link address."""
+    patch is for. `is_sensitive`, `is_silent` (wrong without a trap) and `is_proven` tell of a link address. The
+    trampolines go into `room`."""
 
-    def __init__(self, image: Image, flow: Flow, barriers: Barriers, is_sensitive: Callable[[int], bool],
+    def __init__(self, image: Image, flow: Flow, room: Room, barriers: Barriers, is_sensitive: Callable[[int], bool],
                  is_silent: Callable[[int], bool], is_proven: Callable[[int], bool], low: set[int],
                  mixed: set[int]) -> None:  # fmt: skip
-        self._flow = flow
+        self._flow, self._can_halt = flow, room.segment is None
         self._barriers, self._named, self._kept = barriers.all, barriers.named, barriers.kept
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
         self._low, self._mixed = low, mixed
-        self.trampolines = Trampolines(image, barriers.all, is_sensitive, low)
+        self.trampolines = Trampolines(image, room, barriers.all, is_sensitive, low)
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
 
@@ -97,8 +100,11 @@ class Patcher:
         return self.trap(code, offset, why)
 
     def trap(self, code: CodeMap, offset: int, why: str) -> Choice:
-        """Let the sensitive instruction at `offset` trap; `why` nothing better is done."""
+        """Let the sensitive instruction at `offset` trap; `why` nothing better is done. Tactic ``none`` where it would
+        not, and cannot be made to: the monitor knows what it has put HLT over in kernels, not in their programs."""
         if self._is_silent(code.base + offset):
+            if not self._can_halt:
+                return Choice("none", f"{why}; it runs silently wrong")
             self._put(code.base + offset, code.data[offset : offset + 1], HLT)
         return Choice("trap", why)
 
@@ -124,7 +130,7 @@ class Patcher:
             return f"no {need} bytes around it that nobody comes into"
         room = self.trampolines.lay(best, low)
         if room is None:
-            return "the trampolines' space is full"
+            return "the room for trampolines is full"
         self._put_jump(best, room, low)
         return ""
 
@@ -137,7 +143,10 @@ class Patcher:
         before = code.data[start - code.base : start - code.base + size]
         jump = (b"\x2e\xff\x25" + room.to_bytes(4, "little") if low
                 else b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little"))  # fmt: skip
-        self._put(start, before, jump + bytes(code.data[start - code.base + need : end - code.base]))
+        # What is behind the jump stays, for who comes there by a way that nobody knows; but of a program, no note tells
+        # `ring3 check` that it is no code any more.
+        rest = bytes(code.data[start - code.base + need : end - code.base])
+        self._put(start, before, jump + (rest if self._can_halt else _NOP * len(rest)))
 
     def _best_range(self, code: CodeMap, offset: int, own: Unit, need: int) -> list[Unit] | None:
         """The instructions with the one at `offset` in them that a jump of `need` bytes fits over, and that cost least;

@@ -17,11 +17,15 @@ from porter.elf.barriers import barriers, entries, pointers, relative_pointers
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
 from porter.elf.proof import Proof
+from porter.elf.room import KERNEL, Room, rooms
 from porter.errors import PortError
 
 # Classes of what tables of exceptions name because it may fault, and no kernel patches: where it faults, the kernel is
 # told where it was.
 _MAY_FAULT = frozenset(BY_KEY[row].group for row in ("pop-sreg", "iret", "rdmsr"))
+
+# What programs ask their kernels by.
+_OF_PROGRAMS = frozenset(BY_KEY[row].group for row in ("int", "sysenter"))
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -38,73 +42,112 @@ class Decision:
 
 @dataclass
 class Ported:
-    """The result: what is told to the monitor, what was found and what was decided."""
+    """The result: what is told to the monitor, what was found and what was decided; `room` is where trampolines are."""
 
     image: Image
     port: BinaryPort
     survey: Survey
     decisions: list[Decision]
+    room: Room
 
 
 def _nothing(_what: str, _done: int, _all: int) -> None:
     pass
 
 
-def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesses: bool = False) -> Ported:
+def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesses: bool = False,
+         user: bool = False) -> Ported:  # fmt: skip
     """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported.
 
-    `guesses`: port all that was found to look like code, not only what is proven to be code.
+    `guesses`: port all that was found to look like code, not only what is proven to be code. `user`: it is no kernel,
+    but a program that runs in ring 3 of one.
     """
     check_portable(image)
     surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None,
                         lambda done, whole: progress("finding the code", done, whole))  # fmt: skip
     survey = surveyor.run()
     if survey.replaced:
-        raise PortError(f"{image.path}: already ported, from its source ({len(survey.replaced)} "
-                        "replacements); run it as it is")
-    flow = surveyor.discovery.flow
-    words = pointers(flow)
-    entered = entries(flow, words)
-    proof = Proof(flow, entered, words)
-    low = LowCode(flow, proof)
-    sensitive = {site.address for site in survey.left}
-    silent = {site.address for site in survey.left if not site.traps}
-    is_code = flow.is_reached if guesses else proof.is_proven
-    kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
-    patcher = Patcher(surveyor.image, flow, barriers(flow, entered, kept), sensitive.__contains__,
-                      silent.__contains__, is_code, low.only, low.mixed)
-    decisions: list[Decision] = []
-    for number, site in enumerate(survey.left):
-        progress("porting", number, len(survey.left))
-        code = flow.map_at(site.address)
-        assert code, "a site is in code"
-        decisions.append(_decide(site, surveyor.image, patcher, code, proof, guesses))
-    progress("porting", len(survey.left), len(survey.left))
-    patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
-    laid, places = bytes(patcher.trampolines.code), tuple(patcher.trampolines.places)
-    return Ported(surveyor.image, BinaryPort(laid, places, patches), survey, decisions)
+        raise PortError(f"{image.path}: already ported ({len(survey.replaced)} replacements); run it as it is")
+    porter = _Porter(surveyor, survey, guesses, user)
+    if not user:
+        return porter.port(KERNEL, progress)
+    ported = None
+    for room in rooms(surveyor.image):
+        ported = porter.port(room, progress)
+        if not porter.was_full:
+            break
+    if ported is None:
+        raise PortError(f"{image.path}: no room for trampolines: its code does not end with zeros up to the end of a "
+                        "page, and it names the address of its end, or has too much uninitialised data")  # fmt: skip
+    return ported
 
 
-def _decide(site: Site, image: Image, patcher: Patcher, code: CodeMap, proof: Proof, guesses: bool) -> Decision:
-    proven, guess = proof.is_proven(site.address), ""
-    if not proven:
-        guess = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
-    elif proof.rests_on_guess(site.address):
-        guess = "only that its address is stored in memory, or stands in a table, says that this is code"
-    if patcher.is_covered(site.address):
-        choice = Choice("jump", "with the instruction in front of it")
-    elif not (proven or guesses):
-        if not site.traps:
-            return Decision(site, "refused", Choice("none", f"{guess}; if it is, it runs silently wrong"))
-        return Decision(site, "left", Choice("trap", f"{guess}; if it is, it traps and is emulated"))
-    elif image.is_linked_below(site.address):
-        why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
-        choice = patcher.trap(code, site.address - code.base, why)
-    else:
-        choice = patcher.patch(code, site.address - code.base)
-    if guess:
-        choice = Choice(choice.tactic, f"{choice.why}; a guess: {guess}" if choice.why else f"a guess: {guess}")
-    return Decision(site, "left" if choice.tactic == "trap" else "ported", choice)
+class _Porter:
+    """What is known of one image, and how its sites are decided about."""
+
+    def __init__(self, surveyor: Surveyor, survey: Survey, guesses: bool, user: bool) -> None:
+        self._image, self._survey, self._guesses, self._user = surveyor.image, survey, guesses, user
+        self._flow = flow = surveyor.discovery.flow
+        words = pointers(flow)
+        entered = entries(flow, words)
+        self._proof = Proof(flow, entered, words)
+        low = None if user else LowCode(flow, self._proof)  # programs run where they are linked
+        self._low, self._mixed = (low.only, low.mixed) if low else (set[int](), set[int]())
+        kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
+        if user:  # where these trap, the guest's kernel is told where they stand
+            kept |= {site.address for site in survey.left if self._is_denied(site)}
+        self._barriers = barriers(flow, entered, kept)
+        self.was_full = False
+        """Whether the last port had no room for everything."""
+
+    def port(self, room: Room, progress: Progress) -> Ported:
+        """Decide about every site."""
+        sites = self._survey.left
+        sensitive = {site.address for site in sites}
+        silent = {site.address for site in sites if not site.traps}
+        is_code = self._flow.is_reached if self._guesses else self._proof.is_proven
+        patcher = Patcher(self._image, self._flow, room, self._barriers, sensitive.__contains__, silent.__contains__,
+                          is_code, self._low, self._mixed)  # fmt: skip
+        decisions: list[Decision] = []
+        for number, site in enumerate(sites):
+            progress("porting", number, len(sites))
+            code = self._flow.map_at(site.address)
+            assert code, "a site is in code"
+            decisions.append(self._decide(site, patcher, code))
+        progress("porting", len(sites), len(sites))
+        self.was_full = patcher.trampolines.was_full
+        patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
+        laid, places = bytes(patcher.trampolines.code), tuple(patcher.trampolines.places)
+        return Ported(self._image, BinaryPort(laid, places, patches), self._survey, decisions, room)
+
+    def _is_denied(self, site: Site) -> bool:
+        """Whether it is the kernel's business what becomes of it: a program may not do that."""
+        return self._user and site.traps and site.kind.name not in _OF_PROGRAMS
+
+    def _decide(self, site: Site, patcher: Patcher, code: CodeMap) -> Decision:
+        proof, offset, guess = self._proof, site.address - code.base, ""
+        proven = proof.is_proven(site.address)
+        if not proven:
+            guess = f"nothing proves that this is code (found by: {site.evidence.name.lower()})"
+        elif proof.rests_on_guess(site.address):
+            guess = "only that its address is stored in memory, or stands in a table, says that this is code"
+        if patcher.is_covered(site.address):
+            choice = Choice("jump", "with the instruction in front of it")
+        elif not (proven or self._guesses):
+            if not site.traps:
+                return Decision(site, "refused", Choice("none", f"{guess}; if it is, it runs silently wrong"))
+            return Decision(site, "left", Choice("trap", f"{guess}; if it is, it traps and is emulated"))
+        elif self._is_denied(site):
+            choice = Choice("trap", "not allowed in ring 3: the guest's kernel decides")
+        elif not self._user and self._image.is_linked_below(site.address):
+            why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
+            choice = patcher.trap(code, offset, why)
+        else:
+            choice = patcher.patch(code, offset)
+        if guess:
+            choice = Choice(choice.tactic, f"{choice.why}; a guess: {guess}" if choice.why else f"a guess: {guess}")
+        treatment = {"trap": "left", "none": "refused"}.get(choice.tactic, "ported")
+        return Decision(site, treatment, choice)
 
 
 def check_portable(image: Image) -> None:

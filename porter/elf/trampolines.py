@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from capstone import CsInsn, x86
 
-from hypercalls import layout
 from hypercalls.binary_port import HLT
 from porter.binary.code import CodeMap
 from porter.binary.image import Image
 from porter.binary.sensitive import is_far
 from porter.elf.encode import NO_RETURN, loads_stack_segment, replacement, safe_halt
+from porter.elf.room import Room
 
-BASE = layout.HOLE + layout.TRAMPOLINES_OFFSET
 MOST_MOVED = 16  # instructions of one trampoline
 _MOST_UNITS = 100_000  # remembered
 _STI = 0xFB
@@ -50,19 +49,24 @@ class Trampolines:
     runs at its load address only.
     """
 
-    def __init__(self, image: Image, barriers: set[int], is_sensitive: Callable[[int], bool], low: set[int]) -> None:
-        self._image, self._barriers, self._is_sensitive, self._low = image, barriers, is_sensitive, low
+    def __init__(self, image: Image, room: Room, barriers: set[int], is_sensitive: Callable[[int], bool],
+                 low: set[int]) -> None:  # fmt: skip
+        self._image, self._room = image, room
+        self._barriers, self._is_sensitive, self._low = barriers, is_sensitive, low
         self.code = bytearray()
         self.places: list[tuple[int, int]] = []
         self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
+        self.was_full = False  # something had no room
         self._moved: dict[int, int] = {}  # where an address is laid that has no other place any more
         self._displacements: list[tuple[int, int]] = []  # offset of each, and the address that it leads to
 
     def has_room(self, *trampolines: list[Unit]) -> bool:
         """Whether there is room for all of these."""
         size = sum(len(unit.code) + 4 for units in trampolines for unit in units) + 16 * len(trampolines)
-        full_places = (len(self.places) + MOST_MOVED * len(trampolines)) * 8 > layout.PLACES_SIZE
-        return not full_places and len(self.code) + size <= layout.TRAMPOLINES_SIZE
+        places = MOST_MOVED * len(trampolines)
+        fits = len(self.places) + places <= self._room.places and len(self.code) + size <= self._room.size
+        self.was_full = self.was_full or not fits
+        return fits
 
     def unit(self, code: CodeMap, offset: int) -> Unit | None:
         """What the instruction at `offset` becomes in a trampoline; None where it cannot move."""
@@ -126,7 +130,7 @@ class Trampolines:
         it. None where there is no room."""
         if not self.has_room(units):
             return None
-        named = BASE + len(self.code)
+        named = self._room.base + len(self.code)
         if low:
             self.code += (named + 4).to_bytes(4, "little")
         for unit in units:
@@ -149,7 +153,7 @@ class Trampolines:
         for at, target in self._displacements:
             if target == address:
                 self.code[at : at + 4] = self._distance(at, address)
-        return BASE + offset
+        return self._room.base + offset
 
     def _seen(self, address: int, low: bool) -> int:
         """The address that the code has as it runs."""
@@ -162,5 +166,5 @@ class Trampolines:
 
     def _distance(self, at: int, target: int) -> bytes:
         """The displacement at offset `at` that leads to an address of the kernel, or to where that has moved."""
-        to = BASE + self._moved[target] if target in self._moved else target
-        return (to - (BASE + at + 4) & 0xFFFF_FFFF).to_bytes(4, "little")
+        to = self._room.base + self._moved[target] if target in self._moved else target
+        return (to - (self._room.base + at + 4) & 0xFFFF_FFFF).to_bytes(4, "little")

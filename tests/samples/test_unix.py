@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from porter.binary import survey
+from tests.hypervisor.cli.commands import ring3
 from tests.samples import kernels, play
 from tests.samples.sessions import SESSIONS
 
@@ -72,6 +74,26 @@ def test_ported_source_prints_the_same(fs: ModuleType, tmp_path: Path, monitor: 
     assert play.in_ring3("unix", kernel) == kernels.transcript("unix").read_text()
     check(fs, kernel)
     assert not survey(kernel).left
+
+
+def test_ported_as_binaries_prints_the_same(sample_kernel: Build, fs: ModuleType, tmp_path: Path,
+                                            monitor: Path) -> None:  # fmt: skip
+    """Kernel and programs, none of which has symbols; no system call traps then."""
+    built, programs, trace = sample_kernel("unix", ported=False), tmp_path / "bin", tmp_path / "trace"
+    programs.mkdir()
+    names = [programs / program.name for program in sorted((built.parent / "bin").iterdir())]
+    for name in names:
+        run = ring3("port", "--user", "--guesses", built.parent / "bin" / name.name, "-o", name)
+        assert run.returncode == 0, run.stdout + run.stderr
+    source, kernel = kernels.SOURCES / "unix", tmp_path / "unix.elf"
+    subprocess.run([sys.executable, source / "fs.py", "make", tmp_path / "disk.img", "--bin", *names,
+                    "--files", *sorted((source / "files").iterdir())], check=True)  # fmt: skip
+    subprocess.run(["strip", "-o", kernel, built], check=True)
+    options = ("--port", "--trace", str(trace), "--trace-only", "emulated")
+    assert play.in_ring3("unix", kernel, *options) == kernels.transcript("unix").read_text()
+    check(fs, kernel)
+    emulated = ring3("trace", "list", trace, "--where", "emulated and ring == 3").stdout.decode()
+    assert "cli" in emulated and "int 0x" not in emulated  # it tries what programs may not do
 
 
 def test_its_own_tests_pass() -> None:

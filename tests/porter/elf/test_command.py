@@ -139,9 +139,9 @@ def test_ported_already(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("mine")
     run = ring3("port", good, "-o", other)
-    assert run.returncode == 2 and "no ported kernel" in run.stderr.decode() and other.read_text() == "mine"
+    assert run.returncode == 2 and "no ported file" in run.stderr.decode() and other.read_text() == "mine"
     run = ring3("port", good, "-o", good)
-    assert run.returncode == 2 and "is the kernel itself" in run.stderr.decode()
+    assert run.returncode == 2 and "is the file itself" in run.stderr.decode()
 
 
 def test_what_takes_no_ported_binary_says_so(count: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ stack:
 
 def test_guesses_are_about_binaries(count: Path, tmp_path: Path) -> None:
     for arguments, word in ((("run", "--guesses", count), b"--port"),
-                            (("port", "--guesses", tmp_path, "--dry-run"), b"linked kernels")):
+                            (("port", "--guesses", tmp_path, "--dry-run"), b"linked files")):
         run = ring3(*arguments)
         assert run.returncode == 2 and word in run.stderr
 
