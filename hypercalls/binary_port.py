@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from hypercalls import layout
 
 NOTE_OWNER, NOTE_TYPE = b"ring3\0", 0x726F7033  # "3por"
-VERSION = 1
+VERSION = 2
 _JUMP32 = 0xE9
 HLT = b"\xf4"  # put over the first byte of an instruction, it makes it trap
 _NOTE_HEAD = struct.Struct("<III")  # bytes of the owner, bytes of the description, type (System V ABI, note section)
-_HEAD = struct.Struct("<6I")  # version, bytes of code, places, patches, length of the packed rest, its CRC-32
+_HEAD = struct.Struct("<7I")  # version, bytes of code, places, patches, cells, length of the packed rest, its CRC-32
+_CELL = struct.Struct("<I")
 _PAIR = struct.Struct("<II")
 _PATCH = struct.Struct("<II")  # address, bytes; these behind it, thrice
 
@@ -64,12 +65,15 @@ class BinaryPort:
     """A ported binary's part that is not in its segments.
 
     `code`: the trampolines; `places`: (offset in them, address of the original instruction) by rising offset, also of
-    the jump at each end, which stands for what follows; `patches` by rising address.
+    the jump at each end, which stands for what follows; `patches` by rising address; `cells`: offsets of pointers in
+    the trampolines by which patches lead there that run at their load address, before paging, and at their link
+    address, with it: of two trampolines, to the one that comes back to where it came from.
     """
 
     code: bytes
     places: tuple[tuple[int, int], ...]
     patches: tuple[Patch, ...]
+    cells: tuple[int, ...] = ()
 
     def inside(self) -> list[tuple[int, int]]:
         """(original address, offset in the trampolines) of the instructions whose first byte is no more, by rising
@@ -88,10 +92,10 @@ class BinaryPort:
         rest = b"".join(
             [self.code, *(_PAIR.pack(*place) for place in self.places),
              *(_PATCH.pack(one.address, len(one.before)) + one.before + one.after + one.trapping
-               for one in self.patches)]
+               for one in self.patches), *(_CELL.pack(at) for at in self.cells)]
         )  # fmt: skip
         packed = zlib.compress(rest)
-        return _HEAD.pack(VERSION, len(self.code), len(self.places), len(self.patches), len(packed),
+        return _HEAD.pack(VERSION, len(self.code), len(self.places), len(self.patches), len(self.cells), len(packed),
                           zlib.crc32(packed)) + packed
 
 
@@ -121,11 +125,11 @@ def unpack(note: bytes) -> BinaryPort:
     """The inverse of `BinaryPort.pack`. Raises PortFormatError."""
     if len(note) < _HEAD.size:
         raise PortFormatError("the note of its port is cut short")
-    version, code_size, place_count, patch_count, size, check = _HEAD.unpack_from(note)
+    version, code_size, place_count, patch_count, cell_count, size, check = _HEAD.unpack_from(note)
     if version != VERSION:
         raise PortFormatError(f"it was ported by another ring3 (version {version} of the note, not {VERSION})")
     packed = note[_HEAD.size : _HEAD.size + size]
-    if zlib.crc32(packed) != check or code_size > layout.TRAMPOLINES_SIZE:
+    if len(packed) != size or zlib.crc32(packed) != check or code_size > layout.TRAMPOLINES_SIZE:
         raise PortFormatError("the note of its port is damaged")
     try:
         rest = zlib.decompressobj().decompress(packed, layout.TRAMPOLINES_SIZE + 2 * layout.PLACES_SIZE + (64 << 20))
@@ -140,6 +144,9 @@ def unpack(note: bytes) -> BinaryPort:
                 raise PortFormatError("the note of its port is damaged")
             patches.append(Patch(address, before, after, trapping))
             at += 3 * length
+        cells = tuple(cell for (cell,) in _CELL.iter_unpack(rest[at : at + 4 * cell_count]))
+        if len(cells) != cell_count or any(cell + layout.CELL_SIZE > code_size for cell in cells):
+            raise PortFormatError("the note of its port is damaged")
     except (struct.error, zlib.error):
         raise PortFormatError("the note of its port is damaged") from None
-    return BinaryPort(code, places, tuple(patches))
+    return BinaryPort(code, places, tuple(patches), cells)

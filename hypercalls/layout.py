@@ -83,6 +83,9 @@ PLACES_SIZE = 0x10_0000
 INSIDE_OFFSET = 0x60_0000  # those whose original bytes are no more, by rising original address, and the offset
 INSIDE_SIZE = 0x10_0000
 TRAMPOLINES_FILE_OFFSET = 0x70_0000  # what is mapped at TRAMPOLINES_OFFSET
+CELLS_OFFSET = 0x78_0000  # offsets of the trampolines' cells (binary_port), u32 each
+CELLS_SIZE = 0x4_0000
+CELL_SIZE = 12  # bytes: a pointer, and its values for code that is where it was loaded, and where it is linked
 # Patches of a binary port, one behind the other, each from a multiple of 4 on: u32 physical address, u32 bytes, and
 # twice as many bytes: what is there for code segments with a base, where jumps to the hole miss, and what is else.
 PATCHES_OFFSET = 0x80_0000

@@ -541,6 +541,7 @@ CONTROL = Struct(
     Field("coverage_start", "u64", "TSC when the operation of `coverage_open` began, and what it slept"),
     Field("patches_size", "u32", "bytes at PATCHES_OFFSET"),
     Field("patches_out", "u32", "1 = kernel code runs in a segment with a base: patches have made way for traps"),
+    Field("cells", "u64", "how many there are at CELLS_OFFSET"),
     Field("coverage_lost", "u64", "operations of places for which the coverage table had no room"),
     Field("virtual_8086", "u64", "times that the guest asked for virtual-8086 mode, which there is not"),
 )

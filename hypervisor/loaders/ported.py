@@ -42,6 +42,7 @@ def put_port(state: StateFile, port: BinaryPort, physical: Callable[[int], int])
     for offset, limit, table in (
         (layout.PLACES_OFFSET, layout.PLACES_SIZE, _pairs(port.places)),
         (layout.INSIDE_OFFSET, layout.INSIDE_SIZE, _pairs((at, _address(place)) for at, place in inside)),
+        (layout.CELLS_OFFSET, layout.CELLS_SIZE, struct.pack(f"<{len(port.cells)}I", *port.cells)),
         (layout.PATCHES_OFFSET, layout.PATCHES_SIZE, patches),
         (layout.TRAMPOLINES_FILE_OFFSET, layout.TRAMPOLINES_SIZE, port.code),
     ):
@@ -49,7 +50,7 @@ def put_port(state: StateFile, port: BinaryPort, physical: Callable[[int], int])
             raise RingError("the kernel's port has more instructions than there is room for; port it again")
         state.window(offset, limit)[: len(table)] = table
     state.control.places, state.control.inside = len(port.places), len(inside)
-    state.control.patches_size = len(patches)
+    state.control.patches_size, state.control.cells = len(patches), len(port.cells)
 
 
 def _packed(physical: int, patch: Patch) -> bytes:

@@ -65,6 +65,9 @@
 #define INSIDE_OFFSET 0x600000
 #define INSIDE_SIZE 0x100000
 #define TRAMPOLINES_FILE_OFFSET 0x700000
+#define CELLS_OFFSET 0x780000
+#define CELLS_SIZE 0x40000
+#define CELL_SIZE 0xc
 #define PATCHES_OFFSET 0x800000
 #define PATCHES_SIZE 0x200000
 #define TRACE_OFFSET 0xa00000
@@ -670,10 +673,11 @@ struct control_block {
 	uint64_t coverage_start; /* TSC when the operation of `coverage_open` began, and what it slept */
 	uint32_t patches_size; /* bytes at PATCHES_OFFSET */
 	uint32_t patches_out; /* 1 = kernel code runs in a segment with a base: patches have made way for traps */
+	uint64_t cells; /* how many there are at CELLS_OFFSET */
 	uint64_t coverage_lost; /* operations of places for which the coverage table had no room */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 12016, "control_block");
+_Static_assert(sizeof(struct control_block) == 12024, "control_block");
 
 /* What one place of the guest asked for, all told. */
 struct coverage_counter {

@@ -232,6 +232,7 @@ struct instruction {
 	uint32_t far_selector;
 };
 void patches_follow_code_segment(void);
+void cells_follow_paging(void);
 uint32_t pair_find(uint64_t table, uint32_t size, uint32_t count, uint64_t key);
 uint32_t original_eip(uint32_t eip);
 uint32_t trampoline_eip(uint32_t eip);

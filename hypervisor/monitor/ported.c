@@ -50,6 +50,23 @@ void patches_follow_code_segment(void)
 	}
 }
 
+/* Before paging, code is where it was loaded, with it where it is linked; what runs in both goes back from its
+ * trampolines to where it is then. Where paging is on already, and the kernel not yet at its link address, it is
+ * mapped there as well, so that it goes on there all the same. */
+void cells_follow_paging(void)
+{
+	const uint32_t *offset = (const uint32_t *)(state + CELLS_OFFSET);
+	uint64_t count = control.cells < CELLS_SIZE / 4 ? control.cells : CELLS_SIZE / 4;
+	uint32_t linked = paging_on() ? 2 : 1;
+
+	for (uint64_t i = 0; i < count; i++)
+		if (offset[i] <= TRAMPOLINES_SIZE - CELL_SIZE) {
+			uint8_t *cell = state + TRAMPOLINES_FILE_OFFSET + offset[i];
+
+			memcpy(cell, cell + 4 * linked, 4);
+		}
+}
+
 /* The address that the guest knows the instruction at `eip` by. */
 uint32_t original_eip(uint32_t eip)
 {
@@ -68,8 +85,13 @@ static bool take_jump(void)
 {
 	struct fault keep = machine.fault;
 	struct instruction in;
-	bool found = decode(vcpu.eip, &in) && in.opcode_map == 0 && in.opcode == 0xe9 && in.length == 5;
+	bool found = decode(vcpu.eip, &in) && in.opcode_map == 0;
 	uint32_t from = vcpu.eip, to = from + 5 + in.immediate;
+
+	if (found && in.opcode == 0xff && in.modrm == 0x25 && in.segment == SEG_CS && in_trampolines(in.rm.offset))
+		found = guest_read(in.rm.offset, &to, 4, 0);
+	else
+		found = found && in.opcode == 0xe9 && in.length == 5;
 
 	machine.fault = keep;
 	if (!found || in_trampolines(from) == in_trampolines(to) || original_eip(from) != original_eip(to))

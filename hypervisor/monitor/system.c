@@ -50,6 +50,8 @@ bool write_cr0(uint32_t value)
 	fpu_follow();
 	if ((old ^ value) & (CR0_PG | CR0_WP))
 		translations_change();
+	if ((old ^ value) & CR0_PG)
+		cells_follow_paging();
 	return true;
 }
 

@@ -60,7 +60,7 @@ class Flow:
         self._function_starts = [start for start, _ in self._functions]
         # Targets of branches and calls, switch tables and known constants: some of the instructions that lead there.
         self.sources: dict[int, list[int]] = {}
-        self.by_load_address: set[int] = set()  # targets that are named by where they are loaded
+        self.by_load_address: dict[int, set[int]] = {}  # targets that are named by where they are loaded: their sources
         self._table_entries: set[int] = set()
         self._pending: list[int] = []
         for symbol in image.objects:
@@ -203,7 +203,7 @@ class Flow:
         if target is not None:
             self._lead(source, target)
             if target != address:
-                self.by_load_address.add(target)
+                self.by_load_address.setdefault(target, set()).add(source)
         return target is not None
 
     def _pushed_target(self, code: CodeMap, push: int | None) -> None:

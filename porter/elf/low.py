@@ -20,11 +20,13 @@ class LowCode:
         if entry is not None and flow.image.physical(entry) not in (entry, None):
             starts.add(entry)
         low = proof.reachable(starts)
-        entered = [address for address in low - starts if self._is_entered(flow, proof, address, low)]
+        entered = [address for address in low if self._is_entered(flow, proof, address, low)]
         self.mixed = proof.reachable(entered) & low
         self.only = low - self.mixed
 
     @staticmethod
     def _is_entered(flow: Flow, proof: Proof, address: int, low: set[int]) -> bool:
-        """Whether something else than this code leads to `address`, or has it as it is linked."""
-        return any(source not in low for source in proof.before(address)) or address in flow.references
+        """Whether something else than this code leads to `address`, as it is linked, or has it so."""
+        loaded = flow.by_load_address.get(address, ())
+        return address in flow.references or any(
+            source not in low and source not in loaded for source in proof.before(address))  # fmt: skip

@@ -11,7 +11,8 @@ trampoline with them. Tactics, the first that fits:
                they stand, if they are long, or from trampolines of their own
 ``trap``       HLT over its first byte, or as it is where it traps by itself
 
-Code that runs at its load address takes an indirect jump, which is longer, but means the same wherever it stands.
+Code that runs at its load address, too or only, takes an indirect jump, which is longer, but means the same wherever it
+stands.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from porter.binary.image import Image
 from porter.elf.barriers import Barriers
 from porter.elf.encode import IN_PLACE
 from porter.elf.room import Room
-from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit
+from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit, Where
 
-_JUMP, _LOW_JUMP, _SHORT_JUMP = 5, 7, 2
+_JUMP, _INDIRECT_JUMP, _SHORT_JUMP = 5, 7, 2
 _NOP = b"\x90"
 _REACH = 127  # bytes of a short jump
 _MOST_NEIGHBOURS = MOST_MOVED // 2
@@ -74,8 +75,8 @@ class Patcher:
         self._flow, self._can_halt = flow, room.segment is None
         self._barriers, self._named, self._kept = barriers.all, barriers.named, barriers.kept
         self._is_sensitive, self._is_silent, self._is_proven = is_sensitive, is_silent, is_proven
-        self._low, self._mixed = low, mixed
-        self.trampolines = Trampolines(image, room, barriers.all, is_sensitive, low)
+        self._low, self._mixed = low, mixed  # addresses of code that runs at its load address only, or also
+        self.trampolines = Trampolines(image, room, barriers.all, is_sensitive)
         self.patches: list[Patch] = []
         self._covered: set[int] = set()  # bytes of patches
 
@@ -117,32 +118,35 @@ class Patcher:
 
     def _jump(self, code: CodeMap, offset: int, insn: CsInsn) -> str:
         """Put a jump over the instruction and its neighbours; '' if that is done, else why it cannot be."""
-        if insn.address in self._mixed:
-            return "it may run at its load address as well as where it is linked"
         own = self.trampolines.unit(code, offset)
         if own is None:
             return ("its bytes were taken for other instructions as well" if code.is_ambiguous(offset)
                     else "nothing but the monitor does this form of it")  # fmt: skip
-        low = insn.address in self._low
-        need = _LOW_JUMP if low else _JUMP
+        where = self._where(insn.address)
+        need = _JUMP if where is Where.LINKED else _INDIRECT_JUMP
         best = self._best_range(code, offset, own, need)
         if best is None:
             return f"no {need} bytes around it that nobody comes into"
-        room = self.trampolines.lay(best, low)
+        room = self.trampolines.lay(best, where)
         if room is None:
             return "the room for trampolines is full"
-        self._put_jump(best, room, low)
+        self._put_jump(best, room, where)
         return ""
 
-    def _put_jump(self, units: list[Unit], room: int, low: bool) -> None:
+    def _where(self, address: int) -> Where:
+        if address in self._mixed:
+            return Where.EITHER
+        return Where.LOADED if address in self._low else Where.LINKED
+
+    def _put_jump(self, units: list[Unit], room: int, where: Where) -> None:
         """Put a jump to `room` over the instructions that have moved."""
-        code, need = self._flow.map_at(units[0].address), _LOW_JUMP if low else _JUMP
+        code, need = self._flow.map_at(units[0].address), _JUMP if where is Where.LINKED else _INDIRECT_JUMP
         assert code, "they are code"
         start, end = units[0].address, units[-1].address + units[-1].size
         size = max(need, end - start)
         before = code.data[start - code.base : start - code.base + size]
-        jump = (b"\x2e\xff\x25" + room.to_bytes(4, "little") if low
-                else b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little"))  # fmt: skip
+        jump = (b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little") if where is Where.LINKED
+                else b"\x2e\xff\x25" + room.to_bytes(4, "little"))  # fmt: skip
         # What is behind the jump stays, for who comes there by a way that nobody knows; but of a program, no note tells
         # `ring3 check` that it is no code any more.
         rest = bytes(code.data[start - code.base + need : end - code.base])
@@ -172,7 +176,7 @@ class Patcher:
             for _ in range(_MOST_NEIGHBOURS):
                 length = units[-1].address + units[-1].size - first
                 if length >= need or (units[-1].ends and self._is_padded(code, at, need - length)):
-                    one_place = not units[-1].withholds and (first in self._low) == (own.address in self._low)
+                    one_place = not units[-1].withholds and self._where(first) is self._where(own.address)
                     if one_place and not self._is_entered(first, max(length, need), may_pass):
                         fewest = min(fewest, len(units))
                         yield units
@@ -252,7 +256,7 @@ class Patcher:
 
     def _redirect(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
         """A jump over the instruction and neighbours to which branches lead, all of which can be led elsewhere."""
-        if insn.address in self._low or insn.address in self._mixed:
+        if self._where(insn.address) is not Where.LINKED:
             return False
         own = self.trampolines.unit(code, offset)
         if own is None:
@@ -286,9 +290,9 @@ class Patcher:
         if not self.trampolines.has_room(units, *moved):
             return False
         for each in (units, *moved):
-            room = self.trampolines.lay(each, low=False)
+            room = self.trampolines.lay(each, Where.LINKED)
             assert room is not None, "there was room for all"
-            self._put_jump(each, room, low=False)
+            self._put_jump(each, room, Where.LINKED)
         places = {at: self.trampolines.move(at) for at in entered}
         for source, unit in long.items():
             assert unit.relative is not None
@@ -302,7 +306,7 @@ class Patcher:
         return all(self._is_branch_to(source, address) for source in self._flow.sources.get(address, ()))
 
     def _is_branch_to(self, source: int, address: int) -> bool:
-        if source in self._kept or source in self._low or source in self._mixed or not self._is_proven(source):
+        if source in self._kept or self._where(source) is not Where.LINKED or not self._is_proven(source):
             return False
         unit = self._unit_at(source)
         return unit is not None and unit.relative == address
@@ -327,7 +331,7 @@ class Patcher:
 
     def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
         """Two bytes are enough for a short jump to an island nearby, from where the long jump goes."""
-        if insn.address in self._low or insn.address in self._mixed:
+        if self._where(insn.address) is not Where.LINKED:
             return False
         own = self.trampolines.unit(code, offset)
         units = self._best_range(code, offset, own, _SHORT_JUMP) if own else None
@@ -339,7 +343,7 @@ class Patcher:
         at = self._padding_near(code, after) or self._made_near(code, after, range(start, start + size))
         if at is None:
             return False
-        room = self.trampolines.lay(units, low=False)
+        room = self.trampolines.lay(units, Where.LINKED)
         if room is None:
             return False
         island = code.base + at
@@ -369,7 +373,7 @@ class Patcher:
             if at in used or not code.is_reached(at) or self.is_covered(code.base + at):
                 continue
             units = self._victims(code, at, used)
-            room = self.trampolines.lay(units, low=False) if units else None
+            room = self.trampolines.lay(units, Where.LINKED) if units else None
             if units and room is not None:
                 size, address = sum(unit.size for unit in units), units[0].address
                 jump = b"\xe9" + (room - address - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
@@ -381,7 +385,7 @@ class Patcher:
     def _victims(self, code: CodeMap, at: int, used: range) -> list[Unit] | None:
         """Instructions from `at` on that take twice a long jump, have nothing to do with privilege and may move."""
         first, units, offset = code.base + at, list[Unit](), at
-        if not self._is_proven(first) or first in self._low or first in self._mixed or first in self._kept:
+        if not self._is_proven(first) or self._where(first) is not Where.LINKED or first in self._kept:
             return None
         while offset - at < 2 * _JUMP:
             if offset in used or (units and (units[-1].ends or not self._is_free(code, offset, _nobody))):

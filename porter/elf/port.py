@@ -118,7 +118,8 @@ class _Porter:
         self.was_full = patcher.trampolines.was_full
         patches = tuple(sorted(patcher.patches, key=lambda patch: patch.address))
         laid, places = bytes(patcher.trampolines.code), tuple(patcher.trampolines.places)
-        return Ported(self._image, BinaryPort(laid, places, patches), self._survey, decisions, room)
+        cells = tuple(patcher.trampolines.cells)
+        return Ported(self._image, BinaryPort(laid, places, patches, cells), self._survey, decisions, room)
 
     def _is_denied(self, site: Site) -> bool:
         """Whether it is the kernel's business what becomes of it: a program may not do that."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from capstone import CsInsn, x86
 
@@ -31,28 +32,38 @@ _FIXED = frozenset(
 @dataclass(frozen=True)
 class Unit:
     """An instruction of a range that moves: `code` stands for it, and where `relative` is set a displacement to that
-    address follows."""
+    address follows. Where `pushed` is set, that address is pushed first."""
 
     address: int
     size: int
     code: bytes
     relative: int | None = None
+    pushed: int | None = None
     ends: bool = False  # nothing runs behind it
     withholds: bool = False  # all traps, until the next instruction is over: so that must not be the jump back
     sensitive: bool = False
 
 
-class Trampolines:
-    """Those of one image: their `code`, and `places`, the offsets in it of what stands for the kernel's addresses.
+class Where(Enum):
+    """Where some code runs: at its link address, at its load address, or at either, before paging and with it."""
 
-    `barriers`: link addresses to which somebody may come. `is_sensitive` tells of one, `low` are those of code that
-    runs at its load address only.
+    LINKED = "linked"
+    LOADED = "loaded"
+    EITHER = "either"
+
+
+class Trampolines:
+    """Those of one image: their `code`, `places`, the offsets in it of what stands for the kernel's addresses, and
+    `cells`, the offsets of pointers that lead to either of two (hypercalls/binary_port.py).
+
+    `barriers`: link addresses to which somebody may come. `is_sensitive` tells of one.
     """
 
-    def __init__(self, image: Image, room: Room, barriers: set[int], is_sensitive: Callable[[int], bool],
-                 low: set[int]) -> None:  # fmt: skip
+    def __init__(self, image: Image, room: Room, barriers: set[int],
+                 is_sensitive: Callable[[int], bool]) -> None:  # fmt: skip
         self._image, self._room = image, room
-        self._barriers, self._is_sensitive, self._low = barriers, is_sensitive, low
+        self._barriers, self._is_sensitive = barriers, is_sensitive
+        self.cells: list[int] = []
         self.code = bytearray()
         self.places: list[tuple[int, int]] = []
         self._units: dict[int, Unit | None] = {}  # by address: each is asked for many times, by its neighbours
@@ -62,7 +73,7 @@ class Trampolines:
 
     def has_room(self, *trampolines: list[Unit]) -> bool:
         """Whether there is room for all of these."""
-        size = sum(len(unit.code) + 4 for units in trampolines for unit in units) + 16 * len(trampolines)
+        size = sum(len(unit.code) + 9 for units in trampolines for unit in units) + 20 * len(trampolines)
         places = MOST_MOVED * len(trampolines)
         fits = len(self.places) + places <= self._room.places and len(self.code) + size <= self._room.size
         self.was_full = self.was_full or not fits
@@ -88,7 +99,9 @@ class Trampolines:
                 return None  # without its `sti` it would miss the interrupt that it waits for
             made = replacement(insn)
             ends = insn.id in NO_RETURN or (is_far(insn) and insn.modrm >> 3 & 7 == 5)
-            return Unit(insn.address, insn.size, made, None, ends, loads_stack_segment(insn), True) if made else None
+            if made is None:
+                return None
+            return Unit(insn.address, insn.size, made, None, None, ends, loads_stack_segment(insn), True)
         if x86.X86_GRP_CALL in insn.groups:
             return self._call(insn)
         if insn.id in _FIXED or 0xD8 <= insn.opcode[0] <= 0xDF:
@@ -109,13 +122,10 @@ class Trampolines:
         operand, behind = insn.operands[0], insn.address + insn.size
         if insn.id != x86.X86_INS_CALL or insn.prefix[2]:
             return None
-        if insn.address in self._low:
-            behind = self._seen(behind, low=True)
-        push = b"\x68" + behind.to_bytes(4, "little")
         if operand.type == x86.X86_OP_IMM:
-            return Unit(insn.address, insn.size, push + b"\xe9", operand.imm & 0xFFFF_FFFF, ends=True)
+            return Unit(insn.address, insn.size, b"\xe9", operand.imm & 0xFFFF_FFFF, behind, ends=True)
         if operand.type == x86.X86_OP_REG and operand.reg != x86.X86_REG_ESP and insn.opcode[0] == 0xFF:
-            return Unit(insn.address, insn.size, push + bytes([0xFF, 0xE0 | insn.modrm & 7]), ends=True)
+            return Unit(insn.address, insn.size, bytes([0xFF, 0xE0 | insn.modrm & 7]), None, behind, ends=True)
         return None
 
     def _safe_halt(self, code: CodeMap, offset: int, sti: CsInsn) -> Unit | None:
@@ -125,16 +135,33 @@ class Trampolines:
             return None
         return Unit(sti.address, sti.size + 1, safe_halt(), sensitive=True)
 
-    def lay(self, units: list[Unit], low: bool) -> int | None:
+    def lay(self, units: list[Unit], where: Where) -> int | None:
         """Put the trampoline of `units` into the room; what the jump to it names: its address, or that of a pointer to
         it. None where there is no room."""
-        if not self.has_room(units):
+        if not self.has_room(*([units] * (2 if where is Where.EITHER else 1))):
             return None
         named = self._room.base + len(self.code)
-        if low:
-            self.code += (named + 4).to_bytes(4, "little")
+        if where is Where.LINKED:
+            self._lay(units, low=False)
+            return named
+        self.code += (named + 4).to_bytes(4, "little")
+        if where is Where.EITHER:
+            self.cells.append(named - self._room.base)
+            self.code += bytes(8)
+        low = self._lay(units, low=True)
+        if where is Where.EITHER:
+            both = low.to_bytes(4, "little") + self._lay(units, low=False).to_bytes(4, "little")
+            at = named - self._room.base
+            self.code[at : at + 12] = both[:4] + both
+        return named
+
+    def _lay(self, units: list[Unit], low: bool) -> int:
+        """Put one trampoline down; its address."""
+        begin = self._room.base + len(self.code)
         for unit in units:
             self.places.append((len(self.code), self._seen(unit.address, low)))
+            if unit.pushed is not None:
+                self.code += b"\x68" + self._seen(unit.pushed, low).to_bytes(4, "little")
             self.code += unit.code
             if unit.relative is not None:
                 self._displacement(self._seen(unit.relative, low))
@@ -143,7 +170,7 @@ class Trampolines:
             self.places.append((len(self.code), behind))
             self.code += b"\xe9"
             self._displacement(behind)
-        return named
+        return begin
 
     def move(self, address: int) -> int:
         """Whoever branches to `address`, which has been laid, comes to its trampoline from now on; returns where that
