@@ -94,8 +94,9 @@ class _Porter:
         low = None if user else LowCode(flow, self._proof)  # programs run where they are linked
         self._low, self._mixed = (low.only, low.mixed) if low else (set[int](), set[int]())
         kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
-        if user:  # where these trap, the guest's kernel is told where they stand
-            kept |= {site.address for site in survey.left if self._is_denied(site)}
+        entry = flow.image.entry
+        self._called = self._proof.reachable(() if entry is None else (entry,))
+        kept |= {site.address for site in survey.left if self._stays(site)}
         self._barriers = barriers(flow, entered, kept)
         self.was_full = False
         """Whether the last port had no room for everything."""
@@ -121,9 +122,16 @@ class _Porter:
         cells = tuple(patcher.trampolines.cells)
         return Ported(self._image, BinaryPort(laid, places, patches, cells), self._survey, decisions, room)
 
-    def _is_denied(self, site: Site) -> bool:
-        """Whether it is the kernel's business what becomes of it: a program may not do that."""
-        return self._user and site.traps and site.kind.name not in _OF_PROGRAMS
+    def _stays(self, site: Site) -> str:
+        """Why an instruction that traps is to trap where it stands; '' if it need not."""
+        if not site.traps:
+            return ""
+        asks = site.kind.name in _OF_PROGRAMS
+        if self._user:
+            return "" if asks else "not allowed in ring 3: the guest's kernel decides"
+        if asks and site.address not in self._called:
+            return "no call leads here: it may be copied to where programs run, as kernels do with their first one"
+        return ""
 
     def _decide(self, site: Site, patcher: Patcher, code: CodeMap) -> Decision:
         proof, offset, guess = self._proof, site.address - code.base, ""
@@ -138,8 +146,8 @@ class _Porter:
             if not site.traps:
                 return Decision(site, "refused", Choice("none", f"{guess}; if it is, it runs silently wrong"))
             return Decision(site, "left", Choice("trap", f"{guess}; if it is, it traps and is emulated"))
-        elif self._is_denied(site):
-            choice = Choice("trap", "not allowed in ring 3: the guest's kernel decides")
+        elif why := self._stays(site):
+            choice = Choice("trap", why)
         elif not self._user and self._image.is_linked_below(site.address):
             why = "linked below where it is loaded, so it will run from a copy, or in a segment of its own"
             choice = patcher.trap(code, offset, why)

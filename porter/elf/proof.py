@@ -15,7 +15,7 @@ Code that only a pointer or a label names is proven by what it does, all of it t
 * proven code has its address, and it has that of a variable;
 * proven code stores its address in memory, as it does those of functions and tasks;
 * its address stands in memory beside that of proven code, as in tables of functions, it begins as functions do that
-  make a frame, and ends where that is undone.
+  make a frame, ends where that is undone, and is all that there is up to what something else names.
 
 The last two are the weakest; `guesses` has what rests on them.
 
@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from porter.binary.code import CodeMap
+from porter.binary.discovery import is_padding
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
 from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of
@@ -50,9 +51,11 @@ _MOST_BEHIND_UNFRAME = 2  # instructions
 @dataclass
 class _Operands:
     """Of some code: the targets of its displacements of 32 bits, whether it names a variable, and whether it runs into
-    something else; `shared` are the places that others than itself come to, `returns` its returns."""
+    something else; `seen` are its instructions, `shared` those that others than itself come to, `returns` its returns.
+    """
 
     targets: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
     returns: set[int] = field(default_factory=set)
     variables: bool = False
@@ -223,17 +226,31 @@ class Proof:
         if users and found.variables:
             return True
         is_stored = any(code.data[offset] == _STORE for code, offset in users)
-        if is_stored or (self._has_frame(start, found.returns) and self._stands_beside_proven(start)):
+        if is_stored or (self._is_whole_function(start, found) and self._stands_beside_proven(start)):
             self.guesses.add(start)
             return True
         return False
 
-    def _has_frame(self, start: int, returns: set[int]) -> bool:
-        """Whether the code from `start` on makes a frame, and undoes it before each of its `returns`."""
+    def _is_whole_function(self, start: int, found: _Operands) -> bool:
+        """Whether the code from `start` on makes a frame, undoes it before each of its returns, and takes all bytes up
+        to what something else names, but for those that compilers fill up with."""
         code = self._flow.map_at(start)
-        if code is None or not returns or not code.data.startswith(_FRAMES, start - code.base):
+        if code is None or not found.returns or not code.data.startswith(_FRAMES, start - code.base):
             return False
-        return all(self._is_behind_unframe(code, address - code.base) for address in returns)
+        if not all(self._is_behind_unframe(code, address - code.base) for address in found.returns):
+            return False
+        last, at = max(found.seen), start
+        while at < code.base + code.size:
+            if at in found.seen:
+                at += code.length[at - code.base]
+            elif at > last and (at in self._entries or at in self._flow.sources):
+                return True
+            else:
+                insn = code.instruction(at - code.base)
+                if insn is None or not is_padding(bytes(insn.bytes), insn.insn_name()):
+                    return False
+                at += insn.size
+        return True
 
     @staticmethod
     def _is_behind_unframe(code: CodeMap, offset: int) -> bool:
@@ -270,7 +287,8 @@ class Proof:
 
     def _operands(self, start: int) -> _Operands:
         """What is to be seen from `start` to where something else is known to begin."""
-        pending, seen, found = [start], set[int](), _Operands()
+        pending, found = [start], _Operands()
+        seen = found.seen
         end = self._end(start)
         while pending:
             address = pending.pop()

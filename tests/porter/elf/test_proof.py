@@ -71,13 +71,33 @@ _TABLE = "\t.long .Lproven, .Lfunction, 0\n"
 
 def test_functions_of_a_table(tmp_path: Path) -> None:
     """One that makes a frame, beside one that is proven, is taken for code, and called a guess."""
-    frame = ".Lfunction: pushl %ebp\n\tmovl %esp, %ebp\n\tinb $0x60, %al\n\t{end}\n\tret\n"
+    frame = ".Lfunction: pushl %ebp\n\tmovl %esp, %ebp\n\tinb $0x60, %al\n\t{end}\n\tret\n\t.balign 16, 0x90\n"
     for number, (end, table, expected) in enumerate((
         ("popl %ebp", _TABLE, ("ported", True)),
         ("leave\n\txorl %eax, %eax", _TABLE, ("ported", True)),
         ("nop", _TABLE, ("left", False)),  # the frame stays
+        ("popl %ebp\n\tret\n\t.byte 0x9d, 0x5d, 0x89", _TABLE, ("left", False)),  # bytes behind that nobody reads
         ("popl %ebp", "\t.long 0, .Lfunction, 0\n", ("left", False)),  # nothing proven stands beside it
     )):  # fmt: skip
         folder = tmp_path / str(number)
         folder.mkdir()
         assert treatments(folder, "call .Lproven", frame.replace("{end}", end), table)["in al, 0x60"] == expected, end
+
+
+def test_what_may_be_copied_for_programs_traps(tmp_path: Path) -> None:
+    """An `int` that the kernel does not come to by itself; one that it does is ported."""
+    source = _START.replace("{calls}", "call .Lcalled\n\tpushl $.Lcopied\n\tcall .Lproven") + """
+	.type .Lcalled, @function
+.Lcalled: movl $1, %eax
+	int $0x40
+	ret
+	.globl copied
+	.type copied, @function
+copied:
+.Lcopied: movl $11, %eax
+	int $0x80
+	jmp .Lcopied
+"""
+    found = {one.site.text: (one.treatment, one.choice.tactic)
+             for one in port(load(kernel(tmp_path, source, script=_SCRIPT)), lines=False).decisions}  # fmt: skip
+    assert found["int 0x40"] == ("ported", "jump") and found["int 0x80"] == ("left", "trap")
