@@ -36,16 +36,15 @@ from porter.binary.discovery import is_padding
 from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
 from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of
+from porter.elf.frames import is_behind_frame, makes_frame
 from porter.elf.steps import Steps, is_indirect_jump, target_of
 
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
 _LEAPS, _LONGEST_LEAP = frozenset((*range(0x70, 0x80), 0xEB)), 2 + 0x7F  # Jcc and JMP by 8 bits, forwards
-_MOST_FILL = 3  # instructions behind a call that fill up to where the next code begins
+_MOST_FILLED = 32  # bytes between functions
+_MOST_BEHIND_CALL = 3  # instructions that fill up to where the next code begins
 _MOST_BETWEEN = 64  # bytes of what is not known to be code
 _STORE = 0xC7  # mov $imm32, memory
-_FRAMES = (b"\x55\x89\xe5", b"\x55\x8b\xec")  # push %ebp; mov %esp, %ebp
-_UNFRAMES = b"\x5d\xc9"  # pop %ebp; leave
-_MOST_BEHIND_UNFRAME = 2  # instructions
 
 
 @dataclass
@@ -235,9 +234,9 @@ class Proof:
         """Whether the code from `start` on makes a frame, undoes it before each of its returns, and takes all bytes up
         to what something else names, but for those that compilers fill up with."""
         code = self._flow.map_at(start)
-        if code is None or not found.returns or not code.data.startswith(_FRAMES, start - code.base):
+        if code is None or not found.returns or not makes_frame(code, start - code.base):
             return False
-        if not all(self._is_behind_unframe(code, address - code.base) for address in found.returns):
+        if not all(is_behind_frame(code, address - code.base) for address in found.returns):
             return False
         last, at = max(found.seen), start
         while at < code.base + code.size:
@@ -251,16 +250,6 @@ class Proof:
                     return False
                 at += insn.size
         return True
-
-    @staticmethod
-    def _is_behind_unframe(code: CodeMap, offset: int) -> bool:
-        """Whether one of the last instructions in front undoes a frame: compilers put some in between."""
-        before = code.previous(offset)
-        for _ in range(_MOST_BEHIND_UNFRAME):
-            if before is None or code.data[before] in _UNFRAMES:
-                break
-            before = code.previous(before)
-        return before is not None and code.data[before] in _UNFRAMES
 
     def _stands_beside_proven(self, start: int) -> bool:
         """Whether a pointer to `start` stands beside one to something else that is proven."""
@@ -326,7 +315,7 @@ class Proof:
     def _is_own(self, address: int, seen: set[int]) -> bool:
         """Whether the instruction at `address` is one of `seen`, or nobody comes to it and it stands behind them: what
         compilers fill up with behind a call that does not come back."""
-        for _ in range(_MOST_FILL):
+        for _ in range(_MOST_BEHIND_CALL):
             if address in seen:
                 return True
             code = self._flow.map_at(address)
@@ -369,8 +358,24 @@ class Proof:
         for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.base):
             if code.data[at] in _LEAPS and at + 2 + code.data[at + 1] == wanted:
                 known = code.covering(at)
-                if known is None or not self.is_proven(code.base + known):
+                is_other = known is not None and self.is_proven(code.base + known)
+                if not is_other and not self._fills_up(code, at):
                     return True
+        return False
+
+    def _fills_up(self, code: CodeMap, wanted: int) -> bool:
+        """Whether the byte at offset `wanted` is of what compilers fill up with behind the end of proven code."""
+        for end in range(wanted, max(wanted - _MOST_FILLED, 0), -1):
+            last = code.previous(end)
+            if last is None or not self.is_proven(code.base + last):
+                continue
+            at = last + code.length[last]
+            while at <= wanted:
+                insn = code.instruction(at)
+                if insn is None or not is_padding(bytes(insn.bytes), insn.insn_name()):
+                    return False
+                at += insn.size
+            return True
         return False
 
     def _end(self, start: int) -> int:

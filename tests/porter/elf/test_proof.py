@@ -51,6 +51,20 @@ def test_bytes_of_proven_code_are_no_branches(tmp_path: Path) -> None:
         assert found["in al, 0x60"] == ("ported", False), immediate
 
 
+def test_what_fills_up_between_functions_is_no_branch(tmp_path: Path) -> None:
+    """A NOP behind a call that does not come back, with a byte that looks like a branch into the next function."""
+    code = """
+.Lfirst: call .Lnever
+	.byte 0x8d, 0x74, 0x26, 0
+.Lsecond: movl .Lvariable, %eax
+	.fill 40, 1, 0x41
+	inb $0x60, %al
+	ret
+"""
+    found = treatments(tmp_path, "pushl $.Lsecond\n\tcall .Lproven\n\tjmp .Lfirst", code)
+    assert found["in al, 0x60"] == ("ported", False)
+
+
 def test_what_fills_up_behind_a_call_without_return_is_nobody_else_s(tmp_path: Path) -> None:
     code = """
 .Lfunction: movl 4(%esp), %eax
