@@ -39,6 +39,9 @@ def port_file(options: argparse.Namespace) -> int:
     print_binary(report, sys.stdout, str(written.get("page", "")))
     for label, path in written.items():
         print(f"{label}: {path}")
+    if not options.user and ported.looks_like_a_program:
+        print(f"ring3: {options.dir} makes system calls and loads no tables, as a program does that runs in ring 3: if "
+              "it is one, port it with --user", file=sys.stderr)  # fmt: skip
     return UNSURE if report.of("refused") else 0
 
 

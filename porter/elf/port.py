@@ -26,6 +26,7 @@ _MAY_FAULT = frozenset(BY_KEY[row].group for row in ("pop-sreg", "iret", "rdmsr"
 
 # What programs ask their kernels by.
 _OF_PROGRAMS = frozenset(BY_KEY[row].group for row in ("int", "sysenter"))
+_OF_KERNELS = frozenset(BY_KEY[row].group for row in ("lgdt", "mov-to-cr"))
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -49,6 +50,12 @@ class Ported:
     survey: Survey
     decisions: list[Decision]
     room: Room
+
+    @property
+    def looks_like_a_program(self) -> bool:
+        """Whether there is `int` or the like in it, and nothing that loads a processor's tables."""
+        kinds = {decision.site.kind.name for decision in self.decisions}
+        return bool(kinds & _OF_PROGRAMS) and not kinds & _OF_KERNELS
 
 
 def _nothing(_what: str, _done: int, _all: int) -> None:

@@ -156,6 +156,14 @@ def test_what_would_run_wrong_and_has_no_room_is_refused(tmp_path: Path) -> None
     assert treatments == ["refused", "ported"]
 
 
+def test_a_program_that_is_ported_as_a_kernel_is_told_of(tmp_path: Path) -> None:
+    made = kernel(tmp_path, _PROGRAM, script=_SCRIPT)
+    assert b"port it with --user" in ring3("port", made, "--dry-run").stderr
+    assert b"--user" not in ring3("port", "--user", made, "--dry-run").stderr
+    lidt = kernel(tmp_path, _PROGRAM.replace("int $0x90", "lidt answer"), script=_SCRIPT)
+    assert b"--user" not in ring3("port", lidt, "--dry-run").stderr
+
+
 def test_bad_input(tmp_path: Path) -> None:
     made, target = kernel(tmp_path, _PROGRAM, script=_SCRIPT), tmp_path / "ported"
     assert ring3("port", "--user", made, "-o", target).returncode == 0
