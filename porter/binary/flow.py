@@ -17,7 +17,7 @@ from porter.binary.opcodes import ONE_BYTE, OPERAND_SIZE, TWO_BYTE, Action, pref
 from porter.binary.plausible import looks_like_text
 from porter.binary.ported import ENDING_GATES, FAR_GATES, GATE_SEGMENT, gate_of_pointer, is_restart
 
-_SOURCES_KEPT = 4  # of one target: enough to find a way to it that is beyond doubt
+SOURCES_KEPT = 4  # of one target: enough to find a way to it that is beyond doubt
 _TABLE_LIMIT = 4096  # entries of one switch table
 _TELL_EACH = 10_000  # bytes
 _MAY_NOT_RETURN = (Action.CALL, Action.HALT, Action.INTERRUPT, Action.FAR_CALL, Action.FAR_JUMP)
@@ -194,7 +194,7 @@ class Flow:
         """Note that the instruction at `source` leads to `target`."""
         self._pending.append(target)
         known = self.sources.setdefault(target, [])
-        if len(known) < _SOURCES_KEPT:
+        if len(known) < SOURCES_KEPT:
             known.append(source)
 
     def _absolute(self, source: int, address: int) -> bool:

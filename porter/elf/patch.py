@@ -25,7 +25,7 @@ from capstone import CsInsn
 from hypercalls.binary_port import HLT, Patch
 from porter.binary.code import CodeMap
 from porter.binary.discovery import is_padding
-from porter.binary.flow import Flow
+from porter.binary.flow import SOURCES_KEPT, Flow
 from porter.binary.image import Image
 from porter.elf.barriers import Barriers
 from porter.elf.encode import IN_PLACE
@@ -301,9 +301,10 @@ class Patcher:
 
     def _is_only_branched_to(self, address: int) -> bool:
         """Whether nothing but direct branches, which may be changed, leads to a barrier."""
-        if address in self._named:
+        sources = self._flow.sources.get(address, ())
+        if address in self._named or len(sources) >= SOURCES_KEPT:  # there may be more
             return False
-        return all(self._is_branch_to(source, address) for source in self._flow.sources.get(address, ()))
+        return all(self._is_branch_to(source, address) for source in sources)
 
     def _is_branch_to(self, source: int, address: int) -> bool:
         if source in self._kept or self._where(source) is not Where.LINKED or not self._is_proven(source):

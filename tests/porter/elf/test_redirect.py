@@ -85,11 +85,13 @@ def test_all_ways_lead_where_they_led(tmp_path: Path, fill: str) -> None:
 
 
 def test_a_branch_that_cannot_be_led_elsewhere_keeps_the_trap(tmp_path: Path) -> None:
-    """LOOP has no long form, a pointer may be anybody's, and what a kernel patches itself does not move."""
+    """LOOP has no long form, a pointer may be anybody's, what a kernel patches itself does not move, and of many
+    branches not all are known."""
     pointer = "\t.data\n\t.align 4\n\t.long .Lenable\n"
     table = "\t.data\n\t.align 4\n\t.long .Laside - ., window - ., .Lenable - .\n"
     loop = "1f\n1: loop .Lenable\n\tret"
-    for number, (to, more) in enumerate(((loop, ""), (".Lenable", pointer), (".Lenable", table))):
+    many = ".Lenable\n" + "\tjc .Lenable\n" * 4 + "\tjmp .Lenable"
+    for number, (to, more) in enumerate(((loop, ""), (".Lenable", pointer), (".Lenable", table), (many, ""))):
         folder = tmp_path / str(number)
         folder.mkdir()
         assert made(folder, "", to, more)[2] == "trap", to
