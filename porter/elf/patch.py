@@ -268,6 +268,8 @@ class Patcher:
         """Put a jump over `units`, if all branches into them can be led elsewhere."""
         start, end = units[0].address, units[-1].address + units[-1].size
         entered = [at for at in range(start + 1, end) if at in self._barriers]
+        if not {unit.address for unit in units}.issuperset(entered):
+            return False  # somebody comes into the middle of an instruction
         taken, long, moved = set(range(start, max(end, start + _JUMP))), dict[int, Unit](), list[list[Unit]]()
         for source in {source for at in entered for source in self._flow.sources[at]}:
             if source in taken or self.is_covered(source):
