@@ -37,10 +37,10 @@ from porter.binary.flow import Flow
 from porter.binary.image import SymbolKind
 from porter.binary.opcodes import RELATIVE8, RELATIVE32, Action, action_of
 from porter.elf.frames import is_behind_frame, makes_frame
+from porter.elf.leaps import Leaps, unread_branches
 from porter.elf.steps import Steps, is_indirect_jump, target_of
 
 _DEEPEST_QUESTION, _MOST_QUESTIONS = 12, 400  # whether code vouches for code, for one instruction
-_LEAPS, _LONGEST_LEAP = frozenset((*range(0x70, 0x80), 0xEB)), 2 + 0x7F  # Jcc and JMP by 8 bits, forwards
 _MOST_FILLED = 32  # bytes between functions
 _MOST_BEHIND_CALL = 3  # instructions that fill up to where the next code begins
 _MOST_BETWEEN = 64  # bytes of what is not known to be code
@@ -84,6 +84,8 @@ class Proof:
         self._followed: set[int] = set()  # those of which it is known what they lead to
         self._behind_guesses: set[int] = set()
         self._rooted = {code.base: bytearray(code.size) for code in flow.maps}  # 1 where an instruction is
+        self._leaps: dict[int, Leaps] = {}
+        self._unread = unread_branches(flow, entries)
         self._proven: dict[int, bool] = {}
         self._corroborated: dict[int, bool] = {}
         self._questions = 0  # that may still be asked
@@ -289,6 +291,10 @@ class Proof:
                     address != start and self._is_rooted(address)):
                 found.runs_on = True
                 continue
+            behind = address + code.length[offset]
+            if self._is_leapt_across(start, address, code.length[offset]):
+                found.runs_on = True
+                continue
             seen.add(address)
             action, at = action_of(code.data, offset, code.length[offset])
             if action is Action.RETURN:
@@ -301,7 +307,6 @@ class Proof:
                 pending += [case for case in self._cases.get(address, ()) if start <= case < end]
             if target is not None and (action in RELATIVE8 or start <= target < end) and action is not Action.CALL:
                 pending.append(target)
-            behind = address + code.length[offset]
             if self._steps.falls_through(code, offset):
                 if self._is_leapt_to(start, behind):
                     found.runs_on = True
@@ -334,9 +339,11 @@ class Proof:
             code = self._steps.reached(address)
             if code is None or address in shared or self._is_ambiguous(code, address - code.base):
                 break
+            offset = address - code.base
             if address != start and (self._is_leapt_to(start, address) or self._is_rooted(address)):
                 break
-            offset = address - code.base
+            if self._is_leapt_across(start, address, code.length[offset]):
+                break
             action, _ = action_of(code.data, offset, code.length[offset])
             target = target_of(code, offset, action)
             if target is not None and action in RELATIVE32:
@@ -354,14 +361,24 @@ class Proof:
         code = self._flow.map_at(address)
         if code is None:
             return False
-        wanted = address - code.base
-        for at in range(max(wanted - _LONGEST_LEAP, 0), start - code.base):
-            if code.data[at] in _LEAPS and at + 2 + code.data[at + 1] == wanted:
+        for at in self._leaps_of(code).sources(address - code.base):
+            if at < start - code.base:
                 known = code.covering(at)
                 is_other = known is not None and self.is_proven(code.base + known)
                 if not is_other and not self._fills_up(code, at):
                     return True
         return False
+
+    def _is_leapt_across(self, start: int, address: int, size: int) -> bool:
+        """The same of the middle of an instruction, which then is none: from code that something names, but that was
+        read in another way."""
+        return any(source < start for at in range(address + 1, address + size) for source in self._unread.get(at, ()))
+
+    def _leaps_of(self, code: CodeMap) -> Leaps:
+        found = self._leaps.get(code.base)
+        if found is None:
+            found = self._leaps[code.base] = Leaps(code)
+        return found
 
     def _fills_up(self, code: CodeMap, wanted: int) -> bool:
         """Whether the byte at offset `wanted` is of what compilers fill up with behind the end of proven code."""

@@ -6,7 +6,8 @@ from porter.binary.code import CodeMap
 from porter.binary.flow import Flow
 from porter.binary.opcodes import Action, action_of, displacement
 
-_NO_FALL = frozenset(
+# Nothing runs behind these.
+ENDS = frozenset(
     (Action.JUMP8, Action.JUMP32, Action.RETURN, Action.FAR_JUMP, Action.FAR_RETURN, Action.UNDEFINED)
 )
 _COMES_BACK = frozenset((Action.RETURN, Action.FAR_RETURN))
@@ -14,8 +15,13 @@ _DEPTH_LIMIT = 60  # calls within calls, to see whether one comes back
 
 
 def target_of(code: CodeMap, offset: int, action: Action) -> int | None:
-    """Where the relative branch or call at `offset` leads; None for other instructions."""
-    after = offset + code.length[offset]
+    """Where the relative branch or call at `offset`, which was found, leads; None for other instructions."""
+    return target_of_bytes(code, offset, code.length[offset], action)
+
+
+def target_of_bytes(code: CodeMap, offset: int, size: int, action: Action) -> int | None:
+    """The same of an instruction of `size` bytes that was not."""
+    after = offset + size
     by = displacement(code.data, after, action)
     return None if by is None else (code.base + after + by) & 0xFFFF_FFFF
 
@@ -42,7 +48,7 @@ class Steps:
         action, at = action_of(code.data, offset, code.length[offset])
         if action is Action.PLAIN:
             return True
-        if action in _NO_FALL or is_indirect_jump(code, action, at):
+        if action in ENDS or is_indirect_jump(code, action, at):
             return False
         if action is not Action.CALL:
             return True
@@ -88,6 +94,6 @@ class Steps:
                     continue
             elif target is not None:
                 visit(target)
-            if action not in _NO_FALL:
+            if action not in ENDS:
                 visit(address + code.length[offset])
         return False
