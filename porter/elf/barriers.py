@@ -94,15 +94,16 @@ def relative_pointers(flow: Flow) -> set[int]:
 
 def _in_rows(named: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of those that are set belong to three at equal distances, of different words that name different places."""
-    found = np.zeros(len(named), bool)
+    found = np.zeros(len(named) + 2 * _TABLE_STEP, bool)
+    ahead, stands = np.pad(named, (0, 2 * _TABLE_STEP)), np.flatnonzero(named)
     for step in range(4, _TABLE_STEP + 1):
-        one, two, three = named[: -2 * step], named[step:-step], named[2 * step :]
-        row = (one != 0) & (two != 0) & (three != 0)
+        one, two, three = ahead[stands], ahead[stands + step], ahead[stands + 2 * step]
+        row = (two != 0) & (three != 0)
         for alike in (0, step):
             row &= (two - one != alike) | (three - two != alike)
-        for first in (0, step, 2 * step):
-            found[first : first + len(row)] |= row
-    return found
+        for place in (0, step, 2 * step):
+            found[stands[row] + place] = True
+    return found[: len(named)]
 
 
 def _swept(code: CodeMap) -> set[int]:
