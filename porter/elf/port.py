@@ -17,7 +17,7 @@ from porter.elf.barriers import barriers, entries, pointers, relative_pointers
 from porter.elf.low import LowCode
 from porter.elf.patch import Choice, Patcher
 from porter.elf.proof import Proof
-from porter.elf.room import KERNEL, Room, rooms
+from porter.elf.room import KERNEL, NONE, Room, rooms
 from porter.errors import PortError
 
 # Classes of what tables of exceptions name because it may fault, and no kernel patches: where it faults, the kernel is
@@ -79,7 +79,7 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesse
     if not user:
         return porter.port(KERNEL, progress)
     ported = None
-    for room in rooms(surveyor.image):
+    for room in rooms(surveyor.image) if survey.left else (NONE,):
         ported = porter.port(room, progress)
         if not porter.was_full:
             break

@@ -38,6 +38,8 @@ class Room:
     fills: bool = False
 
 
+NONE = Room(0, 0, 0, segment=0)
+"""For programs with nothing to port."""
 KERNEL = Room(layout.HOLE + layout.TRAMPOLINES_OFFSET, layout.TRAMPOLINES_SIZE, layout.PLACES_SIZE // 8)
 
 

@@ -139,6 +139,13 @@ def test_who_names_its_end_puts_its_heap_there(tmp_path: Path) -> None:
     assert run.returncode == 2 and b"no room for trampolines" in run.stderr and not target.exists()
 
 
+def test_a_program_without_system_calls_needs_no_room(tmp_path: Path) -> None:
+    source = "\t.globl start\nstart:\tmovl heap,%eax\n1:\tjmp 1b\n\t.data\nheap:\t.long end\n"
+    made, target = kernel(tmp_path, source, script=_ONE_SEGMENT), tmp_path / "ported"
+    assert ring3("port", "--user", made, "-o", target).returncode == 0
+    assert target.read_bytes() == made.read_bytes()
+
+
 def test_what_programs_may_not_do_is_left_to_their_kernel(tmp_path: Path) -> None:
     made = kernel(tmp_path, _PROGRAM.replace("int $0x90", "cli\n\tinb $0x60,%al\n\tint $0x90"), script=_SCRIPT)
     decisions = {one.site.text: one for one in port(load(made), lines=False, user=True).decisions}
