@@ -188,8 +188,8 @@ _insn(155, "lret_n", "flow", "Far return that releases n bytes of arguments.", O
       (Arg("bytes", "u16", "in", "immediate"),), errors=_FAR_ERRORS)
 _insn(156, "lret16", "flow", "Far return by a 16-bit frame.", errors=_FAR_ERRORS)
 _insn(157, "int", "flow", "Software interrupt through the guest's IDT, with the gate's DPL check. Behind the vector "
-      "stands a jump of two bytes to the beginning, and EIP behind that, for kernels that restart it.", Operand.IMMEDIATE,
-      (Arg("vector", "u8", "in", "immediate"),), errors="#GP(vector * 8 + 2), #NP")
+      "stands a jump of two bytes to the beginning, and EIP behind that, for kernels that restart it.",
+      Operand.IMMEDIATE, (Arg("vector", "u8", "in", "immediate"),), errors="#GP(vector * 8 + 2), #NP")
 _insn(159, "iret16", "flow", "iretw: return from an interrupt by a 16-bit frame.", errors="as IRET")
 _insn(160, "sysenter", "flow", "Enter ring 0 as IA32_SYSENTER_CS, _ESP and _EIP say.", errors="#GP(0) if CS MSR is 0")
 _insn(161, "sysexit", "flow", "Return to ring 3 at EDX with stack ECX.",
