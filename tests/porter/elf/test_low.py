@@ -89,3 +89,84 @@ def test_code_that_runs_at_both_addresses(tmp_path: Path) -> None:
     target.write_bytes(elf_file(ported))
     for arguments in ((target,), ("--port", path), ("--unported", path), ("--slide", target)):
         assert ring3("run", *arguments, "--timeout", "10").stdout == b"LHHL", arguments
+
+
+# `window` is called at both addresses. High, an interrupt is pending: the instruction behind `sti` runs before it.
+_SHADOW = """
+	.type high, @function
+high:	movl $stack, %esp
+	movl $tick, %eax
+	movw %ax, idt + 0x20 * 8
+	shrl $16, %eax
+	movw %ax, idt + 0x20 * 8 + 6
+	movw %cs, idt + 0x20 * 8 + 2
+	movw $0x8e00, idt + 0x20 * 8 + 4
+	lidt pointer
+	movb $0x11, %al
+	outb %al, $0x20
+	movb $0x20, %al
+	outb %al, $0x21
+	movb $4, %al
+	outb %al, $0x21
+	movb $1, %al
+	outb %al, $0x21
+	movb $0xfe, %al
+	outb %al, $0x21
+	movb $0x30, %al
+	outb %al, $0x43
+	movb $0x10, %al
+	outb %al, $0x40
+	movb $0, %al
+	outb %al, $0x40
+	movb $0x0a, %al
+	outb %al, $0x20
+1:	inb $0x20, %al
+	testb $1, %al
+	jz 1b
+	movl $1, %eax
+	call window
+	leal 'A'(%ebx), %eax
+	movw $0x3f8, %dx
+	outb %al, %dx
+	movl ticks, %eax
+	addl $'A', %eax
+	outb %al, %dx
+	movw $0x2000, %ax
+	movw $0x604, %dx
+	outw %ax, %dx
+2:	jmp 2b
+	.type tick, @function
+tick:	incl ticks
+	iret
+	.type say, @function
+say:	xorl %eax, %eax
+window:	testl %eax, %eax
+	jz 2f
+	nop
+	nop
+	sti
+2:	movl %cs:ticks - 0xc0000000, %ebx
+	nop
+	cli
+	nop
+	ret
+	.data
+ticks:	.long 0
+	.align 8
+idt:	.fill 0x21 * 8
+pointer: .word 0x21 * 8 - 1
+	.long idt
+	.fill 256
+stack:
+"""
+
+
+def test_the_shadow_of_sti_in_code_that_runs_at_both(tmp_path: Path) -> None:
+    """The indirect jump into the next trampoline is no instruction of the guest's."""
+    source = _SOURCE[: _SOURCE.index("\t.type high")] + _SHADOW
+    path = kernel(tmp_path, source, script=_SCRIPT)
+    ported = port(load(path), lines=False)
+    sites = {one.site.text: one.choice.tactic for one in ported.decisions if one.site.symbol[0] in ("window", "say")}
+    assert sites == {"sti": "jump", "cli": "jump"} and len(ported.port.cells) >= 2
+    for arguments in (("--unported", path), ("--port", path)):
+        assert ring3("run", *arguments, "--timeout", "10").stdout == b"AB", arguments
