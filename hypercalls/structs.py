@@ -509,6 +509,7 @@ CONTROL = Struct(
     Field("exit_pending", "u32", "1 = the monitor waits for an answer"),
     Field("doorbell", "u32", "1 = EXIT_FD was rung for serial output not yet read"),
     Field("exit", "exit_record", ""),
+    Field("end", "exit_record", "the zygote's last words, which wait for no answer: MEMBER_DIED, or NONE"),
     Field("vmm_pid", "u32", "the process that the monitor must not outlive"),
     Field("irq_request", "u8", "VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor", 16),
     Field("serial", "serial_port", "by number; the first is the console", 4),

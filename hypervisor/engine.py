@@ -70,6 +70,7 @@ class Engine:
         self.control = state.control
         # An exit is the VMM's hot path: one copy of the record, and no look-up of it.
         self._exit_record = state.window(layout.CONTROL_OFFSET + CONTROL.offset("exit"), EXIT.size)
+        self._last_words = state.window(layout.CONTROL_OFFSET + CONTROL.offset("end"), EXIT.size)
         self._unpack_exit, self._answer = EXIT.packer.unpack, self.control.exit
         self.control.ram_size = memory.size
         self.control.pool_max = POOL_MAX
@@ -148,6 +149,9 @@ class Engine:
         control.doorbell = 0
         if not control.exit_pending:
             if self._ended.is_set():
+                last = Exit(*self._unpack_exit(self._last_words))
+                if last.reason == ExitReason.MEMBER_DIED:
+                    return last
                 status = self.process.returncode if self.process else None
                 raise RingError(f"the guest's monitor ended (status {status}); run ring3 doctor")
             return None

@@ -641,6 +641,7 @@ struct control_block {
 	uint32_t exit_pending; /* 1 = the monitor waits for an answer */
 	uint32_t doorbell; /* 1 = EXIT_FD was rung for serial output not yet read */
 	struct exit_record exit;
+	struct exit_record end; /* the zygote's last words, which wait for no answer: MEMBER_DIED, or NONE */
 	uint32_t vmm_pid; /* the process that the monitor must not outlive */
 	uint8_t irq_request[16]; /* VMM: 1 pulse, 2 raise, 3 lower this ISA line; cleared by the monitor */
 	struct serial_port serial[4]; /* by number; the first is the console */
@@ -677,7 +678,7 @@ struct control_block {
 	uint64_t coverage_lost; /* operations of places for which the coverage table had no room */
 	uint64_t virtual_8086; /* times that the guest asked for virtual-8086 mode, which there is not */
 };
-_Static_assert(sizeof(struct control_block) == 12024, "control_block");
+_Static_assert(sizeof(struct control_block) == 12072, "control_block");
 
 /* What one place of the guest asked for, all told. */
 struct coverage_counter {

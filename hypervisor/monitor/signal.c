@@ -297,7 +297,8 @@ static void alignment_check_off(void)
 }
 
 /* In the zygote. A member ends only with its guest: by `guest_ends`, which has told why, or by a death
- * that nobody has told. Shared memory is the dead member's word, so it decides only what is said. */
+ * that nobody has told. Shared memory is the dead member's word, so it decides only what is said. The VMM
+ * may be about to answer what the dead member asked, so this is not asked in its place. */
 static void on_member_death(void)
 {
 	int32_t status = 0;
@@ -306,8 +307,11 @@ static void on_member_death(void)
 	if (pid <= 0)
 		return;
 	if (control.run_state != 4) {
-		exit_prepare(0, (uint64_t)pid, 0, 0, 0);
-		guest_ends(EXIT_MEMBER_DIED, (uint32_t)status & 0x7f);
+		control.end.address = (uint64_t)pid;
+		control.end.code = (uint32_t)status & 0x7f;
+		control.end.eip = original_eip(machine.instruction_eip);
+		control.end.cr3 = shared.cr3;
+		control.end.reason = EXIT_MEMBER_DIED;
 	}
 	syscall3(SYS_exit_group, 0, 0, 0);
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.bus import Device
 from hypervisor.domain import Domain, DomainConfig
 from hypervisor.errors import RingError
 from tests.hypervisor.engine import guests
@@ -21,6 +22,7 @@ from tests.samples import kernels
 
 MEMBERS = 4  # at least: the zygote, and a process for each of the address spaces below
 SECONDS = 10.0
+SLAYER_PORT = 0x1234  # nothing else is there
 
 # Goes round three address spaces for ever.
 ROUND = """
@@ -89,6 +91,30 @@ def killing(kernel: Path) -> Iterator[Callable[[Callable[[Domain], int]], str]]:
 
 def test_member_killed(killing: Callable[[Callable[[Domain], int]], str]) -> None:
     assert "died (signal 9)" in killing(lambda domain: domain.engine.pids[-1])
+
+
+class Slayer(Device):
+    """Kills who asks, and answers when nobody is left who waits for it."""
+
+    name = "slayer"
+    ports = (range(SLAYER_PORT, SLAYER_PORT + 1),)
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+
+    def port_in(self, port: int, size: int) -> int:
+        zygote, member = self._domain.engine.pids
+        os.kill(member, signal.SIGKILL)
+        living(zygote)
+        return 0
+
+
+def test_member_killed_while_it_asks(tmp_path: Path, monitor: Path) -> None:
+    kernel = guests.assemble(f"test:\tmovw ${SLAYER_PORT},%dx\n\tr3_in %dx,%al\n", tmp_path / "asks", ported=True)
+    with Domain(DomainConfig(kernel, memory=guests.MEMORY)) as domain:
+        domain.build()
+        domain.bus.add(Slayer(domain))
+        assert "died (signal 9)" in limited(SECONDS, domain).cause
 
 
 def test_zygote_killed(killing: Callable[[Callable[[Domain], int]], str]) -> None:
