@@ -14,6 +14,11 @@ from tests.proof.table import DEVIANT, SITES
 ENDED: Outcome = {"vector": "none: the machine shut down"}
 
 
+def _ended(machine: str, why: Exception) -> Outcome:
+    print(f"the {machine} ended: {why}")  # pytest shows it where a test fails
+    return ENDED
+
+
 class Machines:
     """The bare machine and the engine, with every site in every syntax in both."""
 
@@ -41,16 +46,16 @@ class Machines:
     def _ask(self, site: Site, syntax: str, state: State) -> Outcome:
         try:
             raw = self._bare.run(self._native.numbers[site.key, syntax], state)
-        except oracle.Died:
-            return ENDED
+        except oracle.Died as died:
+            return _ended("bare machine", died)
         return outcome(raw, site, state, self._native.steps(site, syntax))
 
     def in_engine(self, site: Site, syntax: str, state: State) -> Outcome:
         """What the ported site makes of `state`."""
         try:
             raw = self._engine.run(self._ported.numbers[site.key, syntax], state)
-        except engine_side.Died:
-            return ENDED
+        except engine_side.Died as died:
+            return _ended("engine's guest", died)
         return outcome(raw, site, state, self._ported.steps(site, syntax))
 
     def compare(self, site: Site, syntax: str, state: State) -> list[str]:
