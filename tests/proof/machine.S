@@ -41,6 +41,7 @@ next:	movl $KERNEL_DATA,%eax
 	movl %eax,%fs
 	movl %eax,%gs
 	cld
+	fninit				# an error left pending would stop the next fwait
 	lgdt start_gdt_pointer
 	call exchange
 	movl $PAGE_DIRECTORY,%eax
