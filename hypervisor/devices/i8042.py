@@ -93,10 +93,12 @@ class I8042(ByteDevice):
 
     def _fill(self) -> None:
         """Let the next byte into the output buffer, if that is free and there is one."""
-        if self._output is None:
+        was_free = self._output is None
+        if was_free:
             self._output = self._next()
+        self._latch.set(self._status())  # first: a guest that runs meanwhile asks as soon as it is interrupted
+        if was_free:
             self._interrupt()
-        self._latch.set(self._status())
 
     def _next(self) -> tuple[bool, int] | None:
         if self._replies:

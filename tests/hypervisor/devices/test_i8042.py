@@ -49,6 +49,14 @@ def tell_mouse(guest: Machine, *values: int) -> list[int]:
 # --- the controller
 
 
+def test_a_byte_is_there_when_its_interrupt_comes(guest: Machine) -> None:
+    """A guest that runs while somebody types may take the interrupt at once, and is not told again."""
+    seen: list[tuple[int, int]] = []
+    guest.bus.pulse_irq = lambda line: seen.append((line, guest.in_(0x64) & 0x21))
+    controller(guest).type_bytes(b"a")
+    assert seen == [(1, 1)]
+
+
 @pytest.mark.parametrize(
     ("command", "reply"),
     [(0xAA, 0x55), (0xAB, 0x00), (0xA9, 0x00), (0x20, 0x65), (0xA4, 0xF1), (0xC0, 0xA0), (0x3F, 0x00), (0xD0, 0xCF)],
