@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from capstone import CsInsn
+
 from debuginfo.lines import Lines
 from debuginfo.units import Units
 from porter.asm_state import States
@@ -97,12 +99,21 @@ def find(profile: Profile, paths: Collection[str]) -> list[Place]:
     return [_place(one, image, lines, by_name) for one in profile.trapped]
 
 
-def _place(one: Trapped, image: Image, lines: Lines, by_name: dict[str, list[str]]) -> Place:
-    insn = next(disassembler().disasm(one.code, one.address, 1), None)
+def _instruction(one: Trapped) -> CsInsn | None:
+    return next(disassembler().disasm(one.code, one.address, 1), None)
+
+
+def address_in(image: Image, one: Trapped) -> int | None:
+    """Link address of what trapped in the kernel's file; None for code that came into memory otherwise."""
+    insn = _instruction(one)
     size = insn.size if insn else len(one.code)
     address = image.resolve(one.address)
-    if address is not None and image.read(address, size) != one.code[:size]:
-        address = None  # code that came into memory otherwise than with the kernel
+    return address if address is not None and image.read(address, size) == one.code[:size] else None
+
+
+def _place(one: Trapped, image: Image, lines: Lines, by_name: dict[str, list[str]]) -> Place:
+    insn = _instruction(one)
+    address = address_in(image, one)
     source = lines.find(address) if address is not None else None
     symbol = image.symbol_at(address) if address is not None else None
     path = _in_tree(source[0], by_name) if source else ""

@@ -154,7 +154,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--profile", metavar="FILE", type=Path,
                         help="a trace or a coverage file of the kernel: the places that trapped are named in the "
                              "report, and accesses to device memory in assembly sources, but NASM's, become gates; "
-                             "give it at each port")
+                             "give it at each port. Of a linked kernel: what trapped is code")
     parser.add_argument("--guesses", action="store_true",
                         help="of a linked kernel: port what looks like code, too, where nothing proves that it is "
                              "(docs/porting-binaries.md)")
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None, read_profile: Callable[[Path], Profi
         if options.dir.is_file():
             from porter.elf.main import port_file
 
-            return port_file(options)
+            return port_file(options, read_profile)
         for name in ("guesses", "user"):
             if getattr(options, name):
                 raise PortError(f"--{name} is for linked files, and {options.dir} is none")

@@ -26,7 +26,7 @@ class Evidence(IntEnum):
     """Why an offset is taken for an instruction. From DATA on: why it is not."""
 
     NONE = 0
-    FLOW = 1  # control flow from the entry point or a function symbol leads there
+    FLOW = 1  # control flow from the entry point, a function symbol or what has run leads there
     SYMBOL = 2  # a label, or a place inside a function, that decodes as code to its end
     REFERENCE = 3  # a pointer in code or data leads there, and it decodes as code to its end
     ADJACENT = 4  # in a file without symbols: between known code, and it decodes as code to its end

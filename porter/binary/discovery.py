@@ -6,7 +6,7 @@ Order matters: what flow proves restricts what labels may claim, and so on down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from capstone import x86
@@ -44,8 +44,9 @@ class Discovery:
     paging, or without NX, runs what is there, and kernels have start-up code in sections without SHF_EXECINSTR.
     """
 
-    def __init__(self, image: Image, progress: Progress = no_progress) -> None:
-        self._progress = progress
+    def __init__(self, image: Image, progress: Progress = no_progress, ran: Collection[int] = ()) -> None:
+        """`ran`: addresses of instructions that have run."""
+        self._progress, self._ran = progress, ran
         self._padding: dict[bytes, bool] = {}  # instructions: whether gaps are filled with them
         self._discover(image)
         while entered := self._entered_data():
@@ -79,6 +80,7 @@ class Discovery:
 
     def _follow_certain(self) -> None:
         starts = [symbol.address for symbol in self.image.symbols if symbol.kind is SymbolKind.FUNCTION]
+        starts += self._ran
         if self.image.entry is not None:
             starts.append(self.image.entry)
         self.flow.follow(starts, Evidence.FLOW)

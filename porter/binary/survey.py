@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -116,10 +116,11 @@ def scan(path: Path | str) -> list[Site]:
 
 
 class Surveyor:
-    """Surveys one image; `discovery` is the code that was found."""
+    """Surveys one image; `discovery` is the code that was found. `ran`: addresses of instructions that have run."""
 
-    def __init__(self, image: Image, lines: Lines | None, progress: Progress = no_progress) -> None:
-        self.discovery = Discovery(image, progress)
+    def __init__(self, image: Image, lines: Lines | None, progress: Progress = no_progress,
+                 ran: Collection[int] = ()) -> None:  # fmt: skip
+        self.discovery = Discovery(image, progress, ran)
         self.image, self.lines = self.discovery.image, lines
         self._decoder = disassembler()
 

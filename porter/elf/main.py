@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,29 +12,36 @@ from porter import interrupts
 from porter.binary import survey
 from porter.binary.image import load
 from porter.elf.port import Ported, find_port, port
+from porter.elf.ran import ran
 from porter.elf.report import binary_report
 from porter.elf.write import elf_file
 from porter.errors import PortError
 from porter.files import pending
+from porter.profile import Profile
 from porter.progress import Bar
 from porter.report import Report, json_text
 from porter.report_terminal import print_binary
 
 UNSURE = 1
 """Exit status where something was refused: it runs silently wrong, if it is code."""
-_OF_TREES = ("exclude", "syntax", "profile", "patch")  # options
+_OF_TREES = ("exclude", "syntax", "patch")  # options
 
 
-def port_file(options: argparse.Namespace) -> int:
-    """Port the file that `options` name; returns the exit status. Raises PortError and Interrupted."""
+def port_file(options: argparse.Namespace, read_profile: Callable[[Path], Profile]) -> int:
+    """Port the file that `options` name; returns the exit status. Raises PortError and Interrupted, and what
+    `read_profile` does."""
     for name in _OF_TREES:
         if getattr(options, name):
             raise PortError(f"--{name} is for source trees, and {options.dir} is a file")
+    if options.user and options.profile:
+        raise PortError("--profile tells of kernels, and --user is for programs; leave one out")
     bar = Bar()
     with interrupts.watched(), ExitStack() as stack:
         stack.callback(bar.close)
         _check_output(options)
-        ported = port(load(options.dir), progress=bar.show, guesses=options.guesses, user=options.user)
+        image = load(options.dir)
+        seen = ran(read_profile(options.profile), image) if options.profile else ()
+        ported = port(image, progress=bar.show, guesses=options.guesses, user=options.user, ran=seen)
         report = binary_report(ported, str(options.output) if options.output else None)
         written = _write(options, ported, report)
     print_binary(report, sys.stdout, str(written.get("page", "")))

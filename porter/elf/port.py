@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from debuginfo.lines import Lines
@@ -24,7 +24,8 @@ from porter.errors import PortError
 # told where it was.
 _MAY_FAULT = frozenset(BY_KEY[row].group for row in ("pop-sreg", "iret", "rdmsr"))
 
-# What programs ask their kernels by.
+# What programs ask their kernels by; the first of these traps.
+_SYSTEM_CALL = BY_KEY["int"].group
 _OF_PROGRAMS = frozenset(BY_KEY[row].group for row in ("int", "sysenter"))
 _OF_KERNELS = frozenset(BY_KEY[row].group for row in ("lgdt", "mov-to-cr"))
 
@@ -63,19 +64,19 @@ def _nothing(_what: str, _done: int, _all: int) -> None:
 
 
 def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesses: bool = False,
-         user: bool = False) -> Ported:  # fmt: skip
+         user: bool = False, ran: Collection[int] = ()) -> Ported:  # fmt: skip
     """Port the kernel in `image`. Raises PortError where that is no kernel that can be ported.
 
     `guesses`: port all that was found to look like code, not only what is proven to be code. `user`: it is no kernel,
-    but a program that runs in ring 3 of one.
+    but a program that runs in ring 3 of one. `ran`: addresses of instructions of it that have run.
     """
     check_portable(image)
     surveyor = Surveyor(image, Lines(Units(image.elf)) if lines else None,
-                        lambda done, whole: progress("finding the code", done, whole))  # fmt: skip
+                        lambda done, whole: progress("finding the code", done, whole), ran)  # fmt: skip
     survey = surveyor.run()
     if survey.replaced:
         raise PortError(f"{image.path}: already ported ({len(survey.replaced)} replacements); run it as it is")
-    porter = _Porter(surveyor, survey, guesses, user)
+    porter = _Porter(surveyor, survey, guesses, user, ran)
     if not user:
         return porter.port(KERNEL, progress)
     ported = None
@@ -92,12 +93,13 @@ def port(image: Image, lines: bool = True, progress: Progress = _nothing, guesse
 class _Porter:
     """What is known of one image, and how its sites are decided about."""
 
-    def __init__(self, surveyor: Surveyor, survey: Survey, guesses: bool, user: bool) -> None:
+    def __init__(self, surveyor: Surveyor, survey: Survey, guesses: bool, user: bool,
+                 ran: Collection[int]) -> None:  # fmt: skip
         self._image, self._survey, self._guesses, self._user = surveyor.image, survey, guesses, user
         self._flow = flow = surveyor.discovery.flow
         words = pointers(flow)
         entered = entries(flow, words)
-        self._proof = Proof(flow, entered, words)
+        self._proof = Proof(flow, entered, words, ran)
         low = None if user else LowCode(flow, self._proof)  # programs run where they are linked
         self._low, self._mixed = (low.only, low.mixed) if low else (set[int](), set[int]())
         kept = relative_pointers(flow) - {site.address for site in survey.left if site.kind.name in _MAY_FAULT}
@@ -133,7 +135,7 @@ class _Porter:
         """Why an instruction that traps is to trap where it stands; '' if it need not."""
         if not site.traps:
             return ""
-        asks = site.kind.name in _OF_PROGRAMS
+        asks = site.kind.name == _SYSTEM_CALL
         if self._user:
             return "" if asks else "not allowed in ring 3: the guest's kernel decides"
         if asks and site.address not in self._called:

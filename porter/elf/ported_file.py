@@ -24,7 +24,7 @@ def survey_ported(path: Path, lines: bool = True) -> Survey | None:
     port = find_port(image)
     if port is None:
         return None
-    return with_port(survey(path, lines, _original(image, port)), port)
+    return with_port(survey(path, lines, original(image, port)), port)
 
 
 def with_port(found: Survey, port: BinaryPort) -> Survey:
@@ -62,7 +62,7 @@ def _replacements(port: BinaryPort) -> dict[int, Replacement]:
     return found
 
 
-def _original(image: Image, port: BinaryPort) -> bytes:
+def original(image: Image, port: BinaryPort) -> bytes:
     content = bytearray(image.content)
     for patch in port.patches:
         for segment in image.segments:

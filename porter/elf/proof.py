@@ -2,8 +2,8 @@
 
 Finding code guesses where it must (``porter.binary.discovery``): behind calls that may not return, at labels, at places
 that only a pointer names. A report can live with a wrong guess; a port cannot, for it would change data. So an
-instruction counts as proven only if a way leads to it from where the program is entered, or from a function's symbol,
-in steps that a processor would take:
+instruction counts as proven only if a way leads to it from where the program is entered, from a function's symbol, or
+from an instruction that has run, in steps that a processor would take:
 
 * to the next instruction; behind a direct call only where the function that is called comes back;
 * along direct branches and calls, switch tables, and registers that were just loaded with a constant.
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from porter.binary.code import CodeMap
@@ -63,9 +63,9 @@ class _Operands:
 
 class Proof:
     """Answers for one image whose code was found by `flow`; `entries` are addresses that symbols and pointers name,
-    `words` those pointers that stand in data (``barriers``)."""
+    `words` those pointers that stand in data (``barriers``); `ran` are addresses of instructions that have run."""
 
-    def __init__(self, flow: Flow, entries: set[int], words: dict[int, int]) -> None:
+    def __init__(self, flow: Flow, entries: set[int], words: dict[int, int], ran: Collection[int] = ()) -> None:
         self._flow, self._entries, self._steps = flow, entries, Steps(flow)
         self._sorted_entries = sorted(entries)
         self._words, self._words_of = words, dict[int, list[int]]()
@@ -76,6 +76,7 @@ class Proof:
             for source in sources:
                 self._cases.setdefault(source, []).append(target)
         self._roots = {symbol.address for symbol in flow.image.symbols if symbol.kind is SymbolKind.FUNCTION}
+        self._roots.update(ran)
         if flow.image.entry is not None:
             self._roots.add(flow.image.entry)
         self._memory = [(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])

@@ -54,6 +54,12 @@ def test_nothing_of_it_traps(count: Path, tmp_path: Path) -> None:
     assert len(lines) == 7 and all("mov fs" in line and "faults" in line for line in lines)
 
 
+def test_what_only_kernels_do_is_not_copied_to_programs(sample_kernel: Samples) -> None:
+    """`sysexit` of a handler that only an MSR names, unlike `int`, is in no program."""
+    decisions = port(load(sample_kernel("micro", ported=False)), lines=False).decisions
+    assert {one.choice.tactic for one in decisions if one.site.text == "sysexit"} == {"jump"}
+
+
 def test_report_and_page(count: Path, tmp_path: Path) -> None:
     target = tmp_path / "ported.elf"
     assert ring3("port", count, "-o", target).returncode == 1
