@@ -33,6 +33,7 @@ from porter.elf.room import Room
 from porter.elf.trampolines import MOST_MOVED, Trampolines, Unit, Where
 
 _JUMP, _INDIRECT_JUMP, _SHORT_JUMP = 5, 7, 2
+_SIZES = {Where.LINKED: _JUMP, Where.LOADED: _INDIRECT_JUMP, Where.EITHER: _INDIRECT_JUMP}  # bytes of a jump
 _NOP = b"\x90"
 _REACH = 127  # bytes of a short jump
 _MOST_NEIGHBOURS = MOST_MOVED // 2
@@ -52,6 +53,13 @@ def _is_fill(insn: CsInsn) -> bool:
     if code.lstrip(b"\x66\x2e").startswith(b"\x0f"):
         return code.lstrip(b"\x66\x2e").startswith(b"\x0f\x1f")
     return any(code) and is_padding(code, insn.insn_name())
+
+
+def _jump(address: int, room: int, where: Where) -> bytes:
+    """The jump at `address`, where code runs that is `where`, to what `Trampolines.lay` named."""
+    if where is Where.LINKED:
+        return b"\xe9" + (room - address - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
+    return b"\x2e\xff\x25" + room.to_bytes(4, "little")
 
 
 def _nobody(_address: int) -> bool:
@@ -123,7 +131,7 @@ class Patcher:
             return ("its bytes were taken for other instructions as well" if code.is_ambiguous(offset)
                     else "nothing but the monitor does this form of it")  # fmt: skip
         where = self._where(insn.address)
-        need = _JUMP if where is Where.LINKED else _INDIRECT_JUMP
+        need = _SIZES[where]
         best = self._best_range(code, offset, own, need)
         if best is None:
             return f"no {need} bytes around it that nobody comes into"
@@ -140,17 +148,15 @@ class Patcher:
 
     def _put_jump(self, units: list[Unit], room: int, where: Where) -> None:
         """Put a jump to `room` over the instructions that have moved."""
-        code, need = self._flow.map_at(units[0].address), _JUMP if where is Where.LINKED else _INDIRECT_JUMP
+        code, need = self._flow.map_at(units[0].address), _SIZES[where]
         assert code, "they are code"
         start, end = units[0].address, units[-1].address + units[-1].size
         size = max(need, end - start)
         before = code.data[start - code.base : start - code.base + size]
-        jump = (b"\xe9" + (room - start - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little") if where is Where.LINKED
-                else b"\x2e\xff\x25" + room.to_bytes(4, "little"))  # fmt: skip
         # What is behind the jump stays, for who comes there by a way that nobody knows; but of a program, no note tells
         # `ring3 check` that it is no code any more.
         rest = bytes(code.data[start - code.base + need : end - code.base])
-        self._put(start, before, jump + (rest if self._can_halt else _NOP * len(rest)))
+        self._put(start, before, _jump(start, room, where) + (rest if self._can_halt else _NOP * len(rest)))
 
     def _best_range(self, code: CodeMap, offset: int, own: Unit, need: int) -> list[Unit] | None:
         """The instructions with the one at `offset` in them that a jump of `need` bytes fits over, and that cost least;
@@ -334,33 +340,32 @@ class Patcher:
 
     def _island(self, code: CodeMap, offset: int, insn: CsInsn) -> bool:
         """Two bytes are enough for a short jump to an island nearby, from where the long jump goes."""
-        if self._where(insn.address) is not Where.LINKED:
-            return False
-        own = self.trampolines.unit(code, offset)
+        own, where = self.trampolines.unit(code, offset), self._where(insn.address)
         units = self._best_range(code, offset, own, _SHORT_JUMP) if own else None
         if units is None:
             return False
         start = units[0].address - code.base
         size = sum(unit.size for unit in units)
         after = start + _SHORT_JUMP
-        at = self._padding_near(code, after) or self._made_near(code, after, range(start, start + size))
+        at = (self._padding_near(code, after, _SIZES[where])
+              or self._made_near(code, after, range(start, start + size), where))  # fmt: skip
         if at is None:
             return False
-        room = self.trampolines.lay(units, Where.LINKED)
+        room = self.trampolines.lay(units, where)
         if room is None:
             return False
         island = code.base + at
-        long = b"\xe9" + (room - island - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
+        long = _jump(island, room, where)
         short = b"\xeb" + (at - after & 0xFF).to_bytes(1, "little")
         before = bytes(code.data[start : start + max(size, _SHORT_JUMP)])
-        self._put(island, bytes(code.data[at : at + _JUMP]), long)
+        self._put(island, bytes(code.data[at : at + len(long)]), long)
         self._put(units[0].address, before, short + before[_SHORT_JUMP:])
         return True
 
-    def _padding_near(self, code: CodeMap, after: int) -> int | None:
-        """Where padding has room for a long jump, in reach of a short one that ends at `after`."""
-        for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - _JUMP)):
-            if not code.evidence[at] and self._ends_code(code, at) and self._is_padded(code, at, _JUMP):
+    def _padding_near(self, code: CodeMap, after: int, size: int) -> int | None:
+        """Where padding has room for a long jump of `size` bytes, in reach of a short one that ends at `after`."""
+        for at in range(max(after - _REACH, 0), min(after + _REACH, code.size - size)):
+            if not code.evidence[at] and self._ends_code(code, at) and self._is_padded(code, at, size):
                 return at
         return None
 
@@ -370,27 +375,29 @@ class Patcher:
         unit = self.trampolines.unit(code, previous) if previous is not None else None
         return unit is not None and unit.ends and self._is_proven(unit.address)
 
-    def _made_near(self, code: CodeMap, after: int, used: range) -> int | None:
+    def _made_near(self, code: CodeMap, after: int, used: range, where: Where) -> int | None:
         """Room made in reach: other instructions move to a trampoline, and leave more bytes than the jump takes."""
-        for at in range(max(after - _REACH + _JUMP, 0), min(after + _REACH - _JUMP, code.size)):
+        need = _SIZES[where]
+        for at in range(max(after - _REACH + need, 0), min(after + _REACH - need, code.size)):
             if at in used or not code.is_reached(at) or self.is_covered(code.base + at):
                 continue
-            units = self._victims(code, at, used)
-            room = self.trampolines.lay(units, Where.LINKED) if units else None
+            units = self._victims(code, at, used, where)
+            room = self.trampolines.lay(units, where) if units else None
             if units and room is not None:
                 size, address = sum(unit.size for unit in units), units[0].address
-                jump = b"\xe9" + (room - address - _JUMP & 0xFFFF_FFFF).to_bytes(4, "little")
-                self._put(address, bytes(code.data[at : at + _JUMP]), jump)
+                self._put(address, bytes(code.data[at : at + need]), _jump(address, room, where))
                 self._covered.update(range(address, address + size))
-                return at + _JUMP
+                return at + need
         return None
 
-    def _victims(self, code: CodeMap, at: int, used: range) -> list[Unit] | None:
+    def _victims(self, code: CodeMap, at: int, used: range, where: Where) -> list[Unit] | None:
         """Instructions from `at` on that take twice a long jump, have nothing to do with privilege and may move."""
         first, units, offset = code.base + at, list[Unit](), at
-        if not self._is_proven(first) or self._where(first) is not Where.LINKED or first in self._kept:
+        if not self._is_proven(first) or first in self._kept:
             return None
-        while offset - at < 2 * _JUMP:
+        while offset - at < 2 * _SIZES[where]:
+            if self._where(code.base + offset) is not where:
+                return None
             if offset in used or (units and (units[-1].ends or not self._is_free(code, offset, _nobody))):
                 return None
             unit = self.trampolines.unit(code, offset)
