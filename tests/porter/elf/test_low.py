@@ -91,6 +91,18 @@ def test_code_that_runs_at_both_addresses(tmp_path: Path) -> None:
         assert ring3("run", *arguments, "--timeout", "10").stdout == b"LHHL", arguments
 
 
+@pytest.mark.parametrize("room", ["ret; .fill 7, 1, 0x90", ".rept 3; movl $1, %edx; .endr; ret"], ids=["padding", "made"])
+def test_an_island_in_code_that_runs_at_both_addresses(tmp_path: Path, room: str) -> None:
+    """Two bytes are free, and there are seven nearby."""
+    source = _SOURCE.replace("say:\tcli\n\tnop\n", "say:\tcli\n\tnop\n3:\ttestb %al, %al\n")
+    source = source.replace("movl %cr3, %eax\n\tret", f"movl %cr3, %eax\n\torb $1, %al\n\tjz 3b\n\t{room}")
+    path = kernel(tmp_path, source, script=_SCRIPT)
+    say = [one for one in port(load(path), lines=False).decisions if one.site.symbol and one.site.symbol[0] == "say"]
+    assert {one.site.text: one.choice.tactic for one in say}["cli"] == "island"
+    for arguments in (("--port", path), ("--unported", path), ("--port", "--slide", path)):
+        assert ring3("run", *arguments, "--timeout", "10").stdout == b"LHHL", arguments
+
+
 # `window` is called at both addresses. High, an interrupt is pending: the instruction behind `sti` runs before it.
 _SHADOW = """
 	.type high, @function
