@@ -91,7 +91,8 @@ def test_code_that_runs_at_both_addresses(tmp_path: Path) -> None:
         assert ring3("run", *arguments, "--timeout", "10").stdout == b"LHHL", arguments
 
 
-@pytest.mark.parametrize("room", ["ret; .fill 7, 1, 0x90", ".rept 3; movl $1, %edx; .endr; ret"], ids=["padding", "made"])
+@pytest.mark.parametrize("room", ["ret; .fill 7, 1, 0x90", ".rept 3; movl $1, %edx; .endr; ret"],
+                         ids=["padding", "made"])
 def test_an_island_in_code_that_runs_at_both_addresses(tmp_path: Path, room: str) -> None:
     """Two bytes are free, and there are seven nearby."""
     source = _SOURCE.replace("say:\tcli\n\tnop\n", "say:\tcli\n\tnop\n3:\ttestb %al, %al\n")
