@@ -120,6 +120,8 @@ LDT_LOW = 240  # LDT entries below this are at 256 + index
 GHOST_FIRST = 496  # six entries for segment registers whose descriptor changed under them
 GHOST_COUNT = 8
 NULL_ENTRY = 504  # an empty segment: null selectors with an RPL, which the host would not keep
+WHOLE_FIRST = 505  # cut user data segments as the guest has them, for ring 0
+WHOLE_COUNT = 7
 LOW_END = 512
 GDT_LIMIT = 4096  # GDT entries mirrored at most; from 256 on at 256 + index
 LDT_LIMIT = 3840  # LDT entries mirrored at most; from 240 on at 4096 + index
@@ -155,7 +157,7 @@ def host_selector(selector: int) -> int:
 def guest_selector(selector: int) -> int:
     """Inverse of `host_selector`: what the guest must see for host `selector`.
 
-    The monitor overwrites the entries of ghosts while it uses them.
+    The monitor overwrites those of ghosts, and of segments it has whole, while it uses them.
     """
     if not selector & 4:
         return selector

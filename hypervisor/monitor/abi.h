@@ -91,6 +91,8 @@
 #define GHOST_FIRST 0x1f0
 #define GHOST_COUNT 0x8
 #define NULL_ENTRY 0x1f8
+#define WHOLE_FIRST 0x1f9
+#define WHOLE_COUNT 0x7
 #define LOW_END 0x200
 #define GDT_LIMIT 0x1000
 #define LDT_LIMIT 0xf00

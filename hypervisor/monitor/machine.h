@@ -201,6 +201,7 @@ struct machine {
 	uint64_t ldt_wanted[HOST_LDT_ENTRIES];
 	/* The guest descriptor that each mirror entry was made from */
 	uint64_t ldt_source[HOST_LDT_ENTRIES];
+	uint32_t whole_of[WHOLE_COUNT]; /* which entry each of them has whole; 0: none */
 	uint32_t uncut_segments; /* how many mirrored ones do not end where user addresses do */
 	/* Memory */
 	uint32_t user_limit; /* guest-linear end of user addresses; 0 = not learned yet */

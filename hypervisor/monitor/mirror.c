@@ -1,8 +1,8 @@
-/* The mirror of the guest's descriptors in the host's LDT, and the host's segment registers.
+/* The mirror of the guest's descriptors in the host's LDT.
  *
  * Guest code runs on host LDT entries that copy the guest's descriptors (layout.py: host_ldt_index).
  * The copies have the host's ring 3, the slide added to the base, and, for user segments, a limit that
- * ends where user addresses end. Each process has an LDT of its own; `ldt_wanted` is what all are to
+ * ends where user addresses end; ring 0 gets such data segments `whole`, by entries of their own. Each process has an LDT of its own; `ldt_wanted` is what all are to
  * hold and `ldt_source` the guest's descriptor behind it.
  *
  * A register keeps its hidden part when the guest rewrites the descriptor (SDM vol. 3, 3.4.3). The host
@@ -69,7 +69,7 @@ uint32_t guest_selector(uint32_t host)
 		return index << 3 | rpl;
 	if (index < GHOST_FIRST)
 		return (index - GDT_LOW) << 3 | 4 | rpl;
-	if (index < LOW_END) /* a ghost's changes; NULL_ENTRY */
+	if (index < LOW_END) /* ghosts' and whole ones' change; NULL_ENTRY */
 		return rpl;
 	if (index < GDT_LIMIT)
 		return (index - (LOW_END - GDT_LOW)) << 3 | rpl;
@@ -81,6 +81,23 @@ uint32_t guest_selector(uint32_t host)
  * next `lgdt` or `lldt` on. */
 static bool is_rewritten(uint32_t guest, uint64_t d) { return !(guest & 4) && desc_dpl(d) == 3 && desc_base(d); }
 
+/* The entry that has the data segment of entry `index` whole; 0 where none has. */
+static uint32_t whole_entry(uint32_t index)
+{
+	for (uint32_t i = 0; index && i < WHOLE_COUNT; i++)
+		if (machine.whole_of[i] == index)
+			return WHOLE_FIRST + i;
+	return 0;
+}
+
+/* What a data segment register is to hold for the guest's selector. */
+uint32_t data_selector(uint32_t guest)
+{
+	uint32_t host = host_selector(guest), whole = vcpu.cpl < 3 ? whole_entry(host >> 3) : 0;
+
+	return whole ? whole << 3 | 4 | (guest & 3) : host;
+}
+
 /* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, that
  * this mirror does not know, or whose descriptor kernels rewrite, becomes one that faults, so that
  * `segment_load` decides. */
@@ -91,7 +108,9 @@ static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
 	if (!wanted || is_rewritten(guest, source) || (code && !(source & DESC_WRITE)) ||
 	    (!conforming && desc_dpl(source) < (guest & 3)))
 		return FAULTING_SELECTOR;
-	return host_selector(guest);
+	uint32_t host = host_selector(guest), whole = whole_entry(host >> 3);
+
+	return whole ? whole << 3 | 4 | (guest & 3) : host;
 }
 
 static void selector_map_entry(uint32_t index)
@@ -118,49 +137,6 @@ void selector_map_write(uint8_t *file)
 	machine.ldt_top = NULL_ENTRY + 1;
 	machine.ldt_generation = 1;
 }
-
-/* --- The host's registers -------------------------------------------------------------------------- */
-
-uint32_t host_register(enum segment_register reg)
-{
-	uint32_t value = 0;
-
-	if (reg == SEG_SS)
-		return vcpu.host_ss;
-	if (reg == SEG_CS)
-		return vcpu.host_cs;
-	if (machine.segments_lost)
-		return reg == SEG_DS ? vcpu.host_ds : reg == SEG_ES ? vcpu.host_es :
-		       reg == SEG_FS ? vcpu.host_fs : vcpu.host_gs;
-	switch (reg) {
-	case SEG_DS: __asm__ volatile("mov %%ds, %0" : "=r"(value)); break;
-	case SEG_ES: __asm__ volatile("mov %%es, %0" : "=r"(value)); break;
-	case SEG_FS: __asm__ volatile("mov %%fs, %0" : "=r"(value)); break;
-	default: __asm__ volatile("mov %%gs, %0" : "=r"(value)); break;
-	}
-	return value;
-}
-
-void host_register_set(enum segment_register reg, uint32_t value)
-{
-	if (!machine.segments_lost) {
-		vcpu.host_ds = host_register(SEG_DS);
-		vcpu.host_es = host_register(SEG_ES);
-		vcpu.host_fs = host_register(SEG_FS);
-		vcpu.host_gs = host_register(SEG_GS);
-		machine.segments_lost = 1;
-	}
-	switch (reg) {
-	case SEG_CS: vcpu.host_cs = value | 3; break;
-	case SEG_SS: vcpu.host_ss = value | 3; host_ss_lost = 1; break;
-	case SEG_DS: vcpu.host_ds = value; break;
-	case SEG_ES: vcpu.host_es = value; break;
-	case SEG_FS: vcpu.host_fs = value; break;
-	default: vcpu.host_gs = value; break;
-	}
-}
-
-/* --- The mirror -------------------------------------------------------------------------------------- */
 
 /* What the host's entry for a guest descriptor must be: 0 for what cannot be loaded. */
 static uint64_t wanted_for(uint64_t d, bool cut)
@@ -239,7 +215,7 @@ static void count_uncut(uint64_t before, uint64_t after)
 		machine.user_limit = 0; /* to be learned anew */
 }
 
-static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
+static void put_entry(uint32_t index, uint64_t wanted, uint64_t source)
 {
 	bool same = machine.ldt_wanted[index] == wanted;
 
@@ -253,6 +229,36 @@ static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
 		install(index);
 		machine.pool[self].ldt_generation = machine.ldt_generation;
 	}
+}
+
+static bool is_outer_data(uint64_t d) { return d & DESC_S && d & DESC_P && !(d & DESC_CODE) && desc_dpl(d); }
+
+/* Have the data segment of an entry that is cut whole in another one, as long as there is a data segment; where all
+ * are taken, registers that need it are widened one by one. */
+static void put_whole(uint32_t index)
+{
+	uint64_t source = machine.ldt_source[index], full = wanted_for(source, false);
+	uint32_t entry = whole_entry(index);
+
+	if (!entry && machine.ldt_wanted[index] && is_outer_data(source) && full != machine.ldt_wanted[index])
+		for (uint32_t i = 0; i < WHOLE_COUNT && !entry; i++)
+			if (!machine.whole_of[i])
+				entry = WHOLE_FIRST + i;
+	if (!entry)
+		return;
+	bool is_used = is_outer_data(source);
+
+	machine.whole_of[entry - WHOLE_FIRST] = is_used ? index : 0;
+	put_entry(entry, is_used ? full : 0, is_used ? source : 0);
+	for (uint32_t rpl = 0; rpl < 4; rpl++)
+		((uint16_t *)(state + REVMAP_OFFSET))[entry << 3 | 4 | rpl] =
+			(uint16_t)guest_selector(index << 3 | 4 | rpl);
+}
+
+static void set_entry(uint32_t index, uint64_t wanted, uint64_t source)
+{
+	put_entry(index, wanted, source);
+	put_whole(index);
 	selector_map_entry(index); /* behind `install`, which the host may refuse */
 }
 
@@ -262,7 +268,7 @@ static void move_to_ghost(enum segment_register reg, uint32_t guest, uint64_t wa
 {
 	uint32_t ghost = GHOST_FIRST + reg, host = ghost << 3 | 4 | (guest & 3);
 
-	set_entry(ghost, wanted, source);
+	put_entry(ghost, wanted, source);
 	((uint16_t *)(state + REVMAP_OFFSET))[host] = (uint16_t)guest;
 	host_register_set(reg, host);
 }
@@ -282,13 +288,24 @@ void host_register_invalidate(enum segment_register reg, uint32_t guest)
 	move_to_ghost(reg, guest, machine.ldt_wanted[NULL_ENTRY], 0);
 }
 
-static void change_entry(uint32_t index, uint64_t descriptor)
+/* Move all registers off an entry that will hold `wanted`. */
+static void leave_entry(uint32_t index, uint64_t wanted)
 {
-	uint64_t wanted = wanted_for(descriptor, true), old = machine.ldt_wanted[index];
+	uint64_t old = machine.ldt_wanted[index];
 
 	if (old && old != wanted)
 		for (enum segment_register reg = SEG_ES; reg < SEG_NONE; reg++)
 			keep_hidden(reg, index, old, machine.ldt_source[index]);
+}
+
+static void change_entry(uint32_t index, uint64_t descriptor)
+{
+	uint64_t wanted = wanted_for(descriptor, true);
+	uint32_t whole = whole_entry(index);
+
+	leave_entry(index, wanted);
+	if (whole)
+		leave_entry(whole, is_outer_data(descriptor) ? wanted_for(descriptor, false) : 0);
 	set_entry(index, wanted, descriptor);
 }
 
@@ -351,9 +368,13 @@ void mirror_sync(void)
 /* machine.user_limit has changed: cut user segments anew. */
 void mirror_user_limit(void)
 {
-	for (uint32_t index = 0; index < machine.ldt_top; index++)
-		if (desc_dpl(machine.ldt_source[index]) == 3)
-			set_entry(index, wanted_for(machine.ldt_source[index], true), machine.ldt_source[index]);
+	for (uint32_t index = 0; index < machine.ldt_top; index++) {
+		uint64_t source = machine.ldt_source[index];
+
+		if (desc_dpl(source) != 3 || is_whole(index << 3 | 4))
+			continue;
+		(is_ghost(index << 3 | 4) ? put_entry : set_entry)(index, wanted_for(source, true), source);
+	}
 }
 
 /* Ring 0 code that goes on using a user segment (Linux does) must reach all of it: widen the registers
@@ -372,7 +393,12 @@ bool segments_widen(void)
 
 		if (full == machine.ldt_wanted[index])
 			continue;
-		keep_hidden(data[i], index, full, source);
+		uint32_t whole = whole_entry(index);
+
+		if (whole)
+			host_register_set(data[i], whole << 3 | 4 | (host & 3));
+		else
+			keep_hidden(data[i], index, full, source);
 		any = true;
 	}
 	return any;

@@ -111,7 +111,7 @@ bool stack_pop(void *to, uint32_t size);
 uint32_t stack_linear(uint32_t offset_from_esp);
 void stack_release(int32_t bytes);
 
-/* mirror.c: the guest's descriptors in the host's LDT; the host's segment registers */
+/* mirror.c: the guest's descriptors in the host's LDT */
 uint32_t desc_base(uint64_t descriptor);
 uint32_t desc_limit(uint64_t descriptor);
 void mirror_table(void);
@@ -121,16 +121,18 @@ void mirror_sync(void);
 void mirror_user_limit(void);
 uint32_t host_selector(uint32_t guest);
 uint32_t guest_selector(uint32_t host);
+uint32_t data_selector(uint32_t guest);
 uint32_t shown_selector(uint32_t host);
 void selector_map_write(uint8_t *file);
-uint32_t host_register(enum segment_register reg);
-void host_register_set(enum segment_register reg, uint32_t value);
 void host_register_invalidate(enum segment_register reg, uint32_t guest);
 bool segments_widen(void);
 static inline bool is_ghost(uint32_t host) { return (host >> 3) - GHOST_FIRST < GHOST_COUNT && host & 4; }
+static inline bool is_whole(uint32_t host) { return (host >> 3) - WHOLE_FIRST < WHOLE_COUNT && host & 4; }
 static inline bool is_null(uint32_t host) { return !(host & 0xfffc) || (host >> 3 == NULL_ENTRY && host & 4); }
 
-/* segment.c: segment registers as the guest sees them */
+/* segment.c: segment registers as the host has them, and as the guest sees them */
+uint32_t host_register(enum segment_register reg);
+void host_register_set(enum segment_register reg, uint32_t value);
 bool descriptor_read(uint32_t selector, uint64_t *descriptor);
 void segment_unpack(uint32_t selector, uint64_t descriptor, struct segment *out);
 uint32_t segment_selector(enum segment_register reg);

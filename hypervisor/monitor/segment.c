@@ -1,9 +1,48 @@
-/* Segment registers as the guest sees them, with the checks of loading them. What the host holds for them is
- * mirror.c's. */
+/* Segment registers: what the host holds, what the guest sees, and the checks of loading them. The host's segments
+ * are mirror.c's. */
 #include "monitor.h"
 #include "sys.h"
 
 #define PRIVILEGE(access) ((access) >> 5 & 3)
+
+uint32_t host_register(enum segment_register reg)
+{
+	uint32_t value = 0;
+
+	if (reg == SEG_SS)
+		return vcpu.host_ss;
+	if (reg == SEG_CS)
+		return vcpu.host_cs;
+	if (machine.segments_lost)
+		return reg == SEG_DS ? vcpu.host_ds : reg == SEG_ES ? vcpu.host_es :
+		       reg == SEG_FS ? vcpu.host_fs : vcpu.host_gs;
+	switch (reg) {
+	case SEG_DS: __asm__ volatile("mov %%ds, %0" : "=r"(value)); break;
+	case SEG_ES: __asm__ volatile("mov %%es, %0" : "=r"(value)); break;
+	case SEG_FS: __asm__ volatile("mov %%fs, %0" : "=r"(value)); break;
+	default: __asm__ volatile("mov %%gs, %0" : "=r"(value)); break;
+	}
+	return value;
+}
+
+void host_register_set(enum segment_register reg, uint32_t value)
+{
+	if (!machine.segments_lost) {
+		vcpu.host_ds = host_register(SEG_DS);
+		vcpu.host_es = host_register(SEG_ES);
+		vcpu.host_fs = host_register(SEG_FS);
+		vcpu.host_gs = host_register(SEG_GS);
+		machine.segments_lost = 1;
+	}
+	switch (reg) {
+	case SEG_CS: vcpu.host_cs = value | 3; break;
+	case SEG_SS: vcpu.host_ss = value | 3; host_ss_lost = 1; break;
+	case SEG_DS: vcpu.host_ds = value; break;
+	case SEG_ES: vcpu.host_es = value; break;
+	case SEG_FS: vcpu.host_fs = value; break;
+	default: vcpu.host_gs = value; break;
+	}
+}
 
 bool segment_usable(uint32_t host)
 {
@@ -149,7 +188,7 @@ bool segment_load(enum segment_register reg, uint32_t selector)
 		return raise_fault(VECTOR_NP, selector & 0xfffc);
 	if (!mirror_entry(selector, d))
 		return raise_fault(VECTOR_GP, selector & 0xfffc);
-	host_register_set(reg, host_selector(selector));
+	host_register_set(reg, data_selector(selector));
 	return true;
 }
 
@@ -173,7 +212,7 @@ void segments_after_return(void)
 
 		if (!is_conforming(access) && PRIVILEGE(access) < vcpu.cpl) {
 			host_register_set(data[i], 0);
-		} else if (is_ghost(host)) {
+		} else if (is_ghost(host) || is_whole(host)) {
 			uint32_t normal = host_selector(shown_selector(host));
 
 			if (machine.ldt_source[normal >> 3] == d)

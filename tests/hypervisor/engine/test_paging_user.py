@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from hypervisor.domain import Domain, DomainConfig
+from tests.hypervisor.engine import guests
 from tests.hypervisor.engine.conftest import Machine
 from tests.hypervisor.engine.pieces import PAGING
-from tests.hypervisor.engine.said import PF, fault
+from tests.hypervisor.engine.said import GP, PF, fault
 
 
 def test_user_access(machine: Machine) -> None:
@@ -235,3 +240,72 @@ test:	call paging
 """)
     assert said["copied"] == 0xAAAAAAAA
     assert (said["before"], said["after"], said["after.error"]) == (0x40, PF, 5)
+
+
+# A user segment in a register, while its descriptor gets a base, then ends early, then is as it was.
+_REWRITTEN = """
+	movl $USER_DS,%eax
+	r3_load_es %eax
+	movl $0x04cff200,gdt+0x24
+	r3_lgdt gdt_pointer
+	say kept, %es:0x4000000
+	r3_store_es %ecx
+	say selector, %ecx
+	r3_load_es %eax
+	say moved, %es:0x0000000
+	movl $0x0040f200,gdt+0x24
+	r3_lgdt gdt_pointer
+	say kept_too, %es:0x0000000
+	r3_load_es %eax
+	expect short, movl %es:0x4000000,%ecx
+	movl $0x00cff200,gdt+0x24
+	r3_lgdt gdt_pointer
+	r3_load_es %eax
+	say whole, %es:0x4000000
+"""
+
+
+def test_a_user_segment_in_ring_0_keeps_what_it_had(machine: Machine) -> None:
+    """Its descriptor may change while a register holds it, to a base and back."""
+    said = machine(PAGING + BEHIND + f"""
+test:	call paging
+	call behind
+	movl $0xaaaaaaaa,0x4000000
+	in_ring_3 before, nop
+	{_REWRITTEN}
+	in_ring_3 after, movl %es:0x4000000,%eax
+	finish
+""")
+    values = {said[name] for name in ("kept", "moved", "kept_too", "whole")}
+    assert values == {0xAAAAAAAA} and said["selector"] == 0x23
+    assert (said["short"], said["after"], said["after.error"]) == (GP, PF, 5)
+
+
+def test_ring_0_uses_user_segments_without_a_trap(assembled: Callable[[str, bool], Path], monitor: Path) -> None:
+    kernel = assembled(PAGING + BEHIND + """
+test:	call paging
+	call behind
+	in_ring_3 before, nop
+	movl $100,rounds
+1:	movl %esp,trap_esp
+	movl $3f,trap_resume
+	user $2f
+2:	r3_int $0x40
+3:	movl $USER_DS,%eax
+	r3_load_ds %eax
+	r3_load_es %eax
+	incl 0x4000000
+	incl %es:0x4000004
+	call kernel_data
+	decl rounds
+	jnz 1b
+	movl $0,trap_resume
+	finish
+	.data
+rounds:	.long 0
+	.text
+""", True)
+    with Domain(DomainConfig(kernel, memory=guests.MEMORY)) as domain:
+        domain.build()
+        assert domain.run(guests.Recorder()).cause == "debug exit with value 0x0"
+        assert domain.control.emulated == 0
