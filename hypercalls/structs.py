@@ -240,6 +240,7 @@ class MonitorError(IntEnum):
     MEMORY = 6
     BUG = 7
     TIMER = 8
+    XSAVE = 9
 
 
 SHARED = Struct(

@@ -466,6 +466,7 @@ _HOST_ERRORS = {
     MonitorError.SECCOMP: "refuses the seccomp filter",
     MonitorError.FORK: "refuses another process (limit of processes?)",
     MonitorError.TIMER: "refuses a timer",
+    MonitorError.XSAVE: "has no XSAVE, or does not use it",
 }
 
 

@@ -54,6 +54,14 @@ def _architecture() -> Finding:
     return Finding("architecture", OK if machine == "x86_64" else FAIL, machine, "use an x86-64 host")
 
 
+def _processor() -> Finding:
+    flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
+    found = "with XSAVE" if "xsave" in flags else "without XSAVE"
+    return Finding("processor", OK if "xsave" in flags else FAIL, found,
+                   "use a processor from 2011 or later; in a virtual machine, one that shows XSAVE to it "
+                   "(QEMU: -cpu host or max), without the kernel parameter noxsave")  # fmt: skip
+
+
 def _syscall(number: int, *arguments: int | ctypes._CArgObject) -> int:
     """Raw system call; negative errno on failure."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -185,8 +193,8 @@ def _start_guest() -> Finding:
 
 
 _CHECKS: tuple[Callable[[], Finding], ...] = (
-    _kernel, _architecture, _ldt, _seccomp, _address_zero, _maps, _descriptors, _processors, _cost, _compiler,
-    _start_guest,
+    _kernel, _architecture, _processor, _ldt, _seccomp, _address_zero, _maps, _descriptors, _processors, _cost,
+    _compiler, _start_guest,
 )  # fmt: skip
 
 

@@ -324,6 +324,7 @@
 #define ERROR_MEMORY 6
 #define ERROR_BUG 7
 #define ERROR_TIMER 8
+#define ERROR_XSAVE 9
 #define INTERRUPT_NONE 0
 #define INTERRUPT_DUE 1
 #define INTERRUPT_SEEN 2

@@ -7,7 +7,7 @@
 
 #define GROUPS_OF_REGION 16u
 
-#define OSXSAVE_AND_AVX 0x18000000u /* CPUID.1:ECX */
+#define OSXSAVE_AND_AVX (CPUID_OSXSAVE | 0x10000000u) /* CPUID.1:ECX */
 #define AVX2 0x20u		    /* CPUID.(7,0):EBX */
 #define XGETBV_1 4u		    /* CPUID.(0DH,1):EAX: XGETBV tells which components are in use */
 #define SSE_STATE 2u
@@ -21,19 +21,6 @@ static uint32_t xgetbv(uint32_t number)
 
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(number));
 	return low;
-}
-
-struct leaf {
-	uint32_t eax, ebx, ecx, edx;
-};
-
-static struct leaf cpuid(uint32_t number, uint32_t part)
-{
-	struct leaf leaf;
-
-	__asm__ volatile("cpuid" : "=a"(leaf.eax), "=b"(leaf.ebx), "=c"(leaf.ecx), "=d"(leaf.edx)
-			 : "a"(number), "c"(part));
-	return leaf;
 }
 
 /* Once, in the first process: cpuid traps in a virtual machine. */

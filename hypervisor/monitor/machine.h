@@ -264,6 +264,22 @@ _Static_assert(offsetof(struct machine, gate_number) == 8, "monitor.ld");
 
 static inline bool interrupts_on(void) { return !shared.upcall_mask; }
 static inline bool paging_on(void) { return (shared.cr0 & CR0_PG) != 0; }
+struct leaf {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+#define CPUID_OSXSAVE 0x08000000u /* CPUID.1:ECX */
+
+/* What the host's processor says; in a virtual machine it traps. */
+static inline struct leaf cpuid(uint32_t number, uint32_t part)
+{
+	struct leaf leaf;
+
+	__asm__ volatile("cpuid" : "=a"(leaf.eax), "=b"(leaf.ebx), "=c"(leaf.ecx), "=d"(leaf.edx)
+			 : "a"(number), "c"(part));
+	return leaf;
+}
+
 static inline uint64_t read_tsc(void)
 {
 	uint32_t low, high;

@@ -65,6 +65,8 @@ static void check_configuration(void)
 		syscall3(SYS_exit_group, ERROR_BUG + 64, 0, 0);
 	if (control.ram_size == 0 || control.ram_size > (uint64_t)HOLE || control.ram_size & PAGE_MASK)
 		fatal(ERROR_MEMORY, control.ram_size);
+	if (!(cpuid(1, 0).ecx & CPUID_OSXSAVE))
+		fatal(ERROR_XSAVE, 0);
 	if (control.pool_max == 0 || control.pool_max > MEMBERS_MAX)
 		control.pool_max = MEMBERS_MAX;
 }

@@ -50,6 +50,12 @@ def test_another_architecture_ends_the_questions(monkeypatch: pytest.MonkeyPatch
     assert asked[-1].question == "architecture" and asked[-1].verdict == FAIL
 
 
+def test_a_processor_without_xsave_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sysctl(monkeypatch, "cpuinfo", "processor\t: 0\nflags\t\t: fpu fxsr sse2 lm\nbugs\t\t:\n")
+    finding = ask("processor")
+    assert finding.verdict == FAIL and "-cpu host" in finding.remedy
+
+
 def test_few_mappings_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     sysctl(monkeypatch, "max_map_count", "1024\n")
     finding = ask("vm.max_map_count")
