@@ -207,28 +207,70 @@ static bool same(const uint8_t *one, const uint8_t *other, uint32_t size)
 	return !size;
 }
 
-/* What the side table has for the HLT at `linear`, where the guest runs a copy of its kernel's code: it is the one with
- * the same bytes around it. 0: none. */
-static uint32_t replaced_in_copy(const struct instruction *in, uint32_t linear)
+/* What the side table has for all places that have the same bytes as `here`: `before`, and as many behind these as
+ * `size` says of an entry. 0: for none, or not the same for all. */
+static uint32_t alike(const uint8_t *here, uint32_t before, uint32_t behind, uint32_t (*size)(uint32_t entry))
 {
-	enum { AROUND = 8 };
 	const struct {
 		uint32_t physical, entry;
 	} *traps = (const void *)(state + TRAPS_OFFSET);
-	uint32_t count = control.trap_count < TRAPS_SIZE / 8 ? control.trap_count : TRAPS_SIZE / 8;
-	struct fault keep = machine.fault;
-	uint8_t before[AROUND];
-	bool readable = count && in->fetched > AROUND && guest_read(linear - AROUND, before, AROUND, 0);
+	uint32_t count = control.trap_count < TRAPS_SIZE / 8 ? control.trap_count : TRAPS_SIZE / 8, found = 0;
 
-	machine.fault = keep;
-	for (uint32_t i = 0; readable && i < count; i++) {
-		uint32_t at = traps[i].physical;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t entry = traps[i].entry, at = traps[i].physical - before, bytes = size(entry);
 
-		if (at >= AROUND && is_ram(at - AROUND) && is_ram(at + AROUND) && same(ram + at, in->bytes, AROUND + 1) &&
-		    same(ram + at - AROUND, before, AROUND))
-			return traps[i].entry;
+		if (!bytes || bytes > behind || traps[i].physical < before || !is_ram(at) ||
+		    !is_ram(at + before + bytes) || !same(ram + at, here, before + bytes))
+			continue;
+		if (found && found != entry)
+			return 0;
+		found = entry;
 	}
-	return 0;
+	return found;
+}
+
+/* How many of up to `most` bytes at `linear` can be read. */
+static uint32_t read_some(uint32_t linear, uint8_t *out, uint32_t most)
+{
+	uint32_t size = PAGE_SIZE - (linear & PAGE_MASK);
+
+	if (size >= most)
+		return guest_read(linear, out, most, 0) ? most : 0;
+	if (!guest_read(linear, out, size, 0))
+		return 0;
+	return guest_read(linear + size, out + size, most - size, 0) ? most : size;
+}
+
+/* What the side table has for what is at `linear`, where the guest runs a copy of its kernel's code: it is the place
+ * that looks alike, with so many bytes in front that only one does, of `size` (0: no such entry). `alone`: the bytes
+ * themselves may tell, if none in front do. 0: nothing. */
+uint32_t replaced_in_copy(uint32_t linear, uint32_t (*size)(uint32_t entry), bool alone)
+{
+	struct fault keep = machine.fault;
+	uint8_t here[COPY_MOST_BEFORE + COPY_MOST_BEHIND];
+	uint32_t found = 0;
+
+	if (!control.trap_count)
+		return 0;
+	uint32_t behind = read_some(linear, here + COPY_MOST_BEFORE, COPY_MOST_BEHIND);
+
+	for (uint32_t before = COPY_BEFORE; !found && before <= COPY_MOST_BEFORE; before *= 2) {
+		uint8_t *from = here + COPY_MOST_BEFORE - before;
+
+		if (read_some(linear - before, from, before) < before)
+			break;
+		found = alike(from, before, behind, size);
+	}
+	if (!found && alone)
+		found = alike(here + COPY_MOST_BEFORE, 0, behind, size);
+	machine.fault = keep;
+	return found;
+}
+
+static uint32_t around_halt(uint32_t entry)
+{
+	(void)entry;
+	return 1 + COPY_BEFORE;
 }
 
 /* An instruction whose first byte is HLT for the guest's CPU, as it was. */
@@ -239,7 +281,7 @@ static void restore_original(struct instruction *in, uint32_t linear)
 	uint32_t was = replaced_at(linear);
 
 	if (!was)
-		was = replaced_in_copy(in, linear);
+		was = replaced_in_copy(linear, around_halt, false);
 	if (was)
 		in->bytes[0] = (uint8_t)was;
 }

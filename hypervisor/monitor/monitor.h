@@ -242,6 +242,8 @@ bool in_trampolines(uint32_t eip);
 void take_trampoline_jumps(void);
 const uint8_t *hole_bytes(uint32_t offset, uint32_t size);
 uint32_t replaced_at(uint32_t linear);
+enum { COPY_BEFORE = 8, COPY_MOST_BEFORE = 64, COPY_MOST_BEHIND = 56 }; /* bytes that replaced_in_copy compares */
+uint32_t replaced_in_copy(uint32_t linear, uint32_t (*size)(uint32_t entry), bool alone);
 bool decode(uint32_t eip, struct instruction *out);
 uint32_t register_read(uint32_t number, uint32_t size);
 void register_write(uint32_t number, uint32_t size, uint32_t value);

@@ -17,6 +17,7 @@ struct sequence {
 
 static const struct sequence sequences[] = { SEQUENCES };
 #define COUNT (sizeof(sequences) / sizeof(sequences[0]))
+_Static_assert(SEQUENCE_BYTES_MAX <= COPY_MOST_BEHIND, "replaced_in_copy");
 
 /* All steps in the order of their first byte, so that few need comparing: `first[b]` is where those with byte b
  * begin. */
@@ -157,11 +158,21 @@ bool sequence_complete(bool inside)
 	return true;
 }
 
-/* The sequence that began at the last instruction before coverage put something over it. */
+static uint32_t sequence_size(uint32_t entry)
+{
+	uint32_t index = entry >> 8;
+
+	return index && index <= COUNT ? sequences[index - 1].bytes : 0;
+}
+
+/* The sequence that began at the last instruction before coverage put something over it, also in a copy that the
+ * guest has made of its code: the rest of the sequence is still there, but does not always tell which it was. */
 static const struct sequence *covered(void)
 {
-	uint32_t index = replaced_at(vcpu.cs.base + machine.instruction_eip) >> 8;
+	uint32_t linear = vcpu.cs.base + machine.instruction_eip, index = replaced_at(linear) >> 8;
 
+	if (!index)
+		index = replaced_in_copy(linear, sequence_size, true) >> 8;
 	return index && index <= COUNT ? &sequences[index - 1] : NULL;
 }
 

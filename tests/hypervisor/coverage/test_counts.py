@@ -15,6 +15,7 @@ from hypercalls.layout import GATES_OFFSET, HOLE
 from hypervisor.coverage.format import Coverage, Place, load
 from tests.hypervisor.cli.commands import ring3
 from tests.porter.compiled import compile_object, link
+from tests.samples import kernels, play
 
 pytestmark = pytest.mark.usefixtures("monitor")
 ROOT = Path(__file__).resolve().parents[3]
@@ -169,3 +170,16 @@ def test_recording_beside_it_sees_the_same_as_alone(sample_kernel: Callable[...,
     coverage = load(path)
     assert recorded == sum(p.count for p in coverage.sites if p.symbol.startswith("tables") and p.form == "gate") == 60
     assert not any(p.count and p.operation == "covered" for p in (*coverage.sites, *coverage.elsewhere))
+
+
+@pytest.mark.parametrize("options", [(), ("--slide",)], ids=["", "slide"])
+def test_code_that_the_kernel_copies(
+    sample_kernel: Callable[..., Path], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Programs and a driver run from copies of what is in the kernel's file, inline forms among it."""
+    path = tmp_path / "coverage.json"
+    said = play.in_ring3("tasks", sample_kernel("tasks", ported=True), *options, "--coverage", str(path))
+    assert said == kernels.transcript("tasks").read_text()
+    coverage = load(path)
+    inside = [place for place in coverage.sites if place.symbol.startswith("driver_") and place.form == "inline"]
+    assert len(inside) >= 6 and all(place.count for place in inside)
