@@ -208,7 +208,8 @@ static bool same(const uint8_t *one, const uint8_t *other, uint32_t size)
 }
 
 /* What the side table has for all places that have the same bytes as `here`: `before`, and as many behind these as
- * `size` says of an entry. 0: for none, or not the same for all. */
+ * `size` says of an entry. 0: there is none; SEVERAL: it is not the same for all. */
+#define SEVERAL (~0u)
 static uint32_t alike(const uint8_t *here, uint32_t before, uint32_t behind, uint32_t (*size)(uint32_t entry))
 {
 	const struct {
@@ -223,7 +224,7 @@ static uint32_t alike(const uint8_t *here, uint32_t before, uint32_t behind, uin
 		    !is_ram(at + before + bytes) || !same(ram + at, here, before + bytes))
 			continue;
 		if (found && found != entry)
-			return 0;
+			return SEVERAL;
 		found = entry;
 	}
 	return found;
@@ -248,23 +249,23 @@ uint32_t replaced_in_copy(uint32_t linear, uint32_t (*size)(uint32_t entry), boo
 {
 	struct fault keep = machine.fault;
 	uint8_t here[COPY_MOST_BEFORE + COPY_MOST_BEHIND];
-	uint32_t found = 0;
+	uint32_t found = SEVERAL;
 
 	if (!control.trap_count)
 		return 0;
 	uint32_t behind = read_some(linear, here + COPY_MOST_BEFORE, COPY_MOST_BEHIND);
 
-	for (uint32_t before = COPY_BEFORE; !found && before <= COPY_MOST_BEFORE; before *= 2) {
+	for (uint32_t before = COPY_BEFORE; found == SEVERAL && before <= COPY_MOST_BEFORE; before *= 2) {
 		uint8_t *from = here + COPY_MOST_BEFORE - before;
 
 		if (read_some(linear - before, from, before) < before)
 			break;
 		found = alike(from, before, behind, size);
 	}
-	if (!found && alone)
+	if (alone && (!found || found == SEVERAL))
 		found = alike(here + COPY_MOST_BEFORE, 0, behind, size);
 	machine.fault = keep;
-	return found;
+	return found == SEVERAL ? 0 : found;
 }
 
 static uint32_t around_halt(uint32_t entry)

@@ -85,9 +85,16 @@ static bool take_jump(void)
 {
 	struct fault keep = machine.fault;
 	struct instruction in;
-	bool found = decode(vcpu.eip, &in) && in.opcode_map == 0;
-	uint32_t from = vcpu.eip, to = from + 5 + in.immediate;
+	uint32_t from = vcpu.eip, to;
+	bool found = decode(from, &in) && in.opcode_map == 0;
 
+	if (found && in.opcode == 0xeb && in.length == 2) { /* to an island */
+		to = from + 2 + (uint32_t)(int8_t)in.immediate;
+		found = decode(to, &in) && in.opcode_map == 0;
+	} else {
+		to = from;
+	}
+	to += 5 + in.immediate;
 	if (found && in.opcode == 0xff && in.modrm == 0x25 && in.segment == SEG_CS && in_trampolines(in.rm.offset))
 		found = guest_read(in.rm.offset, &to, 4, 0);
 	else
