@@ -185,18 +185,26 @@ static void step_again(void)
 	machine.traced = false;
 }
 
+/* The guest was stopped in a gate, behind its call: do its hypercall. False where it was not. */
+static bool gate_complete(void)
+{
+	uint32_t slot = vcpu.eip - HOLE - SLOTS_OFFSET;
+
+	if (vcpu.cs.base || slot >= LANDING_COUNT * SLOT_SIZE || slot % SLOT_SIZE)
+		return false;
+	hypercall_long_way(slot / SLOT_SIZE);
+	return true;
+}
+
 /* A single step, or int1. Within a gate or an inline sequence, the guest's instruction is not over yet: do it
  * as a whole; `end_of_instruction` then raises what is due. */
 static void debug_trap(const struct frame *frame)
 {
 	enum { INT1 = 0xf1 };
-	uint32_t slot = vcpu.eip - HOLE - SLOTS_OFFSET;
 	uint8_t opcode;
 
 	if (frame->rflags & FLAG_TF) {
-		if (slot < LANDING_COUNT * SLOT_SIZE && slot % SLOT_SIZE == 0)
-			hypercall_long_way(slot / SLOT_SIZE);
-		else
+		if (!gate_complete())
 			sequence_complete(true);
 		return;
 	}
@@ -359,6 +367,8 @@ static void guest_stopped(int number, const struct siginfo *info, const struct f
 		guest_system_call(info);
 	else if (!event)
 		guest_fault(frame);
+	else
+		gate_complete(); /* an interrupt comes before or behind the guest's instruction, not within */
 	if (!(entered_with & FLAG_TF) && machine.traced && !machine.debug_hits && sequence_behind_popf())
 		machine.traced = false;
 	if (stepped && frame->trap != VECTOR_DB && frame->trap != VECTOR_MF && !machine.entered && !machine.iterated && vcpu.eip == before) {

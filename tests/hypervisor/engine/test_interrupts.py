@@ -31,6 +31,47 @@ test:	call controllers
     assert said == {"eax": 0x11111111, "ecx": 0x22222222, "ebx": 0x12345678}
 
 
+def test_interrupts_come_between_instructions(machine: Machine) -> None:
+    """The handler sees addresses of the program, and its stack, wherever in a gate the host's signal came."""
+    said = machine(PC + """
+test:	call controllers
+	gate 0x20, where
+	pit 120
+	port $0x21, $0xfe
+	movl %esp,stack_at
+	r3_sti
+1:	r3_read_cr4 %eax
+	r3_write_cr4 %eax
+	r3_sldt %ax
+	r3_write_cr4 %eax
+2:	cmpl $2000,ticks
+	jb 1b
+	r3_cli
+	say outside, outside
+	say moved, moved
+	finish
+where:	pushl %eax
+	movl 4(%esp),%eax
+	cmpl $1b,%eax
+	jb 3f
+	cmpl $where,%eax
+	jb 4f
+3:	incl outside
+4:	leal 16(%esp),%eax
+	cmpl %eax,stack_at
+	je 5f
+	incl moved
+5:	popl %eax
+	jmp tick
+	.data
+stack_at: .long 0
+outside: .long 0
+moved:	.long 0
+	.text
+""")
+    assert said == {"outside": 0, "moved": 0}
+
+
 def test_an_interrupt_between_sti_and_halt_wakes_it(machine: Machine) -> None:
     """One interrupt, already waiting at sti, and none after it: on hardware it ends the hlt behind sti."""
     said = machine(PC + """
