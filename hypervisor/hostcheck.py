@@ -17,11 +17,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypercalls.layout import SLIDE
 from hypervisor.errors import RingError
-from hypervisor.hostcost import measure
+from hypervisor.hostcost import branch_seconds, measure
 from native.build import BuildError, compiler
+
+if TYPE_CHECKING:
+    from hypervisor.outcome import Outcome
 
 OK, SLOW, LACKS, FAIL = "ok", "slow", "lacks", "fail"  # lacks: guests run, something else does not
 
@@ -154,12 +158,14 @@ def _compiler() -> Finding:
     )
 
 
-# A multiboot image by address fields: mov $0x604,%dx; mov $0x2000,%ax; outw (power-off); hlt
+# A multiboot image by address fields, but for its code.
 _LOAD = 0x10_0000
 _MAGIC, _FLAGS = 0x1BADB002, 0x1_0000
-_KERNEL = struct.pack(
-    "<8I", _MAGIC, _FLAGS, -(_MAGIC + _FLAGS) & 0xFFFF_FFFF, _LOAD, _LOAD, 0, 0, _LOAD + 32
-) + bytes.fromhex("66ba0406 66b80020 66ef f4")
+_HEADER = struct.pack("<8I", _MAGIC, _FLAGS, -(_MAGIC + _FLAGS) & 0xFFFF_FFFF, _LOAD, _LOAD, 0, 0, _LOAD + 32)
+_POWER_OFF = bytes.fromhex("66ba0406 66b80020 66ef f4")  # mov $0x604,%dx; mov $0x2000,%ax; outw; hlt
+_BRANCHES = 16_000_000
+_LOOP = b"\xb9" + _BRANCHES.to_bytes(4, "little") + bytes.fromhex("49 75fd")  # mov $n,%ecx; dec %ecx; jnz back
+_MUCH_SLOWER, _NOISE = 3, 1e-9  # of a branch in a guest, beside the host's: times, and seconds
 
 
 class _Silent:
@@ -172,29 +178,54 @@ class _Silent:
     def close(self) -> None: ...
 
 
-def _start_guest() -> Finding:
+def _run(code: bytes) -> tuple[float, Outcome]:
+    """Seconds that a guest with this code takes, and how it ends. RingError where it does not start."""
     from hypervisor.domain import Domain, DomainConfig  # the rest of the VMM, if the host got that far
-    from hypervisor.outcome import Ending
 
     with tempfile.TemporaryDirectory() as scratch:
         kernel = Path(scratch, "kernel")
-        kernel.write_bytes(_KERNEL)
+        kernel.write_bytes(_HEADER + code)
         start = time.perf_counter()
-        try:
-            with Domain(DomainConfig(kernel, memory=4 << 20)) as domain:
-                domain.build()
-                result = domain.run(_Silent())
-        except RingError as error:
-            return Finding("a guest", FAIL, "does not start", str(error))
-        took = time.perf_counter() - start
+        with Domain(DomainConfig(kernel, memory=4 << 20)) as domain:
+            domain.build()
+            result = domain.run(_Silent())
+        return time.perf_counter() - start, result
+
+
+def _start_guest() -> Finding:
+    from hypervisor.outcome import Ending
+
+    try:
+        took, result = _run(_POWER_OFF)
+    except RingError as error:
+        return Finding("a guest", FAIL, "does not start", str(error))
     if result.ending is not Ending.POWEROFF:
         return Finding("a guest", FAIL, f"ended by {result.cause}", "report this as a bug, with this output")
     return Finding("a guest", OK, f"started and ended in {took * 1e3:.0f} ms")
 
 
+def _guest_code() -> Finding:
+    """Whether guest code is as fast as the host's. Some processors are slow where code segments have a base."""
+    from hypervisor.monitor.build import MONITOR
+
+    question = "guest code"
+    try:
+        host = branch_seconds(_BRANCHES)
+        rounds = [(_run(_POWER_OFF)[0], _run(_LOOP + _POWER_OFF)[0]) for _ in range(3)]
+    except (RingError, OSError) as error:
+        return Finding(question, LACKS, f"cannot be measured ({error})", "see what is said above")
+    guest = (min(loop for _, loop in rounds) - min(plain for plain, _ in rounds)) / _BRANCHES
+    found = f"a branch takes {max(guest, 0) * 1e9:.1f} ns, the host's {host * 1e9:.1f} ns"
+    return Finding(
+        question, SLOW if guest > _MUCH_SLOWER * host + _NOISE else OK, found,
+        f"where guests slide, this processor runs them slowly: setcap cap_sys_rawio+ep {MONITOR} (as root), so that "
+        "they need not, or sysctl vm.mmap_min_addr=0, or run ring3 as root",
+    )  # fmt: skip
+
+
 _CHECKS: tuple[Callable[[], Finding], ...] = (
     _kernel, _architecture, _processor, _ldt, _seccomp, _address_zero, _maps, _descriptors, _processors, _cost,
-    _compiler, _start_guest,
+    _compiler, _start_guest, _guest_code,
 )  # fmt: skip
 
 

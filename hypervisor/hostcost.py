@@ -1,4 +1,4 @@
-"""What a system call and a trap cost on this host, measured with a few bytes of machine code.
+"""What a system call, a trap and a branch cost on this host, measured with a few bytes of machine code.
 
 An unported instruction costs a trap, a ported one does not: the ratio is why porting pays here.
 """
@@ -16,6 +16,8 @@ _SYSCALLS = bytes.fromhex("b86e000000 0f05 48ffcf 75f4 c3")
 _TRAPS = bytes.fromhex("f4 48ffcf 75fa c3")
 # the handler steps over the hlt: addq $1, 168(%rdx), which is RIP in the signal's ucontext; ret
 _HANDLER = bytes.fromhex("488382a800000001 c3")
+# n branches: dec %rdi; jnz back; ret
+_BRANCHES = bytes.fromhex("48ffcf 75fb c3")
 _SYSCALLS_AT, _TRAPS_AT, _HANDLER_AT = 0, 64, 128
 _SA_SIGINFO = 4
 _ROUNDS, _PER_ROUND = 5, 2000
@@ -51,10 +53,18 @@ def measure() -> tuple[float, float]:
     return syscall, trap
 
 
-def _best(run: ctypes._CFunctionType) -> float:
+def branch_seconds(count: int) -> float:
+    """Seconds for each of `count` taken branches, the fastest of some rounds. OSError where the host forbids it."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page[: len(_BRANCHES)] = _BRANCHES
+    start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return _best(ctypes.CFUNCTYPE(None, ctypes.c_uint64)(start), count)
+
+
+def _best(run: ctypes._CFunctionType, count: int = _PER_ROUND) -> float:
     def once() -> float:
         start = time.perf_counter()
-        run(_PER_ROUND)
+        run(count)
         return time.perf_counter() - start
 
-    return min(once() for _ in range(_ROUNDS)) / _PER_ROUND
+    return min(once() for _ in range(_ROUNDS)) / count

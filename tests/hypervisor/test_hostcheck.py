@@ -12,7 +12,7 @@ import pytest
 from hypervisor import hostcheck
 from hypervisor.cli import doctor
 from hypervisor.hostcheck import FAIL, LACKS, OK, SLOW, Finding, findings
-from hypervisor.hostcost import measure
+from hypervisor.hostcost import branch_seconds, measure
 
 
 def ask(question: str) -> Finding:
@@ -104,3 +104,17 @@ def test_a_guest_that_cannot_start_is_a_failure(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(engine, "monitor_path", refuse)
     finding = ask("a guest")
     assert finding.verdict == FAIL and finding.remedy == "no monitor here; install it"
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.02, OK), (0.5, SLOW)])
+def test_guest_code_that_is_slower_than_the_hosts(
+    monkeypatch: pytest.MonkeyPatch, monitor: Path, seconds: float, verdict: str
+) -> None:
+    monkeypatch.setattr(hostcheck, "branch_seconds", lambda _: 0.3e-9)
+    monkeypatch.setattr(hostcheck, "_run", lambda code: (0.01 + seconds * (len(code) > 16), None))
+    finding = hostcheck._guest_code()
+    assert finding.verdict == verdict and "setcap cap_sys_rawio+ep" in finding.remedy
+
+
+def test_a_branch_takes_some_time() -> None:
+    assert 1e-11 < branch_seconds(1_000_000) < 1e-7
