@@ -141,7 +141,7 @@ class Engine:
     def wait(self) -> Exit | None:
         """Block until the monitor has something: an exit to `answer`, or None for console output only.
 
-        RingError when the monitor has ended without saying why.
+        MEMBER_DIED is the end, and has no answer. RingError when the monitor has ended without saying why.
         """
         control = self.control
         if not self._ended.is_set():  # else there is what a dead guest left, and no news

@@ -86,12 +86,17 @@ class Place(NamedTuple):
         return Access(self.line, self.text.partition(" ")[0])
 
 
-def find(profile: Profile, paths: Collection[str]) -> list[Place]:
-    """Where in a tree of these paths the places of a profile are. Raises PortError for a kernel that is unreadable."""
+def kernel_of(profile: Profile) -> Image:
+    """The kernel that ran. Raises PortError where it is unreadable."""
     try:
-        image = load(profile.kernel)
+        return load(profile.kernel)
     except PortError as error:
         raise PortError(f"the kernel of the profile: {error}") from None
+
+
+def find(profile: Profile, paths: Collection[str]) -> list[Place]:
+    """Where in a tree of these paths the places of a profile are. Raises PortError for a kernel that is unreadable."""
+    image = kernel_of(profile)
     lines = Lines(Units(image.elf))
     by_name: dict[str, list[str]] = {}
     for path in paths:

@@ -207,9 +207,10 @@ static bool same(const uint8_t *one, const uint8_t *other, uint32_t size)
 	return !size;
 }
 
+#define SEVERAL (~0u) /* no entry of the side table */
+
 /* What the side table has for all places that have the same bytes as `here`: `before`, and as many behind these as
  * `size` says of an entry. 0: there is none; SEVERAL: it is not the same for all. */
-#define SEVERAL (~0u)
 static uint32_t alike(const uint8_t *here, uint32_t before, uint32_t behind, uint32_t (*size)(uint32_t entry))
 {
 	const struct {

@@ -264,6 +264,7 @@ _Static_assert(offsetof(struct machine, gate_number) == 8, "monitor.ld");
 
 static inline bool interrupts_on(void) { return !shared.upcall_mask; }
 static inline bool paging_on(void) { return (shared.cr0 & CR0_PG) != 0; }
+
 struct leaf {
 	uint32_t eax, ebx, ecx, edx;
 };

@@ -2,8 +2,9 @@
  *
  * Guest code runs on host LDT entries that copy the guest's descriptors (layout.py: host_ldt_index).
  * The copies have the host's ring 3, the slide added to the base, and, for user segments, a limit that
- * ends where user addresses end; ring 0 gets such data segments `whole`, by entries of their own. Each process has an LDT of its own; `ldt_wanted` is what all are to
- * hold and `ldt_source` the guest's descriptor behind it.
+ * ends where user addresses end; ring 0 gets such data segments `whole`, by entries of their own. Each
+ * process has an LDT of its own; `ldt_wanted` is what all are to hold and `ldt_source` the guest's
+ * descriptor behind it.
  *
  * A register keeps its hidden part when the guest rewrites the descriptor (SDM vol. 3, 3.4.3). The host
  * would reload it from the LDT at any time, so such a register moves to a `ghost` entry first. */
@@ -90,13 +91,16 @@ static uint32_t whole_entry(uint32_t index)
 	return 0;
 }
 
-/* What a data segment register is to hold for the guest's selector. */
-uint32_t data_selector(uint32_t guest)
+/* The host's selector for the guest's, in ring 0. */
+static uint32_t inner_selector(uint32_t guest)
 {
-	uint32_t host = host_selector(guest), whole = vcpu.cpl < 3 ? whole_entry(host >> 3) : 0;
+	uint32_t host = host_selector(guest), whole = whole_entry(host >> 3);
 
 	return whole ? whole << 3 | 4 | (guest & 3) : host;
 }
+
+/* What a data segment register is to hold for the guest's selector. */
+uint32_t data_selector(uint32_t guest) { return vcpu.cpl ? host_selector(guest) : inner_selector(guest); }
 
 /* The other direction, for ring 0, as ported code reads it inline: a selector that ring 0 may not load, that
  * this mirror does not know, or whose descriptor kernels rewrite, becomes one that faults, so that
@@ -108,9 +112,7 @@ static uint32_t loadable(uint32_t guest, uint64_t source, uint64_t wanted)
 	if (!wanted || is_rewritten(guest, source) || (code && !(source & DESC_WRITE)) ||
 	    (!conforming && desc_dpl(source) < (guest & 3)))
 		return FAULTING_SELECTOR;
-	uint32_t host = host_selector(guest), whole = whole_entry(host >> 3);
-
-	return whole ? whole << 3 | 4 | (guest & 3) : host;
+	return inner_selector(guest);
 }
 
 static void selector_map_entry(uint32_t index)

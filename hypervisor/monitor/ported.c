@@ -85,16 +85,14 @@ static bool take_jump(void)
 {
 	struct fault keep = machine.fault;
 	struct instruction in;
-	uint32_t from = vcpu.eip, to;
-	bool found = decode(from, &in) && in.opcode_map == 0;
+	uint32_t from = vcpu.eip, at = from, to;
+	bool found = decode(at, &in) && in.opcode_map == 0;
 
 	if (found && in.opcode == 0xeb && in.length == 2) { /* to an island */
-		to = from + 2 + (uint32_t)(int8_t)in.immediate;
-		found = decode(to, &in) && in.opcode_map == 0;
-	} else {
-		to = from;
+		at += 2 + (uint32_t)(int8_t)in.immediate;
+		found = decode(at, &in) && in.opcode_map == 0;
 	}
-	to += 5 + in.immediate;
+	to = at + 5 + in.immediate;
 	if (found && in.opcode == 0xff && in.modrm == 0x25 && in.segment == SEG_CS && in_trampolines(in.rm.offset))
 		found = guest_read(in.rm.offset, &to, 4, 0);
 	else

@@ -63,6 +63,7 @@ def _replacements(port: BinaryPort) -> dict[int, Replacement]:
 
 
 def original(image: Image, port: BinaryPort) -> bytes:
+    """The content of the file of which `port` made `image`; but for what the port has added, which stays."""
     content = bytearray(image.content)
     for patch in port.patches:
         for segment in image.segments:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from porter.binary.image import Image, load
+from porter.binary.image import Image
 from porter.elf.port import find_port
 from porter.elf.ported_file import original
 from porter.errors import PortError
-from porter.profile import Profile, address_in
+from porter.profile import Profile, address_in, kernel_of
 
 
 def ran(profile: Profile, image: Image) -> frozenset[int]:
@@ -14,10 +14,7 @@ def ran(profile: Profile, image: Image) -> frozenset[int]:
 
     Code that came into memory otherwise does not count. Raises PortError for a run of another kernel.
     """
-    try:
-        kernel = load(profile.kernel)
-    except PortError as error:
-        raise PortError(f"the kernel of the profile: {error}") from None
+    kernel = kernel_of(profile)
     if _loaded(kernel) != _loaded(image):
         raise PortError(f"{image.path}: the profile is of another kernel, {profile.kernel}: make one of this")
     found = (address_in(kernel, one) for one in profile.trapped)
