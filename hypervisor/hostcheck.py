@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypercalls.layout import SLIDE
+from hypervisor.cpu_model import host_features
 from hypervisor.errors import RingError
 from hypervisor.hostcost import branch_seconds, measure
 from native.build import BuildError, compiler
@@ -59,9 +60,8 @@ def _architecture() -> Finding:
 
 
 def _processor() -> Finding:
-    flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
-    found = "with XSAVE" if "xsave" in flags else "without XSAVE"
-    return Finding("processor", OK if "xsave" in flags else FAIL, found,
+    has_xsave = "xsave" in host_features()
+    return Finding("processor", OK if has_xsave else FAIL, "with XSAVE" if has_xsave else "without XSAVE",
                    "use a processor from 2011 or later; in a virtual machine, one that shows XSAVE to it "
                    "(QEMU: -cpu host or max), without the kernel parameter noxsave")  # fmt: skip
 

@@ -14,6 +14,7 @@ from hypercalls import by_name
 from hypercalls.layout import GATES_OFFSET, HOLE
 from hypervisor.coverage.format import Coverage, Place, load
 from tests.hypervisor.cli.commands import ring3
+from tests.hypervisor.engine import guests
 from tests.porter.compiled import compile_object, link
 from tests.samples import kernels, play
 
@@ -183,3 +184,26 @@ def test_code_that_the_kernel_copies(
     coverage = load(path)
     inside = [place for place in coverage.sites if place.symbol.startswith("driver_") and place.form == "inline"]
     assert len(inside) >= 6 and all(place.count for place in inside)
+
+
+def test_a_copy_that_begins_with_an_inline_form(tmp_path: Path) -> None:
+    """Nothing in front of it tells which it was: the rest of it does."""
+    kernel = guests.assemble("""
+test:	movl $from,%esi
+	movl $0x300000,%edi
+	movl $until-from,%ecx
+	cld
+	rep movsb
+	movl $0x300000,%eax
+	call *%eax
+	andl $0x200,%eax
+	say flags, %eax
+	finish
+from:	r3_pushf
+	popl %eax
+	ret
+until:
+""", tmp_path / "copy", ported=True)
+    plain, counted = ring3("run", kernel), ring3("run", kernel, "--coverage", tmp_path / "coverage.json")
+    assert b"flags" in plain.stdout
+    assert (counted.stdout, counted.returncode) == (plain.stdout, plain.returncode)
