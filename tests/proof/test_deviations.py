@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.proof.deviations import AGREEING, CASES, Case
-from tests.proof.machines import Machines
+from tests.proof.machine import ARENA, State
+from tests.proof.machines import ENDED, Machines
 from tests.proof.syntaxes import SYNTAXES
+from tests.proof.table import BY_KEY
 
 _HOST = set(re.findall(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[0].split())
 CELLS = [pytest.param(name, syntax, id=f"{name}-{syntax}", marks=SYNTAXES[syntax].marks)
@@ -32,3 +34,11 @@ def test_known_deviation(name: str, syntax: str, machines: Machines) -> None:
 def test_chosen_state(name: str, machines: Machines) -> None:
     """Where only some states tell whether ported code is as the processor: breakpoints, the FPU under CR0."""
     assert _different(AGREEING[name], "att", machines) == {}
+
+
+def test_a_case_begins_without_an_error_of_the_one_before(machines: Machines) -> None:
+    """An x87 error that fxrstor has left pending stops the next fwait while CR0.NE is clear, as on a PC."""
+    pending = State(ebx=ARENA, memory=((ARENA, 0x0081_0000), (ARENA + 24, 0x1F80)))  # FCW: nothing masked; FSW: ES, IE
+    wait = AGREEING["emulated-wait"]
+    assert machines.in_engine(BY_KEY["fxrstor"], "att", pending)["vector"] == "end"
+    assert machines.in_engine(wait.site, "att", wait.state) != ENDED
